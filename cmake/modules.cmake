@@ -1,0 +1,59 @@
+# One static library a folder of src/, one test executable a folder of tests/. Files are found by
+# pattern: adding a method, an architecture or a test is adding a file.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(hwy REQUIRED CONFIG)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
+pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+
+# kvasir_module(name DEPS libraries...)
+function(kvasir_module name)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
+  add_library(kvasir_${name} STATIC ${sources})
+  target_include_directories(kvasir_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  target_link_libraries(kvasir_${name} PUBLIC ${ARG_DEPS})
+endfunction()
+
+kvasir_module(base DEPS fmt::fmt Threads::Threads)
+kvasir_module(jinja DEPS kvasir_base)
+kvasir_module(kernels DEPS kvasir_base hwy::hwy)
+kvasir_module(model DEPS kvasir_base kvasir_kernels kvasir_jinja PkgConfig::PCRE2)
+
+if(KVASIR_TESTS)
+  enable_testing()
+  find_package(GTest REQUIRED)
+  # kvasir_tests(module): tests/<module>/*_test.cc as one executable, one ctest entry.
+  function(kvasir_tests name)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${name}/*_test.cc)
+    if(NOT sources)
+      return()
+    endif()
+    add_executable(${name}_test ${sources})
+    target_link_libraries(${name}_test PRIVATE kvasir_${name} GTest::gtest_main GTest::gmock)
+    target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR})
+    target_compile_definitions(${name}_test PRIVATE
+      KVASIR_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden"
+      KVASIR_SHARED_DIR="${PROJECT_SOURCE_DIR}/../shared")
+    add_test(NAME ${name} COMMAND ${name}_test)
+  endfunction()
+  foreach(module base jinja kernels model)
+    kvasir_tests(${module})
+  endforeach()
+endif()
+
+if(KVASIR_FUZZ)
+  # tests/fuzz/<name>_fuzz.cc, each linked with everything below the engine.
+  file(GLOB fuzzers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/*_fuzz.cc)
+  foreach(source ${fuzzers})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE kvasir_model)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  endforeach()
+endif()

@@ -1,0 +1,93 @@
+// Attention over paged head caches. A head's pages come in runs of one codec pair; a kernel reads a
+// run in whatever codec it is in and returns a partial result (max, sum, accumulator); merging
+// partials is the only way anything is combined.
+//
+// Determinism: a row's logits are computed key by key in one order, softmax and P*V inside a split
+// of kSplitEntries slots in slot order, and splits are merged from left to right. Splits lie at
+// absolute slots, so a row's result has the same bits alone or among many rows, for every thread
+// count, chunk size and batch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/thread_pool.h"
+#include "kernels/isa.h"
+
+namespace kvasir {
+
+inline constexpr int kPageEntries = 64;    // slots a page: one live-mask word
+inline constexpr int kPagesPerSplit = 8;   // attention splits every 512 slots
+inline constexpr int kSplitEntries = kPageEntries * kPagesPerSplit;
+
+// How a plane's bytes encode keys or values. Layouts are the codec's own business (kernels/codec.h).
+enum class CodecId : uint8_t { kF32, kF16, kBF16, kQ8, kQ4 };
+
+// One page of one head as kernels see it; 48 bytes, trivially copyable.
+struct PageRef {
+  const std::byte* k = nullptr;      // K plane in the run's key codec
+  const std::byte* v = nullptr;      // V plane in the run's value codec
+  const float* bias = nullptr;       // [64] added to the logits; null: none
+  const int32_t* order = nullptr;    // [64] place in the text of each slot; null: order0 + slot
+  uint64_t live = 0;                 // bit i: slot i holds an entry
+  int32_t order0 = 0;
+};
+
+// Consecutive pages of one head with one codec pair and one shift of positions.
+struct RunRef {
+  const PageRef* pages = nullptr;
+  int32_t n_pages = 0;
+  CodecId k_codec = CodecId::kF16, v_codec = CodecId::kF16;
+};
+
+// logit = softcap(scale * q.k) + bias, then the mask. softcap 0: none; else c * tanh(x / c).
+struct LogitSpec {
+  float scale = 1.0f;
+  float softcap = 0.0f;
+};
+
+// A query at order o sees keys of order in (o - window, o]; window 0: all keys of order <= o.
+struct MaskSpec {
+  int32_t window = 0;
+};
+
+// The query rows of one sequence that read one KV head. Rows of a prompt chunk, or one decode row.
+struct AttendJob {
+  std::span<const RunRef> runs;
+  const float* q = nullptr;            // [rows][group][head_dim], rows q_stride apart, rotated
+  const float* const* run_q = nullptr; // per run: the queries rotated for it; null: q for all runs
+  const int32_t* q_order = nullptr;    // [rows] place in the text
+  float* out = nullptr;                // [rows][group][head_dim], rows out_stride apart
+  float* lse = nullptr;                // [rows][group] log-sum-exp of the logits; null: not wanted
+  int32_t n_rows = 0, group = 1, head_dim = 64;
+  int64_t q_stride = 0, out_stride = 0;  // in floats
+  MaskSpec mask;
+};
+
+// out = softmax(logits) * V for all jobs; all threads are busy whatever the mix of long and short.
+// `scratch` keeps its memory between calls. REQUIRES: every row sees at least one key.
+class AttentionScratch;
+void Attend(Isa isa, const LogitSpec& logit, std::span<const AttendJob> jobs, ThreadPool& pool,
+            AttentionScratch& scratch);
+
+// What some query rows give each slot of a head: mass[slot] = reduce over rows and group of
+// weight[row] * exp(logit - lse[row, g]), 0 where masked or dead.
+enum class GroupReduce : uint8_t { kMean, kMax, kSum };  // over the group, after summing rows
+struct MassJob {
+  std::span<const RunRef> runs;
+  const float* q = nullptr;          // as in AttendJob
+  const float* const* run_q = nullptr;
+  const int32_t* q_order = nullptr;
+  const float* lse = nullptr;        // [rows][group]; as Attend returned it
+  const float* row_weight = nullptr; // [rows]; null: 1
+  float* mass = nullptr;             // [slots of all runs in turn] (kMean, kMax, kSum over group)
+  int32_t n_rows = 0, group = 1, head_dim = 64;
+  int64_t q_stride = 0;
+  MaskSpec mask;
+  GroupReduce over_group = GroupReduce::kMean;
+};
+void AttentionMass(Isa isa, const LogitSpec& logit, std::span<const MassJob> jobs, ThreadPool& pool,
+                   AttentionScratch& scratch);
+
+}  // namespace kvasir

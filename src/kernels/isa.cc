@@ -1,0 +1,61 @@
+#include "kernels/isa.h"
+
+#include <array>
+
+namespace kvasir {
+namespace {
+
+constexpr std::array kIsas = {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
+
+}  // namespace
+
+std::string_view IsaName(Isa isa) {
+  switch (isa) {
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
+    case Isa::kAvx512Vnni:
+      return "avx512vnni";
+  }
+  return "?";
+}
+
+bool CpuSupports(Isa isa) {
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
+  switch (isa) {
+    case Isa::kAvx2:
+      return avx2;
+    case Isa::kAvx512:
+      return avx512;
+    case Isa::kAvx512Vnni:
+      return avx512 && __builtin_cpu_supports("avx512vnni") &&
+             __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi");
+  }
+  return false;
+}
+
+std::span<const Isa> AllIsas() { return kIsas; }
+
+Result<Isa> BestIsa() {
+  for (auto isa = kIsas.rbegin(); isa != kIsas.rend(); ++isa) {
+    if (CpuSupports(*isa)) return *isa;
+  }
+  return Fail("this CPU lacks AVX2, FMA, F16C or BMI2, the least that kvasir runs on");
+}
+
+Result<Isa> ParseIsa(std::string_view name) {
+  for (Isa isa : kIsas) {
+    if (IsaName(isa) != name) continue;
+    if (!CpuSupports(isa)) return Fail("--cpu {}: this CPU does not have it", name);
+    return isa;
+  }
+  return Fail("--cpu {}: no such path (avx2, avx512, avx512vnni)", name);
+}
+
+}  // namespace kvasir
