@@ -23,7 +23,7 @@ endfunction()
 kvasir_module(base DEPS fmt::fmt Threads::Threads)
 kvasir_module(jinja DEPS kvasir_base)
 kvasir_module(kernels DEPS kvasir_base hwy::hwy)
-kvasir_module(model DEPS kvasir_base kvasir_kernels kvasir_jinja PkgConfig::PCRE2)
+kvasir_module(model DEPS kvasir_base kvasir_kernels kvasir_jinja PkgConfig::PCRE2 PkgConfig::XXHASH)
 
 if(KVASIR_TESTS)
   enable_testing()
