@@ -46,9 +46,9 @@ enum class TensorType : uint32_t {
 };
 
 struct TensorTypeInfo {
-  std::string_view name;    // "Q4_K"
-  int32_t block_values;     // values a block; rows are whole blocks
-  int32_t block_bytes;      // bytes a block
+  std::string_view name;  // "Q4_K"
+  int32_t block_values;   // values a block; rows are whole blocks
+  int32_t block_bytes;    // bytes a block
 };
 
 // Null for an id we do not know (or removed from GGUF).

@@ -16,10 +16,10 @@
 
 namespace kvasir {
 
-// Integers of every width are one type, so are floats; arrays hold no arrays.
-using MetaValue =
-    std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<std::string>,
-                 std::vector<float>, std::vector<int64_t>, std::vector<bool>>;
+// Integers of every width are one type, so are floats. Arrays of booleans are integers 0 and 1;
+// arrays hold no arrays.
+using MetaValue = std::variant<bool, int64_t, uint64_t, double, std::string,
+                               std::vector<std::string>, std::vector<float>, std::vector<int64_t>>;
 
 std::string_view MetaTypeName(const MetaValue& value);  // "integer", "array of strings"
 
