@@ -1,0 +1,44 @@
+#include "cache/kv_cache.h"
+
+namespace kvasir {
+
+KvCache::KvCache(PagePool& pool, std::span<const HeadFormat> formats, int n_kv_heads)
+    : n_layers_(static_cast<int>(formats.size())), n_kv_heads_(n_kv_heads) {
+  heads_.reserve(formats.size() * static_cast<size_t>(n_kv_heads));
+  for (const HeadFormat& format : formats) {
+    for (int h = 0; h < n_kv_heads; ++h) heads_.emplace_back(pool, format);
+  }
+}
+
+KvCache KvCache::Fork() const {
+  KvCache fork;
+  fork.n_layers_ = n_layers_;
+  fork.n_kv_heads_ = n_kv_heads_;
+  fork.heads_.reserve(heads_.size());
+  for (const HeadCache& head : heads_) fork.heads_.push_back(head.Fork());
+  return fork;
+}
+
+void KvCache::Truncate(int32_t order) {
+  for (HeadCache& head : heads_) head.Truncate(order);
+}
+
+void KvCache::Clear() {
+  for (HeadCache& head : heads_) head.Clear();
+}
+
+KvAccount KvCache::Account() const {
+  KvAccount account;
+  for (const HeadCache& head : heads_) {
+    const HeadBytes bytes = head.bytes();
+    account.entries += head.size();
+    account.bytes += bytes.total();
+    account.by_codec[std::string(CodecName(head.format().k_codec))] += bytes.keys;
+    account.by_codec[std::string(CodecName(head.format().v_codec))] += bytes.values;
+    account.by_codec["facts"] += bytes.facts;
+    account.by_tier["host"] += bytes.total();
+  }
+  return account;
+}
+
+}  // namespace kvasir

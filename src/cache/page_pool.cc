@@ -1,0 +1,109 @@
+#include "cache/page_pool.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+namespace kvasir {
+namespace {
+
+// Maps one slab aligned to its size, so that a block's slab is found by masking its address.
+std::byte* MapSlab() {
+  void* raw = mmap(nullptr, 2 * kSlabBytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (raw == MAP_FAILED) return nullptr;
+  const auto base = reinterpret_cast<uintptr_t>(raw);
+  const uintptr_t aligned = (base + kSlabBytes - 1) & ~static_cast<uintptr_t>(kSlabBytes - 1);
+  if (aligned > base) munmap(raw, aligned - base);
+  const uintptr_t end = base + 2 * kSlabBytes;
+  if (end > aligned + kSlabBytes) {
+    munmap(reinterpret_cast<void*>(aligned + kSlabBytes), end - aligned - kSlabBytes);
+  }
+  return reinterpret_cast<std::byte*>(aligned);
+}
+
+std::byte* SlabOf(std::byte* block) {
+  return reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(block) &
+                                      ~static_cast<uintptr_t>(kSlabBytes - 1));
+}
+
+}  // namespace
+
+PagePool::~PagePool() {
+  KV_CHECK(used_bytes_ == 0);  // every page goes back before its pool
+  for (auto& [bytes, slab] : slabs_) munmap(bytes, kSlabBytes);
+}
+
+Result<PagePool::Slab*> PagePool::SlabWithRoom(int64_t n_bytes) {
+  std::vector<Slab*>& candidates = with_room_[n_bytes];
+  if (!candidates.empty()) return candidates.back();
+  auto slab = std::make_unique<Slab>();
+  slab->bytes = MapSlab();
+  if (slab->bytes == nullptr) {
+    return Fail("out of memory for the KV cache: the system refused {} more bytes; {} are in use",
+                kSlabBytes, used_bytes_);
+  }
+  slab->block_bytes = n_bytes;
+  slab->n_blocks = static_cast<int32_t>(kSlabBytes / n_bytes);
+  Slab* added = slab.get();
+  slabs_.emplace(slab->bytes, std::move(slab));
+  candidates.push_back(added);
+  return added;
+}
+
+Result<std::byte*> PagePool::Allocate(int64_t n_bytes) {
+  KV_CHECK(n_bytes > 0 && n_bytes <= kSlabBytes && n_bytes % 128 == 0);
+  const std::lock_guard lock(mutex_);
+  if (used_bytes_ > limit_bytes_ - n_bytes) {
+    return Fail(
+        "the KV cache is full: {} bytes asked, {} of {} available; raise --kv-memory, "
+        "or keep less with --kv",
+        n_bytes, limit_bytes_ - used_bytes_, limit_bytes_);
+  }
+  KV_ASSIGN_OR_RETURN(Slab * slab, SlabWithRoom(n_bytes));
+  int32_t index;
+  if (!slab->free.empty()) {
+    index = slab->free.back();
+    slab->free.pop_back();
+  } else {
+    index = slab->n_fresh++;
+  }
+  ++slab->n_used;
+  if (slab->full()) with_room_[n_bytes].pop_back();  // SlabWithRoom gives the last one
+  used_bytes_ += n_bytes;
+  peak_bytes_ = std::max(peak_bytes_, used_bytes_);
+  return slab->bytes + index * slab->block_bytes;
+}
+
+void PagePool::Release(std::byte* block, int64_t n_bytes) {
+  const std::lock_guard lock(mutex_);
+  const auto found = slabs_.find(SlabOf(block));
+  KV_CHECK(found != slabs_.end());
+  Slab& slab = *found->second;
+  KV_CHECK(slab.block_bytes == n_bytes && slab.n_used > 0);
+  std::vector<Slab*>& room = with_room_[n_bytes];
+  if (slab.full()) room.push_back(&slab);
+  slab.free.push_back(static_cast<int32_t>((block - slab.bytes) / n_bytes));
+  --slab.n_used;
+  used_bytes_ -= n_bytes;
+  if (slab.n_used == 0) {
+    room.erase(std::find(room.begin(), room.end(), &slab));
+    munmap(slab.bytes, kSlabBytes);
+    slabs_.erase(found);
+  }
+}
+
+int64_t PagePool::used_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return used_bytes_;
+}
+int64_t PagePool::slab_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int64_t>(slabs_.size()) * kSlabBytes;
+}
+int64_t PagePool::peak_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return peak_bytes_;
+}
+
+}  // namespace kvasir

@@ -1,0 +1,55 @@
+// PagePool: where the bytes of all planes come from. Slabs of 2 MiB, each cut into blocks of one
+// size, under one hard limit. Freed blocks are reused at once; a slab with no block in use goes
+// back to the system. Thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+
+namespace kvasir {
+
+inline constexpr int64_t kSlabBytes = int64_t{2} << 20;
+inline constexpr int64_t kNoLimit = INT64_MAX;
+
+class PagePool {
+ public:
+  explicit PagePool(int64_t limit_bytes = kNoLimit) : limit_bytes_(limit_bytes) {}
+  ~PagePool();
+  PagePool(const PagePool&) = delete;
+  PagePool& operator=(const PagePool&) = delete;
+
+  // A block of n_bytes (a multiple of 128, at most a slab), aligned to 128, uninitialised.
+  // An error, and nothing changed, where the limit or the system's memory would be exceeded.
+  Result<std::byte*> Allocate(int64_t n_bytes);
+  void Release(std::byte* block, int64_t n_bytes);
+
+  int64_t limit_bytes() const { return limit_bytes_; }
+  int64_t used_bytes() const;  // blocks handed out
+  int64_t slab_bytes() const;  // taken from the system: what the process's memory shows
+  int64_t peak_bytes() const;  // most blocks handed out at a time
+
+ private:
+  struct Slab {
+    std::byte* bytes = nullptr;
+    int64_t block_bytes = 0;
+    int32_t n_blocks = 0, n_used = 0, n_fresh = 0;  // blocks from n_fresh on were never handed out
+    std::vector<int32_t> free;                      // handed out before, free now
+    bool full() const { return n_used == n_blocks; }
+  };
+  Result<Slab*> SlabWithRoom(int64_t n_bytes);
+
+  const int64_t limit_bytes_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::byte*, std::unique_ptr<Slab>> slabs_;  // by address
+  std::map<int64_t, std::vector<Slab*>> with_room_;              // by block size
+  int64_t used_bytes_ = 0, peak_bytes_ = 0;
+};
+
+}  // namespace kvasir

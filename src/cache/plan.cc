@@ -1,0 +1,74 @@
+#include "cache/plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace kvasir {
+
+void LayerPlan::Score(int head, std::vector<float> scores) {
+  KV_CHECK(static_cast<int64_t>(scores.size()) == heads_[head].size());
+  for (float& score : scores) {
+    if (std::isnan(score)) score = -std::numeric_limits<float>::infinity();
+  }
+  wishes_[head].scores = std::move(scores);
+}
+
+void LayerPlan::Budget(int head, int64_t n_entries) {
+  wishes_[head].budget = std::max<int64_t>(1, n_entries);
+}
+
+void LayerPlan::Protect(int head, int64_t first, int64_t n) {
+  KV_CHECK(first >= 0 && n >= 0 && first + n <= heads_[head].size());
+  wishes_[head].protect.push_back({first, n});
+}
+
+void LayerPlan::Keep(int head, std::vector<int32_t> entries) {
+  wishes_[head].keep = std::move(entries);
+}
+
+void LayerPlan::Drop(int head, int64_t first, int64_t n) { wishes_[head].drop = Span{first, n}; }
+
+std::optional<std::vector<int32_t>> LayerPlan::Resolve(int head) const {
+  const Wishes& wishes = wishes_[head];
+  if (wishes.keep) return wishes.keep;
+  const int64_t size = heads_[head].size();
+  if (!wishes.budget || *wishes.budget >= size) return std::nullopt;
+
+  std::vector<bool> is_protected(size, false);
+  for (const Span& span : wishes.protect) {
+    std::fill_n(is_protected.begin() + span.first, span.n, true);
+  }
+  std::vector<int32_t> ranked(size);
+  std::iota(ranked.begin(), ranked.end(), 0);
+  const auto stays_longer = [&](int32_t a, int32_t b) {
+    if (is_protected[a] != is_protected[b]) return static_cast<bool>(is_protected[a]);
+    if (is_protected[a]) return a > b;
+    const float score_a = wishes.scores.empty() ? 0 : wishes.scores[a];
+    const float score_b = wishes.scores.empty() ? 0 : wishes.scores[b];
+    return score_a != score_b ? score_a > score_b : a < b;
+  };
+  std::nth_element(ranked.begin(), ranked.begin() + *wishes.budget, ranked.end(), stays_longer);
+  ranked.resize(*wishes.budget);
+  std::sort(ranked.begin(), ranked.end());
+  return ranked;
+}
+
+Status LayerPlan::Execute(const KeyRotator& rotator) {
+  bool changed = false;
+  for (int h = 0; h < n_heads(); ++h) {
+    if (wishes_[h].drop && !wishes_[h].keep) {
+      heads_[h].Drop(wishes_[h].drop->first, wishes_[h].drop->n);
+      changed = true;
+    } else if (const auto kept = Resolve(h)) {
+      heads_[h].Keep(*kept);
+      changed = true;
+    }
+  }
+  if (!renumber_ || !changed) return {};
+  for (HeadCache& head : heads_) KV_RETURN_IF_ERROR(head.Renumber(rotator));
+  return {};
+}
+
+}  // namespace kvasir

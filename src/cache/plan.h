@@ -1,0 +1,59 @@
+// LayerPlan: what the methods of a spec want done to one layer of one sequence. Methods write their
+// wishes; the engine resolves them in a fixed order and executes them once:
+//   1. per head, the entries that stay: those of Keep; else all but those of Drop; else, with a
+//      budget, the protected ones (newest first) and then the best scored (ties: the earlier
+//      entry);
+//   2. Renumber.
+// Entries are indices 0 … size - 1 of a head's live entries in the order of the text.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "cache/head_cache.h"
+
+namespace kvasir {
+
+class LayerPlan {
+ public:
+  explicit LayerPlan(std::span<HeadCache> heads) : heads_(heads), wishes_(heads.size()) {}
+
+  int n_heads() const { return static_cast<int>(heads_.size()); }
+  const HeadCache& head(int h) const { return heads_[h]; }
+
+  // Higher is kept longer; one score an entry. NaN counts as the lowest.
+  void Score(int head, std::vector<float> scores);
+  void Budget(int head, int64_t n_entries);           // how many stay; at least 1
+  void Protect(int head, int64_t first, int64_t n);   // stay before any score, within budget
+  void Keep(int head, std::vector<int32_t> entries);  // exactly these, ascending
+  void Drop(int head, int64_t first, int64_t n);      // a span goes
+  void Renumber() { renumber_ = true; }               // positions follow the entries that stay
+
+  // What has been wished so far, for wrappers.
+  std::span<const float> scores(int head) const { return wishes_[head].scores; }
+  std::optional<int64_t> budget(int head) const { return wishes_[head].budget; }
+
+  // The entries of a head that stay, ascending; nullopt: all.
+  std::optional<std::vector<int32_t>> Resolve(int head) const;
+  // REQUIRES: the heads are as they were when the wishes were written.
+  Status Execute(const KeyRotator& rotator);
+
+ private:
+  struct Span {
+    int64_t first = 0, n = 0;
+  };
+  struct Wishes {
+    std::vector<float> scores;
+    std::vector<Span> protect;
+    std::optional<int64_t> budget;
+    std::optional<std::vector<int32_t>> keep;
+    std::optional<Span> drop;
+  };
+  std::span<HeadCache> heads_;
+  std::vector<Wishes> wishes_;
+  bool renumber_ = false;
+};
+
+}  // namespace kvasir

@@ -1,0 +1,76 @@
+// Method: one policy from the literature. A method is one file with one class in an anonymous
+// namespace and one line in registry.cc. It says what it needs; the engine gives it views of a
+// layer at set moments; it writes wishes into the layer's plan. The object is immutable and serves
+// all sequences and threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "cache/plan.h"
+
+namespace kvasir {
+
+struct ModelInfo {
+  int n_layers = 0, n_q_heads = 0, n_kv_heads = 0, head_dim = 0;
+  int group() const { return n_q_heads / n_kv_heads; }  // query heads a KV head
+};
+
+// What a method must be given; what no active method needs is never computed or kept.
+struct Needs {
+  int last_queries = 0;    // post-RoPE queries of the last rows of the prompt
+  bool at_decode = false;  // Compress after each generated token too
+};
+
+enum class Moment : uint8_t {
+  kPromptEnd,  // a layer has attended over the whole prompt
+  kDecode,     // a token was generated
+};
+
+// One layer of one sequence. All heads hold the tokens fed so far.
+struct LayerView {
+  const ModelInfo& model;
+  int layer = 0;
+  Moment moment = Moment::kPromptEnd;
+  int64_t n_prompt = 0;              // tokens of the prompt: what shares are shares of
+  std::span<const HeadCache> heads;  // [kv_heads]
+  int64_t n_last_queries = 0;        // rows that a score request can look at
+};
+
+enum class GroupBy : uint8_t { kMean, kMax, kSum };  // over the query heads of a KV head
+
+// Attention mass: sum over rows of the softmax weight that a query gave each entry. The softmax of
+// a row runs over all entries it sees, in f32, on post-RoPE keys and queries.
+struct ScoreRequest {
+  int64_t last_rows = 0;                   // the last rows of the prompt
+  std::span<const float> row_weight = {};  // [last_rows]; empty: 1
+  GroupBy over_group = GroupBy::kMean;
+};
+
+// Operations that run where the data is.
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  // [entries] of one KV head.
+  virtual std::vector<float> AttentionMass(const LayerView& at, int kv_head,
+                                           const ScoreRequest& request) = 0;
+};
+
+// 1-D pooling over neighbours, stride 1, same length. Mean pads with zeros and always divides by
+// `kernel`; max ignores what is outside. kernel is odd.
+enum class PoolKind : uint8_t { kMean, kMax };
+std::vector<float> Pool1d(std::span<const float> x, int kernel, PoolKind kind);
+
+class Method {
+ public:
+  virtual ~Method() = default;
+  virtual Needs needs(const ModelInfo&) const { return {}; }
+  // After a layer's last prompt row, and after each generated token where needs() asks for it.
+  virtual void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const = 0;
+};
+
+}  // namespace kvasir

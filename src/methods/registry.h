@@ -1,0 +1,55 @@
+// The table of all methods, and the program that a spec builds.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "methods/method.h"
+#include "methods/spec.h"
+
+namespace kvasir {
+
+// A wrapper changes the next base and only that; a base decides what stays.
+enum class Role : uint8_t { kBase, kWrapper };
+
+struct MethodInfo {
+  std::string_view name;
+  Role role;
+  std::string_view family;   // "evict", "positions", …
+  std::string_view summary;  // one line
+  std::string_view paper;    // "arXiv 2404.14469"
+  std::string_view about;    // a paragraph: what it needs, saves, loses, when not to use it
+  std::string_view example;
+  std::span<const ParamInfo> params;
+  Result<std::unique_ptr<Method>> (*make)(const Params&);
+};
+
+std::span<const MethodInfo* const> AllMethods();  // sorted by name
+const MethodInfo* FindMethod(std::string_view name);
+
+// A checked spec: methods in the order in which they write the plan.
+class Program {
+ public:
+  static Result<std::shared_ptr<const Program>> Build(std::string_view spec);
+
+  const std::string& spec() const { return spec_; }  // as written, trimmed
+  bool is_full() const { return is_full_; }          // nothing to do: the plain cache
+  Needs needs(const ModelInfo& model) const;         // of all methods together
+  // Writes the wishes of all methods that act at this moment.
+  void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const;
+
+ private:
+  // A base and the wrappers that change it, in the order in which they write the plan.
+  struct Chain {
+    std::unique_ptr<Method> base;
+    std::vector<std::unique_ptr<Method>> wrappers;  // the innermost first
+  };
+  std::string spec_;
+  std::vector<Chain> chains_;
+  bool is_full_ = false;
+};
+
+}  // namespace kvasir

@@ -1,0 +1,81 @@
+// Keeps what the last `window` queries of the prompt look at. Li et al., NeurIPS 2024, arXiv
+// 2404.14469. Moment: compress at the prompt's end; cost: the window's rows of attention once more.
+//
+// vote[j] = mean over window rows and over the group of softmax(q k)[j], j before the window;
+// smoothed by 1-D pooling; the best budget - window entries stay, and the window itself.
+// Differs from the paper's code: one set a KV head, not a query head (the sheet's engine rule).
+#include <algorithm>
+
+#include "methods/registry.h"
+
+namespace kvasir {
+namespace {
+
+constexpr ParamInfo kParams[] = {
+    {"budget", ParamKind::kBudget, "1024", "",
+     "entries a KV head keeps, the window included, or a share of the prompt"},
+    {"window", ParamKind::kInteger, "32", "1..1024", "last queries that vote, and stay"},
+    {"kernel", ParamKind::kInteger, "7", "odd 1..63", "width of the pooling; 1: none"},
+    {"pool", ParamKind::kWord, "max", "max|avg", "how neighbours share a vote"},
+    {"variant", ParamKind::kWord, "paper", "paper|kvpress",
+     "kvpress: window 64, kernel 5, pool avg unless given"},
+};
+
+class SnapKv final : public Method {
+ public:
+  SnapKv(Budget budget, int window, int kernel, PoolKind pool)
+      : budget_(budget), window_(window), kernel_(kernel), pool_(pool) {}
+
+  Needs needs(const ModelInfo&) const override { return {.last_queries = window_}; }
+
+  void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
+    for (int h = 0; h < plan.n_heads(); ++h) {
+      const int64_t n = at.heads[h].size();
+      const int64_t keep = budget_.Of(at.n_prompt);
+      if (n <= keep) continue;
+      const int64_t window = std::min<int64_t>(at.n_last_queries, n);
+      std::vector<float> votes = ops.AttentionMass(at, h, {.last_rows = window});
+      const std::vector<float> pooled = Pool1d(std::span(votes).first(n - window), kernel_, pool_);
+      std::copy(pooled.begin(), pooled.end(), votes.begin());
+      plan.Score(h, std::move(votes));
+      plan.Protect(h, n - window, window);
+      plan.Budget(h, keep);
+    }
+  }
+
+ private:
+  const Budget budget_;
+  const int window_, kernel_;
+  const PoolKind pool_;
+};
+
+Result<std::unique_ptr<Method>> Make(const Params& params) {
+  const bool kvpress = params.GetWord("variant") == "kvpress";
+  const auto choose = [&](std::string_view name, int theirs) {
+    return kvpress && !params.Given(name) ? theirs : static_cast<int>(params.GetInt(name));
+  };
+  const bool mean = kvpress && !params.Given("pool") ? true : params.GetWord("pool") == "avg";
+  return std::make_unique<SnapKv>(params.GetBudget("budget"), choose("window", 64),
+                                  choose("kernel", 5), mean ? PoolKind::kMean : PoolKind::kMax);
+}
+
+}  // namespace
+
+extern constinit const MethodInfo kSnapKv = {
+    .name = "snapkv",
+    .role = Role::kBase,
+    .family = "evict",
+    .summary = "keeps the entries that the last queries of the prompt attend to",
+    .paper = "arXiv 2404.14469",
+    .about =
+        "After the prompt each head keeps the entries that the last `window` tokens look at, with "
+        "their neighbours, and the window itself. Decoding then costs the same at any prompt "
+        "length. Good when the question stands at the end of the prompt; when the document is "
+        "compressed first and questions come later, what they ask for may be gone. The budget "
+        "holds at the prompt's end; generated tokens are added to it.",
+    .example = "snapkv:budget=1024,window=16",
+    .params = kParams,
+    .make = &Make,
+};
+
+}  // namespace kvasir
