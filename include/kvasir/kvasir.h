@@ -1,5 +1,5 @@
-// Kvasir's public interface: load a model, open a session with a spec, feed tokens, sample, read the
-// cache's account, save and restore. `kvasir run` and `kvasir chat` use nothing else.
+// Kvasir's public interface: load a model, open a session with a spec, feed tokens, sample, read
+// the cache's account, save and restore. `kvasir run` and `kvasir chat` use nothing else.
 //
 //   auto model = kvasir::Model::Load({.path = "model.gguf"});
 //   auto session = kvasir::Session::Open(*model, {.kv = "snapkv:budget=1024"});
@@ -28,9 +28,10 @@ namespace kvasir {
 struct MethodInfo;  // kvasir/method.h
 
 struct ModelOptions {
-  std::string path;  // GGUF file or Hugging Face folder; empty: $KVASIR_MODEL, then the default one
-  std::string cpu;   // force a path: "avx2", "avx512", …; empty: the best of this CPU
-  int threads = 0;   // 0: physical cores
+  std::string path =
+      {};  // GGUF file or Hugging Face folder; empty: $KVASIR_MODEL, then the default one
+  std::string cpu = {};  // force a path: "avx2", "avx512", …; empty: the best of this CPU
+  int threads = 0;       // 0: physical cores
 };
 
 // Facts about a loaded model.
@@ -39,7 +40,7 @@ struct ModelFacts {
   int n_layers = 0, n_q_heads = 0, n_kv_heads = 0, head_dim = 0, hidden = 0, n_vocab = 0;
   int64_t n_ctx_train = 0;
   int64_t n_params = 0;
-  int64_t weight_bytes = 0;      // as repacked in memory: what one decode step reads
+  int64_t weight_bytes = 0;  // as repacked in memory: what one decode step reads
   int threads = 0;
   bool f32_weights = false;
 };
@@ -77,14 +78,14 @@ struct KvReport {
 using ProgressFn = std::function<bool(int64_t done, int64_t total)>;
 
 struct SessionOptions {
-  std::string kv = "full";  // see `kvasir methods`
-  std::string kv_type;      // f32, f16, bf16, q8, q4; empty: f16, or f32 where the weights are F32
-  int64_t ctx = 0;          // most tokens in the session; 0: what the model was trained for
-  int64_t kv_memory = 0;    // hard limit of the cache in bytes; 0: none
-  int chunk = 512;          // prompt tokens a pass
-  bool chunk_major = false; // a chunk through all layers, then the next (what a server mixes with
-                            // decode); else all chunks through a layer, then the next layer
-  std::vector<const MethodInfo*> methods;  // methods of your own, beside the built-in ones
+  std::string kv = "full";   // see `kvasir methods`
+  std::string kv_type = {};  // f32, f16, bf16, q8, q4; empty: f16, or f32 where the weights are F32
+  int64_t ctx = 0;           // most tokens in the session; 0: what the model was trained for
+  int64_t kv_memory = 0;     // hard limit of the cache in bytes; 0: none
+  int chunk = 512;           // prompt tokens a pass
+  bool chunk_major = false;  // a chunk through all layers, then the next (what a server mixes with
+                             // decode); else all chunks through a layer, then the next layer
+  std::vector<const MethodInfo*> methods = {};  // methods of your own, beside the built-in ones
 };
 
 class Session {
@@ -138,17 +139,17 @@ class Sampler {
 
 struct GenerateOptions {
   int64_t n_tokens = 256;
-  std::vector<std::string> stop;  // texts that end the answer; not part of it
+  std::vector<std::string> stop = {};  // texts that end the answer; not part of it
   bool ignore_eos = false;
-  SamplingOptions sampling;
+  SamplingOptions sampling = {};
   // Called with whole UTF-8 characters as they are made; false stops (reason "interrupted").
-  std::function<bool(std::string_view text)> on_text;
+  std::function<bool(std::string_view text)> on_text = {};
 };
 
 struct Generation {
   std::string text;
   std::vector<int32_t> ids;
-  std::string stop_reason;  // "eos", "length", "stop", "interrupted"
+  std::string stop_reason;    // "eos", "length", "stop", "interrupted"
   bool context_full = false;  // "length" because the context is full, not n_tokens reached
   double first_token_ms = 0;  // from the call to the first token
   double decode_tok_s = 0;    // of the tokens after the first
