@@ -1,0 +1,185 @@
+#include "model/hf_rope.h"
+
+#include <cmath>
+#include <numbers>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace kvasir {
+namespace {
+
+constexpr int64_t kMaxContext = int64_t{1} << 31;
+
+struct Rope {
+  const JsonReader& settings;  // rope_scaling, rope_parameters, or an empty object
+  int64_t n_rot;               // dimensions that rotate
+  double theta;
+  double factor;             // how much longer the context was made
+  int64_t original_context;  // before that
+  std::string prefix;        // "llama.rope."
+};
+
+// GGUF stores floats in 32 bits; the same value must come from either kind of file.
+void SetFloat(Metadata& metadata, std::string key, double value) {
+  metadata.Set(std::move(key), double{static_cast<float>(value)});
+}
+
+Result<double> Positive(const JsonReader& reader, std::string_view key, double fallback) {
+  KV_ASSIGN_OR_RETURN(const std::optional<double> value, reader.Number(key));
+  const double number = value.value_or(fallback);
+  if (number > 0) return number;
+  return Fail("{}: '{}' is {}; it must be positive", reader.where(), key, number);
+}
+
+// Llama 3.1: wavelengths beyond the original context are stretched by `factor`, short ones stay,
+// those between are interpolated (the factors that llama.cpp's converter writes).
+Result<std::vector<float>> Llama3Factors(const Rope& rope) {
+  KV_ASSIGN_OR_RETURN(const double low, Positive(rope.settings, "low_freq_factor", 1.0));
+  KV_ASSIGN_OR_RETURN(const double high, Positive(rope.settings, "high_freq_factor", 4.0));
+  if (high <= low) {
+    return Fail("{}: high_freq_factor {} must be above low_freq_factor {}", rope.settings.where(),
+                high, low);
+  }
+  const double context = static_cast<double>(rope.original_context);
+  std::vector<float> factors;
+  for (int64_t i = 0; i < rope.n_rot; i += 2) {
+    const double exponent = static_cast<double>(i) / static_cast<double>(rope.n_rot);
+    const double wavelength = 2 * std::numbers::pi * std::pow(rope.theta, exponent);
+    const double smooth = (context / wavelength - low) / (high - low);
+    double factor = 1 / ((1 - smooth) / rope.factor + smooth);
+    if (wavelength < context / high) factor = 1;
+    if (wavelength > context / low) factor = rope.factor;
+    factors.push_back(static_cast<float>(factor));
+  }
+  return factors;
+}
+
+Result<std::vector<float>> LongropeFactors(const Rope& rope, std::string_view key) {
+  KV_ASSIGN_OR_RETURN(const auto numbers, rope.settings.Numbers(key));
+  const size_t n = static_cast<size_t>(rope.n_rot / 2);
+  if (!numbers || numbers->size() != n) {
+    return Fail("{}: '{}' must be {} numbers, one for each pair of rotating dimensions",
+                rope.settings.where(), key, n);
+  }
+  std::vector<float> factors;
+  for (const double number : *numbers) {
+    if (!(number > 0)) {
+      return Fail("{}: '{}' holds {}; factors are positive", rope.settings.where(), key, number);
+    }
+    factors.push_back(static_cast<float>(number));
+  }
+  return factors;
+}
+
+Status SetYarn(const Rope& rope, Metadata& metadata) {
+  SetFloat(metadata, rope.prefix + "scaling.factor", rope.factor);
+  metadata.Set(rope.prefix + "scaling.original_context_length", rope.original_context);
+  for (const std::string key : {"beta_fast", "beta_slow"}) {
+    if (!rope.settings.Has(key)) continue;
+    KV_ASSIGN_OR_RETURN(const double beta, Positive(rope.settings, key, 0));
+    SetFloat(metadata, rope.prefix + "scaling.yarn_" + key, beta);
+  }
+  KV_ASSIGN_OR_RETURN(const std::optional<bool> truncate, rope.settings.Bool("truncate"));
+  if (!truncate.value_or(true)) {
+    return Fail("{}: YaRN with truncate=false cannot be run", rope.settings.where());
+  }
+  if (rope.settings.Has("attention_factor")) {
+    KV_ASSIGN_OR_RETURN(const double attention, Positive(rope.settings, "attention_factor", 0));
+    SetFloat(metadata, rope.prefix + "scaling.attn_factor", attention);
+  } else if (rope.settings.Has("mscale") && rope.settings.Has("mscale_all_dim")) {
+    KV_ASSIGN_OR_RETURN(const double mscale, Positive(rope.settings, "mscale", 0));
+    KV_ASSIGN_OR_RETURN(const double all_dim, Positive(rope.settings, "mscale_all_dim", 0));
+    const double log_factor = rope.factor > 1 ? 0.1 * std::log(rope.factor) : 0;
+    SetFloat(metadata, rope.prefix + "scaling.attn_factor",
+             (mscale * log_factor + 1) / (all_dim * log_factor + 1));
+  }
+  return {};
+}
+
+Status SetLongrope(const Rope& rope, Metadata& metadata) {
+  metadata.Set(rope.prefix + "scaling.original_context_length", rope.original_context);
+  const double log_context = std::log(static_cast<double>(rope.original_context));
+  const double standard =
+      rope.factor > 1 ? std::sqrt(1 + std::log(rope.factor) / log_context) : 1.0;
+  KV_ASSIGN_OR_RETURN(const double attention,
+                      Positive(rope.settings, "attention_factor", standard));
+  SetFloat(metadata, rope.prefix + "scaling.attn_factor", attention);
+  return {};
+}
+
+Result<HfRopeFactors> SetScaling(const std::string& type, const Rope& rope, Metadata& metadata) {
+  HfRopeFactors factors;
+  if (type == "default") return factors;
+  if (type == "llama3") {  // no key in GGUF: the tensor says it all
+    KV_ASSIGN_OR_RETURN(factors.llama3, Llama3Factors(rope));
+  } else if (type == "linear") {
+    metadata.Set(rope.prefix + "scaling.type", "linear");
+    SetFloat(metadata, rope.prefix + "scaling.factor", rope.factor);
+  } else if (type == "yarn") {
+    metadata.Set(rope.prefix + "scaling.type", "yarn");
+    KV_RETURN_IF_ERROR(SetYarn(rope, metadata));
+  } else if (type == "longrope" || type == "su") {
+    metadata.Set(rope.prefix + "scaling.type", "longrope");
+    KV_RETURN_IF_ERROR(SetLongrope(rope, metadata));
+    KV_ASSIGN_OR_RETURN(factors.long_context, LongropeFactors(rope, "long_factor"));
+    KV_ASSIGN_OR_RETURN(factors.short_context, LongropeFactors(rope, "short_factor"));
+  } else {
+    return Fail("{}: rope type '{}' is unknown; default, linear, llama3, yarn, longrope are known",
+                rope.settings.where(), type);
+  }
+  return factors;
+}
+
+// The object with the scaling; where layers with a window rotate otherwise, that of the others.
+Result<JsonReader> Settings(const JsonReader& config, const HfFamily& family, Metadata& metadata) {
+  static const Json kEmpty = Json::object();
+  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> newer, config.Object("rope_parameters"));
+  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> older, config.Object("rope_scaling"));
+  JsonReader settings = newer ? *newer : older ? *older : JsonReader(kEmpty, config.where());
+  if (family.architecture != "gemma3") return settings;
+
+  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> global, settings.Object("full_attention"));
+  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> local, settings.Object("sliding_attention"));
+  KV_ASSIGN_OR_RETURN(double local_theta, Positive(config, "rope_local_base_freq", 1e4));
+  if (local) {
+    KV_ASSIGN_OR_RETURN(local_theta, Positive(*local, "rope_theta", local_theta));
+  }
+  SetFloat(metadata, "gemma3.rope.freq_base_swa", local_theta);
+  if (global) return *global;
+  return settings;
+}
+
+}  // namespace
+
+Result<HfRopeFactors> TranslateRope(const JsonReader& config, const HfFamily& family,
+                                    int64_t head_dim, int64_t context, Metadata& metadata) {
+  KV_ASSIGN_OR_RETURN(const JsonReader settings, Settings(config, family, metadata));
+  Rope rope{settings, head_dim, 0, 1, context, fmt::format("{}.rope.", family.architecture)};
+
+  KV_ASSIGN_OR_RETURN(const double theta, Positive(config, "rope_theta", family.rope_theta));
+  KV_ASSIGN_OR_RETURN(rope.theta, Positive(settings, "rope_theta", theta));
+  SetFloat(metadata, rope.prefix + "freq_base", rope.theta);
+
+  KV_ASSIGN_OR_RETURN(const double outer, Positive(config, "partial_rotary_factor", 1));
+  KV_ASSIGN_OR_RETURN(const double partial, Positive(settings, "partial_rotary_factor", outer));
+  rope.n_rot = static_cast<int64_t>(static_cast<double>(head_dim) * std::min(partial, 2.0));
+  if (rope.n_rot < 2 || rope.n_rot > head_dim || rope.n_rot % 2 != 0) {
+    return Fail("{}: partial_rotary_factor {} of head_dim {} must be an even number of dimensions",
+                settings.where(), partial, head_dim);
+  }
+  metadata.Set(rope.prefix + "dimension_count", rope.n_rot);
+
+  constexpr std::string_view kOriginal = "original_max_position_embeddings";
+  KV_ASSIGN_OR_RETURN(const auto outer_original, config.Int(kOriginal, 2, kMaxContext));
+  KV_ASSIGN_OR_RETURN(const auto original, settings.Int(kOriginal, 2, kMaxContext));
+  rope.original_context = original ? *original : outer_original.value_or(context);
+  const double stretch = static_cast<double>(context) / static_cast<double>(rope.original_context);
+  KV_ASSIGN_OR_RETURN(rope.factor, Positive(settings, "factor", stretch));
+
+  KV_ASSIGN_OR_RETURN(const auto older_type, settings.String("type"));
+  KV_ASSIGN_OR_RETURN(const auto type, settings.String("rope_type"));
+  return SetScaling(type ? *type : older_type.value_or("default"), rope, metadata);
+}
+
+}  // namespace kvasir
