@@ -1,0 +1,145 @@
+#include "model/tokenizer/regex.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <algorithm>
+#include <array>
+
+#include "model/tokenizer/utf8.h"
+
+namespace kvasir {
+namespace {
+
+constexpr size_t kMaxPattern = 64 << 10;         // bytes; the longest in use has about 1000
+constexpr uint32_t kHeapLimitKiB = 64 << 10;     // of the interpreter
+constexpr uint32_t kMinMatchLimit = 10'000'000;  // PCRE2's own default
+constexpr size_t kJitStack = 1 << 20;            // bytes
+constexpr uint32_t kMaxNesting = 100;            // parentheses
+
+// Says \s as Unicode's White_Space: PCRE2's own \s has U+180E, which is none since Unicode 6.3.
+Result<std::string> ToPcre(std::string_view pattern) {
+  std::string out;
+  bool in_class = false;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    const char next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
+    if (c == '\\') {
+      if (next == 'h' || next == 'H')
+        return Fail(
+            "regex: \\{} is a hex digit in one dialect and white space in another: write it out",
+            next);
+      if (next == 's') {
+        out += "\\p{White_Space}";
+      } else if (next == 'S') {
+        out += "\\P{White_Space}";
+      } else {
+        out.append(pattern.substr(i, 2));
+      }
+      ++i;
+      continue;
+    }
+    if (in_class && c == '[' && next != ':')
+      return Fail("regex: byte {}: a class inside a class is not supported", i);
+    if (in_class && c == '&' && next == '&')
+      return Fail("regex: byte {}: class intersections are not supported", i);
+    out.push_back(c);
+    if (in_class && c == '[') {  // [:alpha:]: copied to its end
+      const size_t end = pattern.find(":]", i + 2);
+      if (end == std::string_view::npos) return Fail("regex: byte {}: [: without :]", i);
+      out.append(pattern.substr(i + 1, end + 1 - i));
+      i = end + 1;
+    } else if (in_class) {
+      in_class = c != ']';
+    } else if (c == '[') {
+      in_class = true;
+      if (next == '^') out.push_back(next), ++i;
+    }
+  }
+  return out;
+}
+
+// What a match needs beside the code; one a ForEach, so that a Regex can be shared.
+struct Matcher {
+  Matcher(const pcre2_code* code, size_t text_size)
+      : data(pcre2_match_data_create_from_pattern(code, nullptr)),
+        context(pcre2_match_context_create(nullptr)),
+        stack(pcre2_jit_stack_create(32 << 10, kJitStack, nullptr)) {
+    // One match may cross the whole text and walk back over it once per alternative.
+    const uint64_t limit = std::max<uint64_t>(kMinMatchLimit, uint64_t{16} * text_size);
+    pcre2_set_match_limit(context, static_cast<uint32_t>(std::min<uint64_t>(limit, UINT32_MAX)));
+    pcre2_set_heap_limit(context, kHeapLimitKiB);
+    pcre2_jit_stack_assign(context, nullptr, stack);
+  }
+  ~Matcher() {
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(context);
+    pcre2_jit_stack_free(stack);
+  }
+  Matcher(const Matcher&) = delete;
+  Matcher& operator=(const Matcher&) = delete;
+
+  int Match(const pcre2_code* code, std::string_view text, size_t from) const {
+    const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+    const int n = pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK, data, context);
+    if (n != PCRE2_ERROR_JIT_STACKLIMIT) return n;
+    return pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data,
+                       context);
+  }
+
+  pcre2_match_data* data;
+  pcre2_match_context* context;
+  pcre2_jit_stack* stack;
+};
+
+}  // namespace
+
+void Regex::Free::operator()(void* code) const { pcre2_code_free(static_cast<pcre2_code*>(code)); }
+
+Result<Regex> Regex::Compile(std::string_view pattern) {
+  if (pattern.empty() || pattern.size() > kMaxPattern || !IsValidUtf8(pattern)) {
+    return Fail("regex: {} bytes: expected valid UTF-8 of 1 to {} bytes", pattern.size(),
+                kMaxPattern);
+  }
+  KV_ASSIGN_OR_RETURN(const std::string text, ToPcre(pattern));
+  pcre2_compile_context* context = pcre2_compile_context_create(nullptr);
+  pcre2_set_parens_nest_limit(context, kMaxNesting);
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context);
+  pcre2_compile_context_free(context);
+  if (code == nullptr) {
+    std::array<char, 160> why{};
+    pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(why.data()), why.size());
+    return Fail("regex '{}': byte {}: {}", text.substr(0, 200), offset, why.data());
+  }
+  // Without machine code the interpreter does the same, slower.
+  (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+  Regex regex;
+  regex.code_.reset(code);
+  return regex;
+}
+
+bool Regex::ForEach(std::string_view text, const Found& found) const {
+  const auto* code = static_cast<const pcre2_code*>(code_.get());
+  const Matcher matcher(code, text.size());
+  const PCRE2_SIZE* span = pcre2_get_ovector_pointer(matcher.data);
+  size_t at = 0;
+  while (at <= text.size()) {
+    const int n = matcher.Match(code, text, at);
+    if (n == PCRE2_ERROR_NOMATCH) return true;
+    // \K in a lookahead can put the start behind the end: no split, and no way on.
+    if (n < 0 || span[0] > span[1] || span[0] < at) return false;
+    found(span[0], span[1]);
+    at = span[1];
+    if (span[0] == span[1]) {
+      if (at == text.size()) return true;
+      at += static_cast<size_t>(std::max(1, DecodeUtf8(text.substr(at)).length));
+    }
+  }
+  return true;
+}
+
+}  // namespace kvasir

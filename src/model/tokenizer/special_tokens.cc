@@ -1,0 +1,100 @@
+#include "model/tokenizer/special_tokens.h"
+
+#include <algorithm>
+
+#include "model/tokenizer/utf8.h"
+
+namespace kvasir {
+namespace {
+
+// The character that ends just before `at`; length 0 where none does.
+Utf8Char CharacterBefore(std::string_view text, size_t at) {
+  for (size_t n = 1; n <= 4 && n <= at; ++n) {
+    const Utf8Char c = DecodeUtf8(text.substr(at - n, n));
+    if (c.length == static_cast<int>(n)) return c;
+  }
+  return {};
+}
+
+// Differs from Unicode's \w: beyond ASCII every character that is no white space counts.
+bool IsWordCharacter(char32_t c) {
+  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= 0x80 && !IsWhiteSpace(c));
+}
+
+bool StandsAlone(std::string_view text, size_t begin, size_t end) {
+  const Utf8Char before = CharacterBefore(text, begin);
+  if (before.length > 0 && IsWordCharacter(before.code)) return false;
+  if (end == text.size()) return true;
+  const Utf8Char after = DecodeUtf8(text.substr(end));
+  return after.length <= 0 || !IsWordCharacter(after.code);
+}
+
+}  // namespace
+
+SpecialTokens::SpecialTokens(const Vocabulary& vocabulary, std::span<const SpecialRule> rules,
+                             bool normalized)
+    : vocabulary_(&vocabulary), rules_(rules.begin(), rules.end()) {
+  std::ranges::stable_sort(rules_, {}, &SpecialRule::id);
+  std::vector<PrefixIndex::Entry> entries;
+  for (int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (!vocabulary.IsSpecial(id) || vocabulary.piece(id).empty()) continue;
+    if (RuleOf(id).normalized != normalized) continue;
+    entries.push_back({vocabulary.piece(id), id});
+    starts_[static_cast<uint8_t>(vocabulary.piece(id)[0])] = true;
+  }
+  index_ = PrefixIndex(std::move(entries));
+}
+
+const SpecialRule& SpecialTokens::RuleOf(int32_t id) const {
+  static constexpr SpecialRule kNone;
+  const auto it = std::ranges::lower_bound(rules_, id, {}, &SpecialRule::id);
+  return it != rules_.end() && it->id == id ? *it : kNone;
+}
+
+SpecialTokens::Match SpecialTokens::LongestAt(std::string_view text, size_t at,
+                                              bool control) const {
+  Match match;
+  index_.ForEach(text.substr(at), [&](size_t length, int32_t id) {
+    if (!control && vocabulary_->type(id) != TokenType::kUserDefined) return;
+    if (RuleOf(id).single_word && !StandsAlone(text, at, at + length)) return;
+    match = {at + length, id};
+  });
+  return match;
+}
+
+std::vector<SpecialTokens::Part> SpecialTokens::Split(std::string_view text, bool control) const {
+  std::vector<Part> parts;
+  size_t plain = 0;  // start of the plain text not yet in `parts`
+  for (size_t at = 0; at < text.size() && !index_.empty();) {
+    if (!starts_[static_cast<uint8_t>(text[at])]) {
+      ++at;
+      continue;
+    }
+    const Match match = LongestAt(text, at, control);
+    if (match.id < 0) {
+      ++at;
+      continue;
+    }
+    const SpecialRule& rule = RuleOf(match.id);
+    size_t plain_end = at;
+    while (rule.lstrip && plain_end > plain) {
+      const Utf8Char c = CharacterBefore(text.substr(plain), plain_end - plain);
+      if (c.length == 0 || !IsWhiteSpace(c.code)) break;
+      plain_end -= static_cast<size_t>(c.length);
+    }
+    if (plain_end > plain) parts.push_back({plain, plain_end, -1});
+    parts.push_back({at, match.end, match.id});
+    at = match.end;
+    while (rule.rstrip && at < text.size()) {
+      const Utf8Char c = DecodeUtf8(text.substr(at));
+      if (c.length <= 0 || !IsWhiteSpace(c.code)) break;
+      at += static_cast<size_t>(c.length);
+    }
+    plain = at;
+  }
+  if (plain < text.size()) parts.push_back({plain, text.size(), -1});
+  return parts;
+}
+
+}  // namespace kvasir

@@ -1,0 +1,81 @@
+// Golden data of the tokenizer tests: where files are, and lines of {"text", "ids"}.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "model/source.h"
+#include "model/tokenizer/tokenizer.h"
+#include "model/tokenizer/tokenizer_source.h"
+
+namespace kvasir {
+
+struct Vector {
+  std::string text;
+  std::vector<int32_t> ids;
+  bool parse_special = true;
+};
+
+inline std::string ReadAll(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream bytes;
+  bytes << in.rdbuf();
+  return bytes.str();
+}
+
+inline std::vector<Vector> ReadVectors(const std::string& path) {
+  std::ifstream in(path);
+  std::vector<Vector> vectors;
+  for (std::string line; std::getline(in, line);) {
+    const nlohmann::json row = nlohmann::json::parse(line);
+    vectors.push_back({row.at("text").get<std::string>(), row.at("ids").get<std::vector<int32_t>>(),
+                       row.value("parse_special", true)});
+  }
+  return vectors;
+}
+
+// A file of the golden folder or, where it was not copied, of the shared one; empty: neither.
+inline std::string FindData(const std::string& golden, const std::string& shared) {
+  for (const std::string& path : {std::string(KVASIR_GOLDEN_DIR) + "/" + golden,
+                                  std::string(KVASIR_SHARED_DIR) + "/fixtures/" + shared}) {
+    if (std::filesystem::exists(path)) return path;
+  }
+  return {};
+}
+
+inline std::string DefaultModel() {
+  const char* path = std::getenv("KVASIR_MODEL");
+  return path != nullptr && std::filesystem::exists(path) ? path : "";
+}
+
+inline std::optional<Tokenizer> TokenizerOf(const std::string& path) {
+  Result<std::unique_ptr<ModelSource>> source = OpenModel(path);
+  if (!source) {
+    ADD_FAILURE() << source.error().message;
+    return std::nullopt;
+  }
+  Result<Tokenizer> made = TokenizerFromMetadata((*source)->metadata());
+  if (!made) {
+    ADD_FAILURE() << made.error().message;
+    return std::nullopt;
+  }
+  return std::move(*made);
+}
+
+inline void ExpectVectors(const Tokenizer& tokenizer, const std::vector<Vector>& vectors) {
+  ASSERT_FALSE(vectors.empty());
+  for (const Vector& v : vectors) {
+    const EncodeOptions options{.parse_special = v.parse_special, .add_special = false};
+    EXPECT_EQ(tokenizer.Encode(v.text, options), v.ids) << "text: " << v.text;
+  }
+}
+
+}  // namespace kvasir
