@@ -3,13 +3,16 @@
 // partials is the only way anything is combined.
 //
 // Determinism: a row's logits are computed key by key in one order, softmax and P*V inside a split
-// of kSplitEntries slots in slot order, and splits are merged from left to right. Splits lie at
-// absolute slots, so a row's result has the same bits alone or among many rows, for every thread
-// count, chunk size and batch.
+// of kSplitEntries slots in slot order, and splits are merged from left to right. A split is 8
+// pages of all runs in turn, wherever runs begin and end. So a row's result has the same bits alone
+// or among many rows, for every thread count, chunk size, batch and instruction set.
+//
+// Dead slots, and pages that no row may see, are never read as values: they may hold garbage.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "base/thread_pool.h"
@@ -17,20 +20,21 @@
 
 namespace kvasir {
 
-inline constexpr int kPageEntries = 64;    // slots a page: one live-mask word
-inline constexpr int kPagesPerSplit = 8;   // attention splits every 512 slots
+inline constexpr int kPageEntries = 64;   // slots a page: one live-mask word
+inline constexpr int kPagesPerSplit = 8;  // attention splits every 512 slots
 inline constexpr int kSplitEntries = kPageEntries * kPagesPerSplit;
 
-// How a plane's bytes encode keys or values. Layouts are the codec's own business (kernels/codec.h).
+// How a plane's bytes encode keys or values. Layouts are the codec's own business
+// (kernels/codec.h).
 enum class CodecId : uint8_t { kF32, kF16, kBF16, kQ8, kQ4 };
 
 // One page of one head as kernels see it; 48 bytes, trivially copyable.
 struct PageRef {
-  const std::byte* k = nullptr;      // K plane in the run's key codec
-  const std::byte* v = nullptr;      // V plane in the run's value codec
-  const float* bias = nullptr;       // [64] added to the logits; null: none
-  const int32_t* order = nullptr;    // [64] place in the text of each slot; null: order0 + slot
-  uint64_t live = 0;                 // bit i: slot i holds an entry
+  const std::byte* k = nullptr;    // K plane in the run's key codec
+  const std::byte* v = nullptr;    // V plane in the run's value codec
+  const float* bias = nullptr;     // [64] added to the logits; null: none
+  const int32_t* order = nullptr;  // [64] place in the text of each slot; null: order0 + slot
+  uint64_t live = 0;               // bit i: slot i holds an entry
   int32_t order0 = 0;
 };
 
@@ -55,19 +59,33 @@ struct MaskSpec {
 // The query rows of one sequence that read one KV head. Rows of a prompt chunk, or one decode row.
 struct AttendJob {
   std::span<const RunRef> runs;
-  const float* q = nullptr;            // [rows][group][head_dim], rows q_stride apart, rotated
-  const float* const* run_q = nullptr; // per run: the queries rotated for it; null: q for all runs
-  const int32_t* q_order = nullptr;    // [rows] place in the text
-  float* out = nullptr;                // [rows][group][head_dim], rows out_stride apart
-  float* lse = nullptr;                // [rows][group] log-sum-exp of the logits; null: not wanted
+  const float* q = nullptr;             // [rows][group][head_dim], rows q_stride apart, rotated
+  const float* const* run_q = nullptr;  // per run: the queries rotated for it; null: q for all runs
+  const int32_t* q_order = nullptr;     // [rows] place in the text
+  float* out = nullptr;                 // [rows][group][head_dim], rows out_stride apart
+  float* lse = nullptr;                 // [rows][group] log-sum-exp of the logits; null: not wanted
   int32_t n_rows = 0, group = 1, head_dim = 64;
   int64_t q_stride = 0, out_stride = 0;  // in floats
   MaskSpec mask;
 };
 
+// Working memory of attention calls, one call at a time; grows, never shrinks.
+class AttentionScratch {
+ public:
+  AttentionScratch();
+  ~AttentionScratch();
+  AttentionScratch(AttentionScratch&&) noexcept;
+  AttentionScratch& operator=(AttentionScratch&&) noexcept;
+
+  struct Impl;  // kernels/attention_scratch.h
+  Impl& impl() { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
 // out = softmax(logits) * V for all jobs; all threads are busy whatever the mix of long and short.
-// `scratch` keeps its memory between calls. REQUIRES: every row sees at least one key.
-class AttentionScratch;
+// head_dim is a multiple of 16 up to 256. A row that sees no key gets zeros and lse -inf.
 void Attend(Isa isa, const LogitSpec& logit, std::span<const AttendJob> jobs, ThreadPool& pool,
             AttentionScratch& scratch);
 
@@ -76,12 +94,12 @@ void Attend(Isa isa, const LogitSpec& logit, std::span<const AttendJob> jobs, Th
 enum class GroupReduce : uint8_t { kMean, kMax, kSum };  // over the group, after summing rows
 struct MassJob {
   std::span<const RunRef> runs;
-  const float* q = nullptr;          // as in AttendJob
+  const float* q = nullptr;  // as in AttendJob
   const float* const* run_q = nullptr;
   const int32_t* q_order = nullptr;
-  const float* lse = nullptr;        // [rows][group]; as Attend returned it
-  const float* row_weight = nullptr; // [rows]; null: 1
-  float* mass = nullptr;             // [slots of all runs in turn] (kMean, kMax, kSum over group)
+  const float* lse = nullptr;         // [rows][group]; as Attend returned it
+  const float* row_weight = nullptr;  // [rows]; null: 1
+  float* mass = nullptr;              // [slots of all runs in turn] (kMean, kMax, kSum over group)
   int32_t n_rows = 0, group = 1, head_dim = 64;
   int64_t q_stride = 0;
   MaskSpec mask;

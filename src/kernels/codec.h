@@ -3,8 +3,11 @@
 //
 // Keys are channel-major, [head_dim][64 slots]: 16 keys fill a vector, a dot product needs no
 // horizontal sum, and a tile of many query rows reads the same bytes as a single decode row.
-// Values are token-major, [64 slots][head_dim]. q8 and q4 have a scale (q4: and a minimum) for every
-// 32 channels of an entry, so an entry is encoded the moment it is appended.
+// Values are token-major, [64 slots][head_dim]. q8 and q4 have an f16 scale (q4: and a minimum) for
+// every 32 channels of an entry, so an entry is encoded the moment it is appended. A head_dim that
+// is an odd multiple of 16 ends in a group of 16.
+//
+// f16 and bf16 round to nearest even; f16 saturates at +-65504, so that finite values stay finite.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +23,7 @@ enum class PlaneKind : uint8_t { kKeys, kValues };
 
 std::string_view CodecName(CodecId codec);            // "f32", "f16", "bf16", "q8", "q4"
 Result<CodecId> ParseCodec(std::string_view name);
-// Bytes of a plane of 64 slots; a multiple of 128.
+// Bytes of a plane of 64 slots; a multiple of 128. head_dim is a multiple of 16 up to 256.
 int64_t PlaneBytes(CodecId codec, PlaneKind kind, int head_dim);
 
 // Writes n vectors of head_dim floats (rows x_stride floats apart) into slots [slot, slot + n).

@@ -1,0 +1,192 @@
+#include "kernels/cpu/attention_pages.h"
+
+#include <algorithm>
+
+#include "base/result.h"
+
+namespace kvasir::cpu {
+namespace {
+
+// From so many queries on, expanding a page first is cheaper than decoding it in registers for
+// every register tile.
+constexpr int kExpandFrom = 13;
+
+int64_t RoundUp(int64_t floats) { return (floats + 31) / 32 * 32; }
+
+// Bits [begin, end) of a word, clamped.
+uint64_t Bits(int64_t begin, int64_t end) {
+  begin = std::clamp<int64_t>(begin, 0, 64);
+  end = std::clamp<int64_t>(end, 0, 64);
+  if (begin >= end) return 0;
+  const uint64_t below_end = end == 64 ? ~uint64_t{0} : (uint64_t{1} << end) - 1;
+  return below_end & ~((uint64_t{1} << begin) - 1);
+}
+
+// Orders seen from `order` are in (this, order].
+int64_t After(int32_t order, int32_t window) {
+  return window > 0 ? int64_t{order} - window : int64_t{INT32_MIN} - 1;
+}
+
+}  // namespace
+
+const AttentionTable& AttentionTableOf(Isa isa) {
+  return isa == Isa::kAvx2 ? N_AVX2::kAttention : N_AVX3::kAttention;
+}
+
+int64_t CountPages(std::span<const RunRef> runs) {
+  int64_t n = 0;
+  for (const RunRef& run : runs) n += run.n_pages;
+  return n;
+}
+
+Sight SightOf(const PageRef& ref, int32_t window, int32_t lowest, int32_t highest) {
+  if (ref.live == 0) return Sight::kNone;
+  if (ref.order != nullptr) return Sight::kSome;
+  const int64_t first = ref.order0, last = first + kPageEntries - 1;
+  if (first > highest || last <= After(lowest, window)) return Sight::kNone;
+  const bool all = last <= lowest && first > After(highest, window);
+  return all ? Sight::kAll : Sight::kSome;
+}
+
+int64_t PageTile::ScratchFloats(int n_queries, int n_rows, int head_dim) {
+  return RoundUp(int64_t{n_queries} * head_dim) + RoundUp(int64_t{kPageEntries} * head_dim) +
+         RoundUp(int64_t{2} * kPagesPerSplit * n_rows);
+}
+
+PageTile::PageTile(const AttentionTable& table, const LogitSpec& spec, const QueryTile& tile,
+                   float* scratch)
+    : table_(table),
+      spec_(spec),
+      tile_(tile),
+      expand_(tile.n_queries() >= kExpandFrom),
+      registers_(tile.n_queries(), expand_ ? table.max_queries : table.max_coded_queries),
+      packed_q_(scratch),
+      plane_(packed_q_ + RoundUp(int64_t{tile.n_queries()} * tile.head_dim)),
+      visible_(reinterpret_cast<uint64_t*>(plane_ + int64_t{kPageEntries} * tile.head_dim)) {
+  const auto [low, high] = std::minmax_element(tile.q_order, tile.q_order + tile.n_rows);
+  lowest_order_ = *low;
+  highest_order_ = *high;
+}
+
+void PageTile::Seek(int64_t page) {
+  if (page < at_page_) at_page_ = 0, at_run_ = 0, at_page_of_run_ = 0;
+  while (at_page_ < page) {
+    const int64_t left = tile_.runs[at_run_].n_pages - at_page_of_run_;
+    const int64_t step = std::min(left, page - at_page_);
+    at_page_ += step;
+    at_page_of_run_ += static_cast<int32_t>(step);
+    if (step == left) ++at_run_, at_page_of_run_ = 0;
+  }
+}
+
+// What each row sees of a page; returns the union.
+uint64_t PageTile::See(const PageRef& ref, uint64_t* visible) const {
+  uint64_t seen = 0;
+  for (int row = 0; row < tile_.n_rows; ++row) {
+    const int32_t order = tile_.q_order[row];
+    const int64_t after = After(order, tile_.window);
+    if (ref.order == nullptr) {
+      visible[row] = ref.live & Bits(after + 1 - ref.order0, int64_t{order} + 1 - ref.order0);
+    } else if (after < INT32_MIN) {  // below all orders: none is excluded, INT32_MIN included
+      visible[row] = ref.live & ~table_.order_mask(ref.order, order, INT32_MAX);
+    } else {
+      const auto lowest = static_cast<int32_t>(after);
+      visible[row] = ref.live & table_.order_mask(ref.order, lowest, order);
+    }
+    seen |= visible[row];
+  }
+  return seen;
+}
+
+int PageTile::Collect(int64_t begin, int64_t end) {
+  int n = 0;
+  Seek(begin);
+  for (int64_t p = begin; p < end; ++p) {
+    while (at_page_of_run_ == tile_.runs[at_run_].n_pages) ++at_run_, at_page_of_run_ = 0;
+    const RunRef& run = tile_.runs[at_run_];
+    const PageRef& ref = run.pages[at_page_of_run_];
+    const auto run_index = static_cast<int32_t>(at_run_);
+    ++at_page_, ++at_page_of_run_;
+    const Sight sight = SightOf(ref, tile_.window, lowest_order_, highest_order_);
+    if (sight == Sight::kNone) continue;
+    uint64_t* visible = visible_ + int64_t{n} * tile_.n_rows;
+    uint64_t seen = ref.live;
+    if (sight == Sight::kAll) {
+      std::fill_n(visible, tile_.n_rows, ref.live);
+    } else {
+      seen = See(ref, visible);
+      if (seen == 0) continue;
+    }
+    const bool full = std::all_of(visible, visible + tile_.n_rows,
+                                  [](uint64_t bits) { return bits == ~uint64_t{0}; });
+    pages_[n++] = {.ref = &ref,
+                   .k_codec = run.k_codec,
+                   .v_codec = run.v_codec,
+                   .run = run_index,
+                   .index = static_cast<int32_t>(p - begin),
+                   .seen = seen,
+                   .needs_finish = !full || ref.bias != nullptr || spec_.softcap != 0.0f};
+  }
+  return n;
+}
+
+const std::byte* PageTile::NextKeys() const {
+  size_t run = at_run_;
+  int32_t page = at_page_of_run_;
+  while (run < tile_.runs.size() && page >= tile_.runs[run].n_pages) ++run, page = 0;
+  return run < tile_.runs.size() ? tile_.runs[run].pages[page].k : nullptr;
+}
+
+// The scale goes into the queries: one rounding a channel instead of one a logit.
+void PageTile::PackQueries(int32_t run) {
+  packed_run_ = run;
+  const float* q =
+      tile_.run_q == nullptr ? tile_.q : tile_.run_q[run] + tile_.row0 * tile_.q_stride;
+  const int64_t head_dim = tile_.head_dim;
+  for (int t = 0; t < registers_.n_tiles; ++t) {
+    const int begin = registers_.Begin(t), n = registers_.Begin(t + 1) - begin;
+    float* packed = packed_q_ + begin * head_dim;
+    for (int i = 0; i < n; ++i) {
+      const int query = begin + i;
+      const float* from = q + query / tile_.group * tile_.q_stride + query % tile_.group * head_dim;
+      for (int c = 0; c < head_dim; ++c) packed[c * n + i] = from[c] * spec_.scale;
+    }
+  }
+}
+
+void PageTile::Logits(int i, const std::byte* next, float* logits) {
+  const ActivePage& page = pages_[i];
+  if (packed_run_ < 0 || (tile_.run_q != nullptr && packed_run_ != page.run)) {
+    PackQueries(page.run);
+  }
+  const std::byte* plane = page.ref->k;
+  if (next == nullptr) next = plane;
+  CodecId codec = page.k_codec;
+  if (expand_ && codec != CodecId::kF32) {
+    table_.expand_keys(codec, plane, tile_.head_dim, next, plane_);
+    plane = reinterpret_cast<const std::byte*>(plane_);
+    codec = CodecId::kF32;
+  }
+  table_.logits(codec, plane, tile_.head_dim, packed_q_, registers_, next, logits);
+  if (!page.needs_finish) return;
+  const uint64_t* visible = visible_ + int64_t{i} * tile_.n_rows;
+  for (int query = 0; query < tile_.n_queries(); ++query) {
+    table_.finish(logits + int64_t{query} * kLogitStride, spec_.softcap, page.ref->bias,
+                  visible[query / tile_.group]);
+  }
+}
+
+void PageTile::Values(int i, const std::byte* next, const float* p, float* acc) {
+  const ActivePage& page = pages_[i];
+  const std::byte* plane = page.ref->v;
+  if (next == nullptr) next = plane;
+  CodecId codec = page.v_codec;
+  if (expand_ && codec != CodecId::kF32) {
+    table_.expand_values(codec, plane, tile_.head_dim, next, plane_);
+    plane = reinterpret_cast<const std::byte*>(plane_);
+    codec = CodecId::kF32;
+  }
+  table_.values(codec, plane, tile_.head_dim, page.seen, p, registers_, next, acc);
+}
+
+}  // namespace kvasir::cpu

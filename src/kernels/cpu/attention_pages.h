@@ -1,0 +1,106 @@
+// A tile of query vectors meets the pages of a head: which pages some row sees, and their logits.
+// Shared by attention and by score requests; independent of the instruction set.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/attention.h"
+#include "kernels/cpu/attention_tile.h"
+
+namespace kvasir::cpu {
+
+const AttentionTable& AttentionTableOf(Isa isa);
+
+// Some rows of a job.
+struct QueryTile {
+  std::span<const RunRef> runs;
+  const float* q = nullptr;             // as in AttendJob, row 0 being the tile's first
+  const float* const* run_q = nullptr;  // per run, of the job's row 0
+  const int32_t* q_order = nullptr;
+  int32_t row0 = 0;  // of the job
+  int32_t n_rows = 0, group = 1, head_dim = 64;
+  int64_t q_stride = 0;
+  int32_t window = 0;
+
+  int n_queries() const { return n_rows * group; }
+};
+
+// The tile of rows [row0, row0 + n_rows) of an AttendJob or MassJob.
+template <class Job>
+QueryTile TileOf(const Job& job, int32_t row0, int32_t n_rows) {
+  return {.runs = job.runs,
+          .q = job.q + row0 * job.q_stride,
+          .run_q = job.run_q,
+          .q_order = job.q_order + row0,
+          .row0 = row0,
+          .n_rows = n_rows,
+          .group = job.group,
+          .head_dim = job.head_dim,
+          .q_stride = job.q_stride,
+          .window = job.mask.window};
+}
+
+// Rows a tile: enough that expanding a page costs little beside its products, few enough that a
+// split's logits stay in the second-level cache.
+inline int32_t RowsPerTile(int32_t group) { return group >= 96 ? 1 : 96 / group; }
+
+int64_t CountPages(std::span<const RunRef> runs);
+
+struct ActivePage {
+  const PageRef* ref;
+  CodecId k_codec, v_codec;
+  int32_t run;
+  int32_t index;      // among the pages asked for
+  uint64_t seen;      // slots that some row sees
+  bool needs_finish;  // bias, softcap, or a slot that some row does not see
+};
+
+class PageTile {
+ public:
+  // Floats of scratch for up to n_queries queries of n_rows rows.
+  static int64_t ScratchFloats(int n_queries, int n_rows, int head_dim);
+
+  // scratch is aligned like a Buffer. The tile must outlive this.
+  PageTile(const AttentionTable& table, const LogitSpec& spec, const QueryTile& tile,
+           float* scratch);
+
+  // Finds the pages of [begin, end), at most kPagesPerSplit, that some row sees. Returns how many.
+  // Cheapest when called with rising ranges.
+  int Collect(int64_t begin, int64_t end);
+  const ActivePage& page(int i) const { return pages_[i]; }
+  // Keys of the page after those collected, to prefetch; null at the end.
+  const std::byte* NextKeys() const;
+
+  // logits[query][64] of active page i, rows kLogitStride apart.
+  void Logits(int i, const std::byte* next, float* logits);
+  // acc[query][head_dim] += p * values of active page i.
+  void Values(int i, const std::byte* next, const float* p, float* acc);
+
+ private:
+  void Seek(int64_t page);
+  uint64_t See(const PageRef& ref, uint64_t* visible) const;
+  void PackQueries(int32_t run);
+
+  const AttentionTable& table_;
+  const LogitSpec spec_;
+  const QueryTile& tile_;
+  const bool expand_;  // decode planes to floats first
+  const RegisterTiles registers_;
+  int32_t lowest_order_, highest_order_;  // of the rows
+  // Where the next page is.
+  int64_t at_page_ = 0;
+  size_t at_run_ = 0;
+  int32_t at_page_of_run_ = 0;
+  int32_t packed_run_ = -1;
+  float* packed_q_;    // [n_queries][head_dim] by register tile
+  float* plane_;       // [64 * head_dim]
+  uint64_t* visible_;  // [kPagesPerSplit][n_rows]
+  ActivePage pages_[kPagesPerSplit];
+};
+
+// How a page lies to rows of orders [lowest, highest].
+enum class Sight : uint8_t { kNone, kSome, kAll };
+Sight SightOf(const PageRef& ref, int32_t window, int32_t lowest, int32_t highest);
+
+}  // namespace kvasir::cpu

@@ -1,0 +1,343 @@
+#include "kernels/cpu/attention_tile.h"
+
+#include <limits>
+
+#include "kernels/cpu/codec_layout.h"
+#include "kernels/cpu/hwy_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/attention_tile.cc"
+#include "hwy/cache_control.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/cpu/codec_read-inl.h"
+#include "kernels/cpu/vector_math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace kvasir::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Register tiles of queries x 4 vectors: 6 x 4 of 32 registers, 3 x 4 of 16. Decoding in registers
+// needs some for scales, and stays with few queries: many queries read expanded planes.
+constexpr int kTileVectors = 4;
+constexpr int kMaxQueries = kLanes == 16 ? 6 : 3;
+constexpr int kMaxCodedQueries = kLanes == 16 ? 4 : 3;
+constexpr int kVectorsPerPage = kPageEntries / kLanes;
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+HWY_INLINE void PrefetchBytes(const std::byte* from, int n) {
+  for (int i = 0; i < n; i += 64) hwy::Prefetch(from + i);
+}
+
+// Calls f with the codec as a type.
+template <CodecId kCodec>
+struct CodecTag {
+  static constexpr CodecId kId = kCodec;
+};
+template <class F>
+HWY_INLINE void WithCodec(CodecId codec, const F& f) {
+  switch (codec) {
+    case CodecId::kF32:
+      return f(CodecTag<CodecId::kF32>());
+    case CodecId::kF16:
+      return f(CodecTag<CodecId::kF16>());
+    case CodecId::kBF16:
+      return f(CodecTag<CodecId::kBF16>());
+    case CodecId::kQ8:
+      return f(CodecTag<CodecId::kQ8>());
+    case CodecId::kQ4:
+      return f(CodecTag<CodecId::kQ4>());
+  }
+}
+
+template <CodecId kCodec>
+void ExpandKeysOf(const std::byte* plane, int head_dim, const std::byte* next, float* out) {
+  const KeyReader<kCodec> keys{plane, head_dim};
+  for (int c0 = 0; c0 < head_dim; c0 += kGroupChannels) {
+    const int end = HWY_MIN(c0 + kGroupChannels, head_dim);
+    Affine affine[kVectorsPerPage];
+    for (int v = 0; v < kVectorsPerPage; ++v) {
+      affine[v] = keys.LoadAffine(c0 / kGroupChannels, v * kLanes);
+    }
+    for (int c = c0; c < end; ++c) {
+      PrefetchBytes(next + c * keys.kChannelBytes, keys.kChannelBytes);
+      for (int v = 0; v < kVectorsPerPage; ++v) {
+        hn::Store(keys.Load(c, v * kLanes, affine[v]), D(), out + c * kPageEntries + v * kLanes);
+      }
+    }
+  }
+}
+
+template <CodecId kCodec>
+void ExpandValuesOf(const std::byte* plane, int head_dim, const std::byte* next, float* out) {
+  const ValueReader<kCodec> values{plane, head_dim};
+  const int64_t row_bytes = ValueRowBytes(kCodec, head_dim);
+  for (int slot = 0; slot < kPageEntries; ++slot) {
+    PrefetchBytes(next + slot * row_bytes, static_cast<int>(row_bytes));
+    for (int c = 0; c < head_dim; c += kLanes) {
+      hn::Store(values.Load(slot, c), D(), out + slot * head_dim + c);
+    }
+  }
+}
+
+// kQueries x (kTileVectors vectors of slots): each logit is one chain of fused multiply-adds over
+// the channels in turn.
+template <CodecId kCodec, int kQueries>
+HWY_INLINE void LogitsBlock(const KeyReader<kCodec>& keys, const float* HWY_RESTRICT q, int slot,
+                            const std::byte* next, float* HWY_RESTRICT logits) {
+  const D d;
+  V acc[kQueries][kTileVectors];
+  for (int i = 0; i < kQueries; ++i) {
+    for (int v = 0; v < kTileVectors; ++v) acc[i][v] = hn::Zero(d);
+  }
+  for (int c0 = 0; c0 < keys.head_dim; c0 += kGroupChannels) {
+    const int end = HWY_MIN(c0 + kGroupChannels, keys.head_dim);
+    Affine affine[kTileVectors];
+    for (int v = 0; v < kTileVectors; ++v) {
+      affine[v] = keys.LoadAffine(c0 / kGroupChannels, slot + v * kLanes);
+    }
+    for (int c = c0; c < end; ++c) {
+      if constexpr (kCodec != CodecId::kF32) {
+        PrefetchBytes(next + c * keys.kChannelBytes, keys.kChannelBytes);
+      }
+      V key[kTileVectors];
+      for (int v = 0; v < kTileVectors; ++v) key[v] = keys.Load(c, slot + v * kLanes, affine[v]);
+      for (int i = 0; i < kQueries; ++i) {
+        const V qi = hn::Set(d, q[c * kQueries + i]);
+        for (int v = 0; v < kTileVectors; ++v) acc[i][v] = hn::MulAdd(qi, key[v], acc[i][v]);
+      }
+    }
+  }
+  for (int i = 0; i < kQueries; ++i) {
+    for (int v = 0; v < kTileVectors; ++v) {
+      hn::Store(acc[i][v], d, logits + i * kLogitStride + slot + v * kLanes);
+    }
+  }
+}
+
+template <CodecId kCodec, int kQueries>
+void LogitsTile(const std::byte* plane, int head_dim, const float* q, const std::byte* next,
+                float* logits) {
+  const KeyReader<kCodec> keys{plane, head_dim};
+  for (int slot = 0; slot < kPageEntries; slot += kTileVectors * kLanes) {
+    LogitsBlock<kCodec, kQueries>(keys, q, slot, next, logits);
+  }
+}
+
+// kQueries x (kVectors vectors of channels): each output is one chain over the live slots in turn.
+template <CodecId kCodec, int kQueries, int kVectors>
+HWY_INLINE void ValuesBlock(const ValueReader<kCodec>& values, uint64_t live,
+                            const float* HWY_RESTRICT p, int channel, const std::byte* next,
+                            float* HWY_RESTRICT acc_out) {
+  const D d;
+  const int head_dim = values.head_dim;
+  V acc[kQueries][kVectors];
+  for (int i = 0; i < kQueries; ++i) {
+    for (int v = 0; v < kVectors; ++v) {
+      acc[i][v] = hn::Load(d, acc_out + i * head_dim + channel + v * kLanes);
+    }
+  }
+  const int64_t row_bytes = ValueRowBytes(kCodec, head_dim);
+  for (; live != 0; live &= live - 1) {
+    const int slot = __builtin_ctzll(live);
+    if constexpr (kCodec != CodecId::kF32) {
+      if (channel == 0) PrefetchBytes(next + slot * row_bytes, static_cast<int>(row_bytes));
+    }
+    V value[kVectors];
+    for (int v = 0; v < kVectors; ++v) value[v] = values.Load(slot, channel + v * kLanes);
+    for (int i = 0; i < kQueries; ++i) {
+      const V pi = hn::Set(d, p[i * kLogitStride + slot]);
+      for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(pi, value[v], acc[i][v]);
+    }
+  }
+  for (int i = 0; i < kQueries; ++i) {
+    for (int v = 0; v < kVectors; ++v) {
+      hn::Store(acc[i][v], d, acc_out + i * head_dim + channel + v * kLanes);
+    }
+  }
+}
+
+template <CodecId kCodec, int kQueries>
+void ValuesTile(const std::byte* plane, int head_dim, uint64_t live, const float* p,
+                const std::byte* next, float* acc) {
+  const ValueReader<kCodec> values{plane, head_dim};
+  int channel = 0;
+  for (; channel + 4 * kLanes <= head_dim; channel += 4 * kLanes) {
+    ValuesBlock<kCodec, kQueries, 4>(values, live, p, channel, next, acc);
+  }
+  if (channel + 2 * kLanes <= head_dim) {
+    ValuesBlock<kCodec, kQueries, 2>(values, live, p, channel, next, acc);
+    channel += 2 * kLanes;
+  }
+  if (channel < head_dim) ValuesBlock<kCodec, kQueries, 1>(values, live, p, channel, next, acc);
+}
+
+// Picks the instance for n queries: from kMax downwards.
+template <CodecId kCodec, int kMax, class... Args>
+HWY_INLINE void PickLogits(int n, Args... args) {
+  if constexpr (kMax == 1) {
+    LogitsTile<kCodec, 1>(args...);
+  } else {
+    if (n == kMax) return LogitsTile<kCodec, kMax>(args...);
+    PickLogits<kCodec, kMax - 1>(n, args...);
+  }
+}
+template <CodecId kCodec, int kMax, class... Args>
+HWY_INLINE void PickValues(int n, Args... args) {
+  if constexpr (kMax == 1) {
+    ValuesTile<kCodec, 1>(args...);
+  } else {
+    if (n == kMax) return ValuesTile<kCodec, kMax>(args...);
+    PickValues<kCodec, kMax - 1>(n, args...);
+  }
+}
+template <CodecId kCodec>
+constexpr int kMaxOf = kCodec == CodecId::kF32 ? kMaxQueries : kMaxCodedQueries;
+
+template <CodecId kCodec>
+void LogitsOf(const std::byte* plane, int head_dim, const float* packed_q, RegisterTiles tiles,
+              const std::byte* next, float* logits) {
+  for (int t = 0; t < tiles.n_tiles; ++t) {
+    const int begin = tiles.Begin(t), n = tiles.Begin(t + 1) - begin;
+    PickLogits<kCodec, kMaxOf<kCodec>>(n, plane, head_dim, packed_q + int64_t{begin} * head_dim,
+                                       next, logits + begin * kLogitStride);
+  }
+}
+
+template <CodecId kCodec>
+void ValuesOf(const std::byte* plane, int head_dim, uint64_t live, const float* p,
+              RegisterTiles tiles, const std::byte* next, float* acc) {
+  for (int t = 0; t < tiles.n_tiles; ++t) {
+    const int begin = tiles.Begin(t), n = tiles.Begin(t + 1) - begin;
+    PickValues<kCodec, kMaxOf<kCodec>>(n, plane, head_dim, live, p + begin * kLogitStride, next,
+                                       acc + int64_t{begin} * head_dim);
+  }
+}
+
+void ExpandKeys(CodecId codec, const std::byte* plane, int head_dim, const std::byte* next,
+                float* out) {
+  WithCodec(codec, [=](auto tag) { ExpandKeysOf<tag.kId>(plane, head_dim, next, out); });
+}
+
+void ExpandValues(CodecId codec, const std::byte* plane, int head_dim, const std::byte* next,
+                  float* out) {
+  WithCodec(codec, [=](auto tag) { ExpandValuesOf<tag.kId>(plane, head_dim, next, out); });
+}
+
+void Logits(CodecId codec, const std::byte* plane, int head_dim, const float* packed_q,
+            RegisterTiles tiles, const std::byte* next, float* logits) {
+  WithCodec(codec,
+            [=](auto tag) { LogitsOf<tag.kId>(plane, head_dim, packed_q, tiles, next, logits); });
+}
+
+void Values(CodecId codec, const std::byte* plane, int head_dim, uint64_t live, const float* p,
+            RegisterTiles tiles, const std::byte* next, float* acc) {
+  WithCodec(codec,
+            [=](auto tag) { ValuesOf<tag.kId>(plane, head_dim, live, p, tiles, next, acc); });
+}
+
+void Finish(float* logits, float softcap, const float* bias, uint64_t visible) {
+  const D d;
+  uint8_t bits[8];
+  __builtin_memcpy(bits, &visible, 8);
+  for (int slot = 0; slot < kPageEntries; slot += kLanes) {
+    V x = hn::Load(d, logits + slot);
+    if (softcap != 0.0f) {
+      x = hn::Mul(hn::Set(d, softcap), Tanh(hn::Mul(x, hn::Set(d, 1.0f / softcap))));
+    }
+    if (bias != nullptr) x = hn::Add(x, hn::LoadU(d, bias + slot));
+    const auto mask = hn::LoadMaskBits(d, bits + slot / 8);
+    hn::Store(hn::IfThenElse(mask, x, hn::Set(d, -kInf)), d, logits + slot);
+  }
+}
+
+uint64_t OrderMask(const int32_t* order, int32_t after, int32_t upto) {
+  const hn::RebindToSigned<D> d;
+  const auto lowest = hn::Set(d, after), highest = hn::Set(d, upto);
+  uint8_t bits[8] = {};
+  for (int slot = 0; slot < kPageEntries; slot += kLanes) {
+    const auto o = hn::LoadU(d, order + slot);
+    hn::StoreMaskBits(d, hn::AndNot(hn::Gt(o, highest), hn::Gt(o, lowest)), bits + slot / 8);
+  }
+  uint64_t mask;
+  __builtin_memcpy(&mask, bits, 8);
+  return mask;
+}
+
+// Lanes are added pairwise, halves first: one order for every vector length.
+HWY_INLINE float SumPage(float* x) {
+  for (int half = kPageEntries / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) x[i] += x[i + half];
+  }
+  return x[0];
+}
+
+void Softmax(float* logits, int n_pages, float* max_out, float* sum_out) {
+  const D d;
+  V max_of[kTileVectors];
+  for (int v = 0; v < kTileVectors; ++v) max_of[v] = hn::Set(d, -kInf);
+  for (int i = 0; i < n_pages * kPageEntries; i += kTileVectors * kLanes) {
+    for (int v = 0; v < kTileVectors; ++v) {
+      max_of[v] = hn::Max(max_of[v], hn::Load(d, logits + i + v * kLanes));
+    }
+  }
+  const V all = hn::Max(hn::Max(max_of[0], max_of[1]), hn::Max(max_of[2], max_of[3]));
+  const V max = hn::MaxOfLanes(d, all);
+  *max_out = hn::GetLane(max);
+  const V offset = hn::IfThenZeroElse(hn::Eq(max, hn::Set(d, -kInf)), max);
+  V sum[kVectorsPerPage];
+  for (int v = 0; v < kVectorsPerPage; ++v) sum[v] = hn::Zero(d);
+  for (int page = 0; page < n_pages; ++page) {
+    for (int v = 0; v < kVectorsPerPage; ++v) {
+      float* at = logits + page * kPageEntries + v * kLanes;
+      const V p = Exp(hn::Sub(hn::Load(d, at), offset));
+      sum[v] = hn::Add(sum[v], p);
+      hn::Store(p, d, at);
+    }
+  }
+  HWY_ALIGN float lanes[kPageEntries];
+  for (int v = 0; v < kVectorsPerPage; ++v) hn::Store(sum[v], d, lanes + v * kLanes);
+  *sum_out = SumPage(lanes);
+}
+
+HWY_INLINE float ExpOne(float x) { return hn::GetLane(Exp(hn::Set(D(), x))); }
+
+void Merge(int head_dim, float part_max, float part_sum, const float* part_acc, float* max,
+           float* sum, float* acc) {
+  if (part_max == -kInf) return;  // nothing visible
+  const D d;
+  const float highest = HWY_MAX(*max, part_max);
+  const float keep = ExpOne(*max - highest), absorb = ExpOne(part_max - highest);
+  const V keep_v = hn::Set(d, keep), absorb_v = hn::Set(d, absorb);
+  for (int c = 0; c < head_dim; c += kLanes) {
+    const V part = hn::Mul(hn::Load(d, part_acc + c), absorb_v);
+    hn::Store(hn::MulAdd(hn::Load(d, acc + c), keep_v, part), d, acc + c);
+  }
+  *sum = *sum * keep + part_sum * absorb;
+  *max = highest;
+}
+
+void Normalise(int head_dim, float sum, const float* acc, float* out) {
+  const D d;
+  const V factor = hn::Set(d, sum > 0.0f ? 1.0f / sum : 0.0f);
+  for (int c = 0; c < head_dim; c += kLanes) {
+    // Adding zero makes -0, which depends on skipped pages, +0.
+    hn::StoreU(hn::MulAdd(hn::Load(d, acc + c), factor, hn::Zero(d)), d, out + c);
+  }
+}
+
+void AddMass(const float* logits, float lse, float weight, float* mass) {
+  const D d;
+  const V offset = hn::Set(d, lse), w = hn::Set(d, weight);
+  for (int slot = 0; slot < kPageEntries; slot += kLanes) {
+    const V p = Exp(hn::Sub(hn::Load(d, logits + slot), offset));
+    hn::Store(hn::MulAdd(w, p, hn::Load(d, mass + slot)), d, mass + slot);
+  }
+}
+
+extern const AttentionTable kAttention;
+const AttentionTable kAttention = {kMaxQueries, kMaxCodedQueries, ExpandKeys, ExpandValues, Logits,
+                                   Finish,      OrderMask,        Softmax,    Values,       Merge,
+                                   Normalise,   AddMass};
+
+}  // namespace kvasir::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();

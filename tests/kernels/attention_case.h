@@ -1,0 +1,176 @@
+// A head cache for tests, with garbage (NaN) wherever nothing was written, and attention in
+// float64.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "base/buffer.h"
+#include "kernels/attention.h"
+#include "kernels/codec.h"
+
+namespace kvasir {
+
+class HeadCase {
+ public:
+  HeadCase(Isa isa, int head_dim, uint32_t seed) : isa_(isa), head_dim_(head_dim), random_(seed) {}
+
+  // Appends a run of n entries in whole pages; the last page's other slots stay garbage.
+  void AddRun(CodecId k_codec, CodecId v_codec, int n) {
+    runs_.push_back({k_codec, v_codec, pages_.size(), (n + 63) / 64});
+    for (int begin = 0; begin < n; begin += 64) AddPage(k_codec, v_codec, std::min(64, n - begin));
+  }
+  // Kills the live bits for which dead(page, slot), and writes garbage over their entries.
+  template <class F>
+  void Kill(F dead) {
+    for (size_t p = 0; p < pages_.size(); ++p) {
+      for (int slot = 0; slot < 64; ++slot) {
+        if ((refs_[p].live >> slot & 1) == 0 || !dead(static_cast<int>(p), slot)) continue;
+        refs_[p].live &= ~(uint64_t{1} << slot);
+        const std::vector<float> garbage(head_dim_, std::nanf(""));
+        const Page& page = pages_[p];
+        EncodeEntries(isa_, page.k_codec, PlaneKind::kKeys, head_dim_, garbage.data(), 0, slot, 1,
+                      page.k.data());
+        EncodeEntries(isa_, page.v_codec, PlaneKind::kValues, head_dim_, garbage.data(), 0, slot, 1,
+                      page.v.data());
+      }
+    }
+  }
+  // Gives every page its array of orders: those it has, in a random permutation of the whole cache.
+  void Shuffle() {
+    std::vector<int32_t> orders(pages_.size() * 64);
+    for (size_t i = 0; i < orders.size(); ++i) orders[i] = static_cast<int32_t>(i);
+    std::shuffle(orders.begin(), orders.end(), random_);
+    for (size_t p = 0; p < pages_.size(); ++p) {
+      pages_[p].order.assign(orders.begin() + p * 64, orders.begin() + (p + 1) * 64);
+      refs_[p].order = pages_[p].order.data();
+    }
+  }
+  void AddBias() {
+    for (size_t p = 0; p < pages_.size(); p += 2) {  // some pages have none
+      pages_[p].bias = Normal(64, 1.0f);
+      refs_[p].bias = pages_[p].bias.data();
+    }
+  }
+
+  std::vector<float> Normal(size_t n, float spread) {
+    std::normal_distribution<float> normal(0.0f, spread);
+    std::vector<float> x(n);
+    for (float& v : x) v = normal(random_);
+    return x;
+  }
+
+  // The runs; pages may be cut into more runs than were added.
+  std::vector<RunRef> Runs(bool one_page_each = false) const {
+    std::vector<RunRef> runs;
+    for (const RunSpec& run : runs_) {
+      for (int i = 0; i < (one_page_each ? run.n_pages : 1); ++i) {
+        runs.push_back({refs_.data() + run.first_page + i, one_page_each ? 1 : run.n_pages,
+                        run.k_codec, run.v_codec});
+      }
+    }
+    return runs;
+  }
+  int n_slots() const { return static_cast<int>(pages_.size()) * 64; }
+  int head_dim() const { return head_dim_; }
+  std::vector<PageRef>& refs() { return refs_; }
+
+  // Logits of one query in double, -inf where it sees nothing. q by run: q + run * run_stride.
+  std::vector<double> Logits(const LogitSpec& spec, const float* q, int64_t run_stride,
+                             int32_t q_order, int window) const {
+    std::vector<double> logits(n_slots(), -std::numeric_limits<double>::infinity());
+    std::vector<float> key(head_dim_);
+    for (size_t r = 0; r < runs_.size(); ++r) {
+      for (int i = 0; i < runs_[r].n_pages; ++i) {
+        const size_t p = runs_[r].first_page + i;
+        for (int slot = 0; slot < 64; ++slot) {
+          if (!Sees(refs_[p], slot, q_order, window)) continue;
+          DecodeEntries(pages_[p].k_codec, PlaneKind::kKeys, head_dim_, refs_[p].k, slot, 1,
+                        key.data(), 0);
+          double dot = 0;
+          for (int c = 0; c < head_dim_; ++c) dot += double{q[r * run_stride + c]} * key[c];
+          dot *= spec.scale;
+          if (spec.softcap != 0) dot = spec.softcap * std::tanh(dot / spec.softcap);
+          if (refs_[p].bias != nullptr) dot += refs_[p].bias[slot];
+          logits[p * 64 + slot] = dot;
+        }
+      }
+    }
+    return logits;
+  }
+  // softmax(logits) * V, and log-sum-exp.
+  std::vector<double> Attend(const std::vector<double>& logits, double* lse) const {
+    double max = -std::numeric_limits<double>::infinity(), sum = 0;
+    for (double x : logits) max = std::max(max, x);
+    std::vector<double> out(head_dim_, 0.0);
+    *lse = max;
+    if (std::isinf(max)) return out;
+    for (double x : logits) sum += std::exp(x - max);
+    *lse = max + std::log(sum);
+    std::vector<float> value(head_dim_);
+    for (size_t i = 0; i < logits.size(); ++i) {
+      if (std::isinf(logits[i])) continue;
+      const size_t p = i / 64;
+      DecodeEntries(pages_[p].v_codec, PlaneKind::kValues, head_dim_, refs_[p].v, i % 64, 1,
+                    value.data(), 0);
+      const double weight = std::exp(logits[i] - *lse);
+      for (int c = 0; c < head_dim_; ++c) out[c] += weight * value[c];
+    }
+    return out;
+  }
+
+ private:
+  struct Page {
+    CodecId k_codec, v_codec;
+    Buffer k, v;
+    std::vector<int32_t> order;
+    std::vector<float> bias;
+  };
+  struct RunSpec {
+    CodecId k_codec, v_codec;
+    size_t first_page;
+    int n_pages;
+  };
+
+  static bool Sees(const PageRef& ref, int slot, int32_t q_order, int window) {
+    if ((ref.live >> slot & 1) == 0) return false;
+    const int64_t order = ref.order != nullptr ? ref.order[slot] : int64_t{ref.order0} + slot;
+    return order <= q_order && (window == 0 || order > int64_t{q_order} - window);
+  }
+
+  void AddPage(CodecId k_codec, CodecId v_codec, int n) {
+    Page page{k_codec,
+              v_codec,
+              Buffer(PlaneBytes(k_codec, PlaneKind::kKeys, head_dim_)),
+              Buffer(PlaneBytes(v_codec, PlaneKind::kValues, head_dim_)),
+              {},
+              {}};
+    std::memset(page.k.data(), 0xff, page.k.size());
+    std::memset(page.v.data(), 0xff, page.v.size());
+    std::vector<float> k = Normal(n * head_dim_, 1.0f), v = Normal(n * head_dim_, 1.0f);
+    for (int c = 0; c < head_dim_; ++c) k[n / 2 * head_dim_ + c] *= 3.0f;  // a loud key
+    v[n / 3 * head_dim_ + 1] = 50.0f;                                      // an outlier channel
+    EncodeEntries(isa_, k_codec, PlaneKind::kKeys, head_dim_, k.data(), head_dim_, 0, n,
+                  page.k.data());
+    EncodeEntries(isa_, v_codec, PlaneKind::kValues, head_dim_, v.data(), head_dim_, 0, n,
+                  page.v.data());
+    refs_.push_back({.k = page.k.data(),
+                     .v = page.v.data(),
+                     .live = n == 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1,
+                     .order0 = static_cast<int32_t>(refs_.size()) * 64});
+    pages_.push_back(std::move(page));
+  }
+
+  Isa isa_;
+  int head_dim_;
+  std::mt19937 random_;
+  std::vector<Page> pages_;
+  std::vector<PageRef> refs_;
+  std::vector<RunSpec> runs_;
+};
+
+}  // namespace kvasir
