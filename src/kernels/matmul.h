@@ -2,15 +2,16 @@
 // CPU path at hand; activations are prepared (quantised to int8 per block, or kept in f32) once and
 // shared by all matrices that read them.
 //
-// Determinism: the order of additions behind one output depends on n_in alone, so a row's result
-// has the same bits alone or among many rows, for every thread count.
+// Determinism: the operations behind one output, and their order, depend on n_in alone: integer
+// products of a block of 32 are exact, blocks are added up in order with the same multiply-adds in
+// every kernel. So a row's result has the same bits alone or among many rows, for every thread
+// count and every Isa.
 #pragma once
 
-#include <memory>
 #include <span>
-#include <vector>
 
 #include "base/buffer.h"
+#include "base/result.h"
 #include "base/thread_pool.h"
 #include "base/view.h"
 #include "kernels/isa.h"
@@ -38,28 +39,37 @@ class PackedMatrix {
 };
 
 // Packs the rows of one tensor. n_in of quantised types is a multiple of 32.
-// f32 weights stay f32 (f32 products); quantised types multiply with int8 activations.
+// F32, F16 and BF16 weights keep their bits and multiply with f32 activations; quantised types with
+// int8 ones. Types without a packed kind are expanded to f32.
 Result<PackedMatrix> PackWeights(Isa isa, const WeightRef& weights, ThreadPool& pool);
+
+// The n_in weights of one row as f32, the same bits as Dequantize gives: an embedding tied to the
+// output head is read from the packed head.
+void UnpackRow(const PackedMatrix& weights, int64_t row, float* out);
 
 // Activation rows ready for products. Reusable; grows, never shrinks.
 class Activations {
  public:
-  // x is [rows, n_in]; what is prepared (int8 blocks, f32) is decided by the matrices that follow.
-  void Set(Isa isa, MatView<const float> x, ThreadPool& pool);
+  // x is [rows, n_in]. The products that follow read it: it stays as it is until the next Set. What
+  // is prepared from it (int8 blocks, f32 tiles) is made once, by the first product that needs it.
+  void Set(MatView<const float> x) {
+    x_ = x;
+    has_codes_ = has_floats_ = false;
+  }
 
  private:
   friend struct MatMulAccess;
-  Buffer bytes_;
   MatView<const float> x_;
-  bool quantised_ = false;
+  Buffer codes_, floats_;
+  bool has_codes_ = false, has_floats_ = false;
 };
 
 // One product of a call: several with the same activations run as one parallel region.
 struct MatMulJob {
   const PackedMatrix* weights = nullptr;
-  MatView<float> y;            // [rows, n_out]
-  const float* bias = nullptr; // [n_out] added; null: none
-  bool accumulate = false;     // y += instead of y =
+  MatView<float> y;             // [rows, n_out]; not overlapping x or another job's y
+  const float* bias = nullptr;  // [n_out] added; null: none
+  bool accumulate = false;      // y += instead of y =
 };
 void MatMul(Activations& x, std::span<const MatMulJob> jobs, ThreadPool& pool);
 

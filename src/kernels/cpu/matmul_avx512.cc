@@ -1,0 +1,61 @@
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "hwy/base.h"
+#include "kernels/cpu/matmul_layout.h"
+
+#if HWY_COMPILER_GCC_ACTUAL  // of its own intrinsics, which start from undefined registers
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
+HWY_PUSH_ATTRIBUTES("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512cd")
+namespace kvasir::cpu {
+namespace {
+
+#include "kernels/cpu/matmul_avx512-inl.h"
+
+struct Avx512 : Avx512Base {
+  static constexpr int kCode8Offset = 0;
+
+  // Sums of pairs stay below 2 * 8 * 15 * 128 = 30720: no saturation in 16 bits.
+  template <int n>
+  static HWY_INLINE I Dot4(I start, const I* quads, const int8_t* x) {
+    I sum = _mm512_maddubs_epi16(quads[0], Quad(x));
+    HWY_UNROLL(8)
+    for (int q = 1; q < n; ++q) {
+      sum = _mm512_add_epi16(sum, _mm512_maddubs_epi16(quads[q], Quad(x + 4 * q)));
+    }
+    return _mm512_add_epi32(start, _mm512_madd_epi16(sum, _mm512_set1_epi16(1)));
+  }
+
+  // |w| times x with w's sign; activations are in [-127, 127], so pairs stay below 2 * 128 * 127.
+  template <int n>
+  static HWY_INLINE I Dot8(I sum, const I* quads, const int8_t* x) {
+    HWY_UNROLL(8)
+    for (int q = 0; q < n; ++q) {
+      const I quad = Quad(x + 4 * q);
+      const I flipped =
+          _mm512_mask_sub_epi8(quad, _mm512_movepi8_mask(quads[q]), _mm512_setzero_si512(), quad);
+      const I pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(quads[q]), flipped);
+      sum = _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+    }
+    return sum;
+  }
+};
+
+#include "kernels/cpu/matmul_tile-inl.h"
+
+constexpr MatMulKernels kKernels =
+    MakeKernels<Avx512>(std::make_integer_sequence<int, kPackedKinds>());
+
+}  // namespace
+
+const MatMulKernels& MatMulAvx512() { return kKernels; }
+
+}  // namespace kvasir::cpu
+HWY_POP_ATTRIBUTES

@@ -1,0 +1,48 @@
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "hwy/base.h"
+#include "kernels/cpu/matmul_layout.h"
+
+#if HWY_COMPILER_GCC_ACTUAL  // of its own intrinsics, which start from undefined registers
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
+HWY_PUSH_ATTRIBUTES("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512cd,avx512vnni")
+namespace kvasir::cpu {
+namespace {
+
+#include "kernels/cpu/matmul_avx512-inl.h"
+
+struct Avx512Vnni : Avx512Base {
+  // vpdpbusd multiplies unsigned weights with signed activations.
+  static constexpr int kCode8Offset = 128;
+
+  template <int n>
+  static HWY_INLINE I Dot8(I sum, const I* quads, const int8_t* x) {
+    HWY_UNROLL(8)
+    for (int q = 0; q < n; ++q) sum = _mm512_dpbusd_epi32(sum, quads[q], Quad(x + 4 * q));
+    return sum;
+  }
+  template <int n>
+  static HWY_INLINE I Dot4(I sum, const I* quads, const int8_t* x) {
+    return Dot8<n>(sum, quads, x);
+  }
+};
+
+#include "kernels/cpu/matmul_tile-inl.h"
+
+constexpr MatMulKernels kKernels =
+    MakeKernels<Avx512Vnni>(std::make_integer_sequence<int, kPackedKinds>());
+
+}  // namespace
+
+const MatMulKernels& MatMulAvx512Vnni() { return kKernels; }
+
+}  // namespace kvasir::cpu
+HWY_POP_ATTRIBUTES
