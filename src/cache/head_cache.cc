@@ -246,16 +246,27 @@ HeadCache HeadCache::Fork() const {
   return fork;
 }
 
+int32_t HeadCache::FirstOrder() const {
+  KV_CHECK(size_ > 0);
+  const Run& run = runs_.front().refs.empty() ? runs_.back() : runs_.front();
+  return run.pages[0]->OrderOf(std::countr_zero(run.refs[0].live));
+}
+
+int64_t HeadCache::PageBytes(const HeadFormat& format) {
+  constexpr int64_t kTables = sizeof(Page) + sizeof(PageRef) + sizeof(Page*);
+  return format.k_bytes() + format.v_bytes() + kTables +
+         format.n_columns * kPageEntries * int64_t{sizeof(float)};
+}
+
 HeadBytes HeadCache::bytes() const {
   HeadBytes bytes;
   for (const Run& run : runs_) {
     const auto n_pages = static_cast<int64_t>(run.pages.size());
     bytes.keys += n_pages * format_.k_bytes();
     bytes.values += n_pages * format_.v_bytes();
-    bytes.facts += n_pages * static_cast<int64_t>(sizeof(Page) + sizeof(PageRef) + sizeof(Page*));
+    bytes.facts += n_pages * (PageBytes(format_) - format_.k_bytes() - format_.v_bytes());
     for (const Page* page : run.pages) {
       if (page->order) bytes.facts += 2 * kPageEntries * int64_t{sizeof(int32_t)};
-      bytes.facts += format_.n_columns * kPageEntries * int64_t{sizeof(float)};
     }
   }
   return bytes;

@@ -93,6 +93,7 @@ class HeadCache {
   // Facts of the live entries, in slot order; entry i of every call below is the i-th of these.
   std::vector<int32_t> Orders() const;
   std::vector<int32_t> Positions() const;
+  int32_t FirstOrder() const;  // REQUIRES: size() > 0
   // Decodes keys (or values) of entries [first, first + n) into x [n][head_dim].
   void Read(PlaneKind kind, int64_t first, int64_t n, float* x) const;
   // Copies per-slot numbers (as kernels write them) of the live entries: out [size()].
@@ -105,6 +106,8 @@ class HeadCache {
   // Gives the entries the positions 0 … size() - 1 in slot order, and appends go on from there.
   // Entries that move by one distance together are shifted, others rotated once.
   Status Renumber(const KeyRotator& rotator);
+  // Frees the pages all of whose entries are of order < `order` (out of a sliding window).
+  void FreePagesBefore(int32_t order);
   // Drops all entries of order >= `order`.
   void Truncate(int32_t order);
   void Clear();
@@ -112,6 +115,8 @@ class HeadCache {
   // A second head with the same entries; pages are shared until one of them writes.
   HeadCache Fork() const;
   HeadBytes bytes() const;
+  // What a page of this format costs, tables included.
+  static int64_t PageBytes(const HeadFormat& format);
 
  private:
   friend class CacheFile;  // save and restore

@@ -65,6 +65,20 @@ void HeadCache::Drop(int64_t first, int64_t n) {
   Shrink();
 }
 
+void HeadCache::FreePagesBefore(int32_t order) {
+  bool changed = false;
+  for (Run& run : runs_) {
+    for (size_t p = 0; p < run.refs.size(); ++p) {
+      const uint64_t live = run.refs[p].live;
+      // Entries of a page are in ascending order: its last live one decides.
+      if (live == 0 || run.pages[p]->OrderOf(63 - std::countl_zero(live)) >= order) break;
+      run.refs[p].live = 0;
+      changed = true;
+    }
+  }
+  if (changed) Shrink();
+}
+
 void HeadCache::Truncate(int32_t order) {
   for (Run& run : runs_) {
     for (size_t p = 0; p < run.refs.size(); ++p) {

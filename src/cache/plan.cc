@@ -55,7 +55,7 @@ std::optional<std::vector<int32_t>> LayerPlan::Resolve(int head) const {
   return ranked;
 }
 
-Status LayerPlan::Execute(const KeyRotator& rotator) {
+Result<bool> LayerPlan::Execute(const KeyRotator& rotator) {
   bool changed = false;
   for (int h = 0; h < n_heads(); ++h) {
     if (wishes_[h].drop && !wishes_[h].keep) {
@@ -66,9 +66,9 @@ Status LayerPlan::Execute(const KeyRotator& rotator) {
       changed = true;
     }
   }
-  if (!renumber_ || !changed) return {};
+  if (!renumber_ || !changed) return changed;
   for (HeadCache& head : heads_) KV_RETURN_IF_ERROR(head.Renumber(rotator));
-  return {};
+  return true;
 }
 
 }  // namespace kvasir

@@ -37,8 +37,8 @@ class LayerPlan {
 
   // The entries of a head that stay, ascending; nullopt: all.
   std::optional<std::vector<int32_t>> Resolve(int head) const;
-  // REQUIRES: the heads are as they were when the wishes were written.
-  Status Execute(const KeyRotator& rotator);
+  // True where an entry went. REQUIRES: the heads are as they were when the wishes were written.
+  Result<bool> Execute(const KeyRotator& rotator);
 
  private:
   struct Span {

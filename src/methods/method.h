@@ -36,7 +36,8 @@ struct LayerView {
   const ModelInfo& model;
   int layer = 0;
   Moment moment = Moment::kPromptEnd;
-  int64_t n_prompt = 0;              // tokens of the prompt: what shares are shares of
+  int64_t n_prompt = 0;              // tokens read at the last prompt's end: shares are of these
+  bool first_prompt = true;          // false in a further turn
   std::span<const HeadCache> heads;  // [kv_heads]
   int64_t n_last_queries = 0;        // rows that a score request can look at
 };
@@ -55,9 +56,9 @@ struct ScoreRequest {
 class Ops {
  public:
   virtual ~Ops() = default;
-  // [entries] of one KV head.
-  virtual std::vector<float> AttentionMass(const LayerView& at, int kv_head,
-                                           const ScoreRequest& request) = 0;
+  // [kv_heads][entries]
+  virtual std::vector<std::vector<float>> AttentionMass(const LayerView& at,
+                                                        const ScoreRequest& request) = 0;
 };
 
 // 1-D pooling over neighbours, stride 1, same length. Mean pads with zeros and always divides by

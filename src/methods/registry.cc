@@ -32,7 +32,14 @@ const MethodInfo* FindMethod(std::string_view name) {
   return found == kMethods.end() ? nullptr : *found;
 }
 
-Result<std::shared_ptr<const Program>> Program::Build(std::string_view spec) {
+Result<std::shared_ptr<const Program>> Program::Build(std::string_view spec,
+                                                      std::span<const MethodInfo* const> more) {
+  const auto find = [&](std::string_view name) {
+    for (const MethodInfo* info : more) {
+      if (info->name == name) return info;
+    }
+    return FindMethod(name);
+  };
   auto program = std::make_shared<Program>();
   program->spec_ = spec;
   KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec(spec));
@@ -40,7 +47,7 @@ Result<std::shared_ptr<const Program>> Program::Build(std::string_view spec) {
   std::string_view waiting;  // the outermost wrapper that has no base yet
   bool has_base = false;
   for (const SpecItem& item : items) {
-    const MethodInfo* info = FindMethod(item.name);
+    const MethodInfo* info = find(item.name);
     if (info == nullptr) return tl::unexpected<Error>(UnknownMethod(spec, item.name));
     KV_ASSIGN_OR_RETURN(const Params params, Params::Check(item, info->params));
     KV_ASSIGN_OR_RETURN(std::unique_ptr<Method> method, info->make(params));

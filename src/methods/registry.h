@@ -33,7 +33,9 @@ const MethodInfo* FindMethod(std::string_view name);
 // A checked spec: methods in the order in which they write the plan.
 class Program {
  public:
-  static Result<std::shared_ptr<const Program>> Build(std::string_view spec);
+  // `more` are methods of the caller's own, found before the built-in ones.
+  static Result<std::shared_ptr<const Program>> Build(std::string_view spec,
+                                                      std::span<const MethodInfo* const> more = {});
 
   const std::string& spec() const { return spec_; }  // as written, trimmed
   bool is_full() const { return is_full_; }          // nothing to do: the plain cache

@@ -17,27 +17,32 @@ constexpr ParamInfo kParams[] = {
     {"window", ParamKind::kInteger, "32", "1..1024", "last queries that vote, and stay"},
     {"kernel", ParamKind::kInteger, "7", "odd 1..63", "width of the pooling; 1: none"},
     {"pool", ParamKind::kWord, "max", "max|avg", "how neighbours share a vote"},
+    {"resnap", ParamKind::kFlag, "false", "true|false",
+     "in a further turn vote again over what was kept and what is new; else the turn is added"},
     {"variant", ParamKind::kWord, "paper", "paper|kvpress",
      "kvpress: window 64, kernel 5, pool avg unless given"},
 };
 
 class SnapKv final : public Method {
  public:
-  SnapKv(Budget budget, int window, int kernel, PoolKind pool)
-      : budget_(budget), window_(window), kernel_(kernel), pool_(pool) {}
+  SnapKv(Budget budget, int window, int kernel, PoolKind pool, bool resnap)
+      : budget_(budget), window_(window), kernel_(kernel), pool_(pool), resnap_(resnap) {}
 
   Needs needs(const ModelInfo&) const override { return {.last_queries = window_}; }
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
+    if (!at.first_prompt && !resnap_) return;
+    const int64_t keep = budget_.Of(at.n_prompt);
+    const auto fits = [&](const HeadCache& head) { return head.size() <= keep; };
+    if (std::all_of(at.heads.begin(), at.heads.end(), fits)) return;
+    const int64_t window = std::min<int64_t>(window_, at.n_last_queries);
+    std::vector<std::vector<float>> votes = ops.AttentionMass(at, {.last_rows = window});
     for (int h = 0; h < plan.n_heads(); ++h) {
       const int64_t n = at.heads[h].size();
-      const int64_t keep = budget_.Of(at.n_prompt);
-      if (n <= keep) continue;
-      const int64_t window = std::min<int64_t>(at.n_last_queries, n);
-      std::vector<float> votes = ops.AttentionMass(at, h, {.last_rows = window});
-      const std::vector<float> pooled = Pool1d(std::span(votes).first(n - window), kernel_, pool_);
-      std::copy(pooled.begin(), pooled.end(), votes.begin());
-      plan.Score(h, std::move(votes));
+      const std::vector<float> pooled =
+          Pool1d(std::span(votes[h]).first(n - window), kernel_, pool_);
+      std::copy(pooled.begin(), pooled.end(), votes[h].begin());
+      plan.Score(h, std::move(votes[h]));
       plan.Protect(h, n - window, window);
       plan.Budget(h, keep);
     }
@@ -47,6 +52,7 @@ class SnapKv final : public Method {
   const Budget budget_;
   const int window_, kernel_;
   const PoolKind pool_;
+  const bool resnap_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
@@ -56,7 +62,8 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
   };
   const bool mean = kvpress && !params.Given("pool") ? true : params.GetWord("pool") == "avg";
   return std::make_unique<SnapKv>(params.GetBudget("budget"), choose("window", 64),
-                                  choose("kernel", 5), mean ? PoolKind::kMean : PoolKind::kMax);
+                                  choose("kernel", 5), mean ? PoolKind::kMean : PoolKind::kMax,
+                                  params.GetFlag("resnap"));
 }
 
 }  // namespace

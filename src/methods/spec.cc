@@ -1,7 +1,5 @@
 #include "methods/spec.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -87,6 +85,13 @@ std::string Place(const SpecItem& item, std::string_view name, std::string_view 
   return fmt::format("--kv \"{}:{}={}\"", item.name, name, text);
 }
 
+std::string HaveOf(std::span<const std::string_view> names) {
+  if (names.empty()) return "; it takes none";
+  std::string text = "; it has:";
+  for (std::string_view name : names) text.append(" ").append(name);
+  return text;
+}
+
 Result<Budget> ParseBudget(const SpecItem& item, std::string_view name, std::string_view text) {
   const auto number = ParseNumber(text);
   constexpr std::string_view kRight = "write a number of entries (1024, 2k) or a share (20%)";
@@ -164,9 +169,7 @@ Result<Params> Params::Check(const SpecItem& item, std::span<const ParamInfo> in
     if (std::find(names.begin(), names.end(), name) == names.end()) {
       const auto near = Nearest(name, names);
       return Fail("--kv \"{}:{}={}\": {} has no parameter '{}'{}", item.name, name, text, item.name,
-                  name,
-                  near ? fmt::format(" (did you mean '{}'?)", *near)
-                       : fmt::format("; it has: {}", fmt::join(names, ", ")));
+                  name, near ? fmt::format(" (did you mean '{}'?)", *near) : HaveOf(names));
     }
     if (!given.emplace(name, text).second) {
       return Fail("--kv \"{}\": '{}' is given twice", item.name, name);

@@ -1,0 +1,282 @@
+#include "engine/forward.h"
+
+#include <algorithm>
+
+namespace kvasir {
+namespace {
+
+constexpr int64_t kRowsPerTask = 16;
+
+MatView<float> Grow(Buffer& buffer, int64_t rows, int64_t cols) {
+  buffer.Grow(static_cast<size_t>(rows * cols) * sizeof(float));
+  return Mat(buffer.as<float>(), rows, cols);
+}
+
+// body(first row, rows) for blocks of rows, on all threads where there are several blocks.
+template <class F>
+void ForRows(ThreadPool& pool, int64_t n_rows, F&& body) {
+  pool.For((n_rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int) {
+    const int64_t first = task * kRowsPerTask;
+    body(first, std::min(kRowsPerTask, n_rows - first));
+  });
+}
+
+template <class T>
+MatView<T> Rows(MatView<T> m, int64_t first, int64_t n) {
+  return Mat(m.row(first), n, m.shape[1], m.stride[0]);
+}
+
+}  // namespace
+
+Forward::Forward(const ModelConfig& config, const Weights& weights, Isa isa, ThreadPool& pool)
+    : config_(&config), weights_(&weights), isa_(isa), pool_(&pool), slots_(config.n_kv_heads) {
+  for (const RopeTable& table : config.ropes) {
+    rope_.emplace_back(table);
+    movers_.emplace_back(table, isa);
+  }
+}
+
+void Forward::Embed(std::span<const int32_t> ids, MatView<float> x) {
+  ForRows(*pool_, static_cast<int64_t>(ids.size()), [&](int64_t first, int64_t n) {
+    for (int64_t r = first; r < first + n; ++r) {
+      weights_->Embed(ids[r], x.row(r));
+      if (config_->embedding_scale != 1) {
+        Scale(isa_, {x.row(r), static_cast<size_t>(config_->hidden)}, config_->embedding_scale);
+      }
+    }
+  });
+}
+
+Status Forward::Run(int first_layer, int end_layer, MatView<float> x,
+                    std::span<const Segment> segments) {
+  orders_.resize(x.shape[0]);
+  int32_t end_order = 0;
+  for (const Segment& segment : segments) {
+    for (int64_t r = 0; r < segment.n_rows; ++r) {
+      orders_[segment.first_row + r] = segment.first_order + static_cast<int32_t>(r);
+    }
+    end_order = std::max(end_order, segment.first_order + static_cast<int32_t>(segment.n_rows));
+  }
+  for (RopeCache& rope : rope_) rope.Prepare(end_order);
+  for (int l = first_layer; l < end_layer; ++l) {
+    KV_RETURN_IF_ERROR(Attention(l, x, segments));
+    Mlp(l, x);
+  }
+  return {};
+}
+
+Status Forward::Attention(int l, MatView<float> x, std::span<const Segment> segments) {
+  const LayerWeights& w = weights_->layer(l);
+  const int64_t n_rows = x.shape[0];
+  const MatView<float> normed = Grow(normed_, n_rows, config_->hidden);
+  const MatView<float> q = Grow(q_, n_rows, q_width());
+  const MatView<float> k = Grow(k_, n_rows, kv_width());
+  const MatView<float> v = Grow(v_, n_rows, kv_width());
+  Norm(x, w.attn_norm, normed);
+  activations_.Set(normed);
+  const auto bias = [](const std::vector<float>& b) { return b.empty() ? nullptr : b.data(); };
+  const MatMulJob products[] = {
+      {&w.q, q, bias(w.q_bias)}, {&w.k, k, bias(w.k_bias)}, {&w.v, v, bias(w.v_bias)}};
+  MatMul(activations_, products, *pool_);
+  RotateRows(l, n_rows, segments);
+  for (const Segment& segment : segments) KV_RETURN_IF_ERROR(Append(l, segment));
+  Attend(l, n_rows, segments);
+  AddProduct(w.o, Mat<const float>(attended_.as<float>(), n_rows, q_width()), w.o_bias,
+             w.post_attn_norm, x);
+  return {};
+}
+
+// Per-head norms and rotation of the batch's queries and keys, in place.
+void Forward::RotateRows(int l, int64_t n_rows, std::span<const Segment> segments) {
+  const LayerWeights& w = weights_->layer(l);
+  const RopeCache& rope = rope_[config_->layers[l].rope];
+  const int64_t d = config_->head_dim, group = config_->group();
+  const auto norm_heads = [&](float* heads, int64_t n, const std::vector<float>& weight) {
+    if (!weight.empty()) {
+      RmsNorm(isa_, Mat<const float>(heads, n, d), weight.data(), config_->rms_eps,
+              Mat(heads, n, d));
+    }
+  };
+  const auto rotate_row = [&](const Segment& segment, int64_t row) {
+    float* q = q_.as<float>() + row * q_width();
+    float* k = k_.as<float>() + row * kv_width();
+    norm_heads(q, config_->n_q_heads, w.q_norm);
+    norm_heads(k, config_->n_kv_heads, w.k_norm);
+    float scratch[2][256];
+    for (int h = 0; h < config_->n_kv_heads; ++h) {
+      const HeadCache& head = segment.cache->layer(l)[h];
+      const auto at_q = rope.At(head.PositionOf(orders_[row]), scratch[0]);
+      const auto at_k = rope.At(head.StoredPosition(orders_[row]), scratch[1]);
+      RotateHeads(isa_, rope.table(), at_q.cos, at_q.sin, q + h * group * d, group, d);
+      RotateHeads(isa_, rope.table(), at_k.cos, at_k.sin, k + h * d, 1, d);
+    }
+  };
+  ForRows(*pool_, n_rows, [&](int64_t first, int64_t n) {
+    for (const Segment& segment : segments) {
+      const int64_t end = std::min(first + n, segment.first_row + segment.n_rows);
+      for (int64_t r = std::max(first, segment.first_row); r < end; ++r) rotate_row(segment, r);
+    }
+  });
+}
+
+// Room for the rows in every head, then their encoded keys and values.
+Status Forward::Append(int l, const Segment& segment) {
+  const std::span<HeadCache> heads = segment.cache->layer(l);
+  for (size_t h = 0; h < heads.size(); ++h) {
+    KV_RETURN_IF_ERROR(heads[h].Append(segment.n_rows, segment.first_order, slots_[h]));
+  }
+  const auto encode_head = [&](int64_t h, int) {
+    const HeadFormat& format = heads[h].format();
+    const int d = format.head_dim;
+    for (const SlotRange& range : slots_[h]) {
+      const int64_t at = (segment.first_row + range.row) * kv_width() + h * d;
+      EncodeEntries(isa_, format.k_codec, PlaneKind::kKeys, d, k_.as<float>() + at, kv_width(),
+                    range.slot, range.n, range.k);
+      EncodeEntries(isa_, format.v_codec, PlaneKind::kValues, d, v_.as<float>() + at, kv_width(),
+                    range.slot, range.n, range.v);
+    }
+  };
+  if (segment.n_rows < kRowsPerTask) {  // waking threads would cost more than the work
+    for (size_t h = 0; h < heads.size(); ++h) encode_head(static_cast<int64_t>(h), 0);
+  } else {
+    pool_->For(static_cast<int64_t>(heads.size()), encode_head);
+  }
+  return {};
+}
+
+void Forward::Attend(int l, int64_t n_rows, std::span<const Segment> segments) {
+  const int64_t d = config_->head_dim, group = config_->group();
+  const int32_t window = config_->layers[l].window;
+  Grow(attended_, n_rows, q_width());
+  lse_.Grow(static_cast<size_t>(n_rows * config_->n_q_heads) * sizeof(float));
+  std::vector<std::vector<const float*>> run_queries;
+  std::vector<std::vector<float>> shifted;
+  jobs_.clear();
+  for (const Segment& segment : segments) {
+    const bool want_lse = segment.last != nullptr;
+    for (int h = 0; h < config_->n_kv_heads; ++h) {
+      const HeadCache& head = segment.cache->layer(l)[h];
+      const float* q = q_.as<float>() + segment.first_row * q_width() + h * group * d;
+      run_queries.push_back(
+          QueriesByRun(l, head, q, segment.n_rows, q_width(), shifted.emplace_back()));
+      jobs_.push_back(
+          {.runs = head.runs(),
+           .q = q,
+           .run_q = run_queries.back().empty() ? nullptr : run_queries.back().data(),
+           .q_order = orders_.data() + segment.first_row,
+           .out = attended_.as<float>() + segment.first_row * q_width() + h * group * d,
+           .lse = want_lse ? lse_.as<float>() + (h * n_rows + segment.first_row) * group : nullptr,
+           .n_rows = static_cast<int32_t>(segment.n_rows),
+           .group = static_cast<int32_t>(group),
+           .head_dim = static_cast<int32_t>(d),
+           .q_stride = q_width(),
+           .out_stride = q_width(),
+           .mask = {.window = window}});
+    }
+  }
+  kvasir::Attend(isa_, logit_spec(), jobs_, *pool_, attention_scratch_);
+  for (const Segment& segment : segments) {
+    if (segment.last != nullptr) KeepLastQueries(l, segment, n_rows);
+    if (window == 0) continue;
+    const int32_t next = segment.first_order + static_cast<int32_t>(segment.n_rows);
+    for (HeadCache& head : segment.cache->layer(l)) head.FreePagesBefore(next - window + 1);
+  }
+}
+
+std::vector<const float*> Forward::QueriesByRun(int layer, const HeadCache& head, const float* q,
+                                                int64_t n_rows, int64_t q_stride,
+                                                std::vector<float>& out) const {
+  const size_t n_runs = head.runs().size();
+  bool shifted = false;
+  for (size_t r = 0; r < n_runs; ++r) shifted = shifted || head.shift(r) != 0;
+  if (!shifted) return {};
+  const int64_t d = config_->head_dim, group = config_->group();
+  const int64_t block = n_rows * q_stride;  // copies keep the stride of q
+  out.resize(n_runs * block);
+  std::vector<const float*> by_run;
+  for (size_t r = 0; r < n_runs; ++r) {
+    by_run.push_back(head.shift(r) == 0 ? q : out.data() + r * block);
+    if (head.shift(r) == 0) continue;
+    for (int64_t row = 0; row < n_rows; ++row) {
+      float* copy = out.data() + r * block + row * q_stride;
+      std::copy_n(q + row * q_stride, group * d, copy);
+      for (int64_t g = 0; g < group; ++g) rotator(layer).Rotate(copy + g * d, head.shift(r), 0);
+    }
+  }
+  return by_run;
+}
+
+void Forward::KeepLastQueries(int l, const Segment& segment, int64_t n_rows) const {
+  LastQueries& last = (*segment.last)[l];
+  const int64_t group = config_->group();
+  for (int64_t r = segment.first_row; r < segment.first_row + segment.n_rows; ++r) {
+    if (orders_[r] < last.first_order) continue;
+    last.order.push_back(orders_[r]);
+    const float* q = q_.as<float>() + r * q_width();
+    last.q.insert(last.q.end(), q, q + q_width());
+    for (int h = 0; h < config_->n_kv_heads; ++h) {
+      const float* lse = lse_.as<float>() + (h * n_rows + segment.first_row) * group +
+                         (r - segment.first_row) * group;
+      last.lse.insert(last.lse.end(), lse, lse + group);
+    }
+  }
+}
+
+void Forward::Mlp(int l, MatView<float> x) {
+  const LayerWeights& w = weights_->layer(l);
+  const int64_t n_rows = x.shape[0];
+  const MatView<float> normed = Grow(normed_, n_rows, config_->hidden);
+  const MatView<float> gate = Grow(gate_, n_rows, config_->ffn);
+  const MatView<float> up = Grow(up_, n_rows, config_->ffn);
+  Norm(x, w.ffn_norm, normed);
+  activations_.Set(normed);
+  const MatMulJob products[] = {{&w.gate, gate}, {&w.up, up}};
+  MatMul(activations_, products, *pool_);
+  const auto activate = config_->activation == Activation::kSwiGlu ? SwiGlu : GeGlu;
+  ForRows(*pool_, n_rows, [&](int64_t first, int64_t n) {
+    activate(isa_, {gate.row(first), static_cast<size_t>(n * config_->ffn)}, up.row(first),
+             gate.row(first));
+  });
+  AddProduct(w.down, gate, {}, w.post_ffn_norm, x);
+}
+
+void Forward::AddProduct(const PackedMatrix& weights, MatView<const float> y,
+                         std::span<const float> bias, std::span<const float> post_norm,
+                         MatView<float> x) {
+  const float* b = bias.empty() ? nullptr : bias.data();
+  activations_.Set(y);
+  if (post_norm.empty()) {
+    const MatMulJob product{&weights, x, b, /*accumulate=*/true};
+    MatMul(activations_, {&product, 1}, *pool_);
+    return;
+  }
+  const MatView<float> out = Grow(product_, x.shape[0], config_->hidden);
+  const MatMulJob product{&weights, out, b};
+  MatMul(activations_, {&product, 1}, *pool_);
+  Norm(out, post_norm, out);
+  ForRows(*pool_, x.shape[0], [&](int64_t first, int64_t n) {
+    for (int64_t r = first; r < first + n; ++r) {
+      Add(isa_, {x.row(r), static_cast<size_t>(config_->hidden)}, out.row(r), x.row(r));
+    }
+  });
+}
+
+void Forward::Norm(MatView<const float> x, std::span<const float> weight, MatView<float> out) {
+  ForRows(*pool_, x.shape[0], [&](int64_t first, int64_t n) {
+    RmsNorm(isa_, Rows(x, first, n), weight.data(), config_->rms_eps, Rows(out, first, n));
+  });
+}
+
+void Forward::Logits(MatView<const float> x, MatView<float> logits) {
+  const MatView<float> normed = Grow(normed_, x.shape[0], config_->hidden);
+  Norm(x, weights_->output_norm(), normed);
+  activations_.Set(normed);
+  const MatMulJob product{&weights_->head(), logits};
+  MatMul(activations_, {&product, 1}, *pool_);
+  if (config_->logit_softcap == 0) return;
+  for (int64_t r = 0; r < x.shape[0]; ++r) {
+    Softcap(isa_, {logits.row(r), static_cast<size_t>(config_->n_vocab)}, config_->logit_softcap);
+  }
+}
+
+}  // namespace kvasir

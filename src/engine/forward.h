@@ -1,0 +1,92 @@
+// Forward: rows of hidden states through some layers of a model. Both orders of prefill, decode and
+// batches of several sequences are short loops over Run. One call at a time.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cache/kv_cache.h"
+#include "engine/rope_cache.h"
+#include "kernels/attention.h"
+#include "model/config.h"
+#include "model/weights.h"
+
+namespace kvasir {
+
+// Post-RoPE queries of the last rows of a prompt in one layer, for score requests.
+struct LastQueries {
+  int32_t first_order = 0;     // rows of this order and later are kept
+  std::vector<int32_t> order;  // [rows]
+  std::vector<float> q;        // [rows][q_heads * head_dim]
+  std::vector<float> lse;      // [rows][q_heads]
+  int64_t n_rows() const { return static_cast<int64_t>(order.size()); }
+  void Clear() {
+    order.clear();
+    q.clear();
+    lse.clear();
+  }
+};
+
+// Rows of one sequence within a batch: tokens of consecutive order.
+struct Segment {
+  KvCache* cache = nullptr;
+  int64_t first_row = 0, n_rows = 0;         // in the batch's x
+  int32_t first_order = 0;                   // place in the text of the first row
+  std::vector<LastQueries>* last = nullptr;  // [layers]; null: not wanted
+};
+
+class Forward {
+ public:
+  Forward(const ModelConfig& config, const Weights& weights, Isa isa, ThreadPool& pool);
+
+  // Hidden states of tokens: x [ids, hidden].
+  void Embed(std::span<const int32_t> ids, MatView<float> x);
+  // Layers [first, end): x [rows, hidden] is replaced, the rows' keys and values are appended.
+  // After an error (no memory for pages) some heads hold the new entries: the caller rolls back.
+  Status Run(int first_layer, int end_layer, MatView<float> x, std::span<const Segment> segments);
+  // Logits of rows of final hidden states: [rows, n_vocab].
+  void Logits(MatView<const float> x, MatView<float> logits);
+
+  const ModelConfig& config() const { return *config_; }
+  const KeyRotator& rotator(int layer) const { return movers_[config_->layers[layer].rope]; }
+  // Queries as each run of a head must see them: rotated back by the run's shift. Empty where no
+  // run is shifted. q [rows][group * head_dim], q_stride apart; `out` holds the copies.
+  std::vector<const float*> QueriesByRun(int layer, const HeadCache& head, const float* q,
+                                         int64_t n_rows, int64_t q_stride,
+                                         std::vector<float>& out) const;
+  Isa isa() const { return isa_; }
+  ThreadPool& pool() { return *pool_; }
+  AttentionScratch& attention_scratch() { return attention_scratch_; }
+  LogitSpec logit_spec() const { return {config_->attention_scale, config_->attention_softcap}; }
+
+ private:
+  Status Attention(int l, MatView<float> x, std::span<const Segment> segments);
+  void Mlp(int l, MatView<float> x);
+  void RotateRows(int l, int64_t n_rows, std::span<const Segment> segments);
+  Status Append(int l, const Segment& segment);
+  void Attend(int l, int64_t n_rows, std::span<const Segment> segments);
+  void KeepLastQueries(int l, const Segment& segment, int64_t n_rows) const;
+  void Norm(MatView<const float> x, std::span<const float> weight, MatView<float> out);
+  // x += post_norm(y W^T + bias)
+  void AddProduct(const PackedMatrix& weights, MatView<const float> y, std::span<const float> bias,
+                  std::span<const float> post_norm, MatView<float> x);
+
+  int64_t q_width() const { return int64_t{config_->n_q_heads} * config_->head_dim; }
+  int64_t kv_width() const { return int64_t{config_->n_kv_heads} * config_->head_dim; }
+
+  const ModelConfig* config_;
+  const Weights* weights_;
+  Isa isa_;
+  ThreadPool* pool_;
+  std::vector<RopeCache> rope_;   // one a table of the config
+  std::vector<KeyMover> movers_;  // likewise
+  AttentionScratch attention_scratch_;
+  Activations activations_;
+  Buffer normed_, q_, k_, v_, attended_, gate_, up_, lse_, product_;
+  std::vector<int32_t> orders_;  // of the batch's rows
+  std::vector<AttendJob> jobs_;
+  std::vector<std::vector<SlotRange>> slots_;  // by KV head
+};
+
+}  // namespace kvasir

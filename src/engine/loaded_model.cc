@@ -1,0 +1,119 @@
+#include "engine/loaded_model.h"
+
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "model/architecture.h"
+#include "model/tokenizer/tokenizer_source.h"
+
+namespace kvasir {
+namespace {
+
+Result<Isa> ChooseIsa(const std::string& cpu) { return cpu.empty() ? BestIsa() : ParseIsa(cpu); }
+
+Result<ChatTemplate> TemplateOf(const Metadata& metadata) {
+  KV_ASSIGN_OR_RETURN(const std::string_view text,
+                      metadata.String("tokenizer.chat_template", kChatMlTemplate));
+  return ChatTemplate::Parse(text);
+}
+
+bool Exists(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0;
+}
+
+}  // namespace
+
+Result<std::string> FindModel(const std::string& path) {
+  if (!path.empty()) return path;
+  if (const char* from_environment = std::getenv("KVASIR_MODEL")) {
+    if (*from_environment != '\0') return std::string(from_environment);
+  }
+  std::string installed = DefaultModelPath();
+  if (Exists(installed)) return installed;
+  return Fail("no model: give one with -m, set KVASIR_MODEL, or get the default one with "
+              "`make model` ({} is not there)",
+              installed);
+}
+
+Result<std::shared_ptr<Model>> Model::Load(const ModelOptions& options) {
+  KV_ASSIGN_OR_RETURN(std::shared_ptr<LoadedModel> model, LoadedModel::Load(options));
+  return std::shared_ptr<Model>(std::move(model));
+}
+
+Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const ModelOptions& options) {
+  KV_ASSIGN_OR_RETURN(const Isa isa, ChooseIsa(options.cpu));
+  KV_ASSIGN_OR_RETURN(const std::string path, FindModel(options.path));
+  KV_ASSIGN_OR_RETURN(std::unique_ptr<ModelSource> source, OpenModel(path));
+  KV_ASSIGN_OR_RETURN(ModelConfig config, ReadConfig(*source));
+  KV_ASSIGN_OR_RETURN(Tokenizer tokenizer, TokenizerFromMetadata(source->metadata()));
+  KV_ASSIGN_OR_RETURN(ChatTemplate chat_template, TemplateOf(source->metadata()));
+  if (options.threads < 0 || options.threads > 1024) {
+    return Fail("--threads {}: not in 1..1024", options.threads);
+  }
+  const int n_threads = options.threads > 0 ? options.threads : PhysicalCores();
+  std::shared_ptr<LoadedModel> model(new LoadedModel(std::move(config), std::move(tokenizer),
+                                                     std::move(chat_template), n_threads));
+  if (model->tokenizer_.n_vocab() > model->config_.n_vocab) {
+    return Fail("{}: the tokenizer has {} tokens, the embedding {} rows", path,
+                model->tokenizer_.n_vocab(), model->config_.n_vocab);
+  }
+  KV_ASSIGN_OR_RETURN(model->weights_,
+                      Weights::Load(std::move(source), model->config_, isa, model->pool_));
+  model->forward_ =
+      std::make_unique<Forward>(model->config_, model->weights_, isa, model->pool_);
+  const ModelConfig& c = model->config_;
+  model->facts_ = {.path = path,
+                   .name = c.name,
+                   .architecture = c.architecture,
+                   .fingerprint = model->weights_.source().fingerprint(),
+                   .cpu = std::string(IsaName(isa)),
+                   .n_layers = c.n_layers,
+                   .n_q_heads = c.n_q_heads,
+                   .n_kv_heads = c.n_kv_heads,
+                   .head_dim = c.head_dim,
+                   .hidden = c.hidden,
+                   .n_vocab = c.n_vocab,
+                   .n_ctx_train = c.n_ctx_train,
+                   .n_params = model->weights_.n_params(),
+                   .weight_bytes = model->weights_.n_bytes(),
+                   .threads = n_threads,
+                   .f32_weights = model->weights_.is_f32()};
+  return model;
+}
+
+LoadedModel::LoadedModel(ModelConfig config, Tokenizer tokenizer, ChatTemplate chat_template,
+                         int n_threads)
+    : config_(std::move(config)),
+      info_{.n_layers = config_.n_layers,
+            .n_q_heads = config_.n_q_heads,
+            .n_kv_heads = config_.n_kv_heads,
+            .head_dim = config_.head_dim},
+      pool_(n_threads),
+      tokenizer_(std::move(tokenizer)),
+      chat_template_(std::move(chat_template)) {}
+
+std::vector<int32_t> LoadedModel::Tokenize(std::string_view text, bool add_bos) const {
+  return tokenizer_.Encode(text, {.add_special = add_bos});
+}
+
+std::string LoadedModel::Detokenize(std::span<const int32_t> ids) const {
+  return tokenizer_.Decode(ids);
+}
+
+Result<std::string> LoadedModel::RenderChat(std::span<const Message> messages,
+                                            bool add_generation_prompt) const {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Message& message : messages) {
+    list.push_back({{"role", message.role}, {"content", message.content}});
+  }
+  const auto piece = [&](int32_t id) { return id < 0 ? std::string() : tokenizer_.Piece(id); };
+  return chat_template_.Render({.messages = std::move(list),
+                                .add_generation_prompt = add_generation_prompt,
+                                .bos_token = piece(tokenizer_.bos()),
+                                .eos_token = piece(tokenizer_.eos())});
+}
+
+}  // namespace kvasir

@@ -1,0 +1,48 @@
+// LoadedModel: everything of a model that its sessions share.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/forward.h"
+#include "kvasir/kvasir.h"
+#include "methods/method.h"
+#include "model/chat_template.h"
+#include "model/tokenizer/tokenizer.h"
+
+namespace kvasir {
+
+class LoadedModel final : public Model {
+ public:
+  static Result<std::shared_ptr<LoadedModel>> Load(const ModelOptions& options);
+
+  const ModelFacts& facts() const override { return facts_; }
+  std::vector<int32_t> Tokenize(std::string_view text, bool add_bos) const override;
+  std::string Detokenize(std::span<const int32_t> ids) const override;
+  bool IsEndOfGeneration(int32_t id) const override { return tokenizer_.IsEog(id); }
+  Result<std::string> RenderChat(std::span<const Message> messages,
+                                 bool add_generation_prompt) const override;
+
+  const ModelConfig& config() const { return config_; }
+  const ModelInfo& info() const { return info_; }
+  const Weights& weights() const { return weights_; }
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+  Forward& forward() { return *forward_; }
+
+ private:
+  LoadedModel(ModelConfig config, Tokenizer tokenizer, ChatTemplate chat_template, int n_threads);
+
+  ModelConfig config_;
+  ModelInfo info_;
+  ModelFacts facts_;
+  ThreadPool pool_;
+  Weights weights_;
+  Tokenizer tokenizer_;
+  ChatTemplate chat_template_;
+  std::unique_ptr<Forward> forward_;
+};
+
+// The path to load: `path`, or $KVASIR_MODEL, or the default model where it is installed.
+Result<std::string> FindModel(const std::string& path);
+
+}  // namespace kvasir

@@ -1,0 +1,279 @@
+#include "engine/session.h"
+
+#include <algorithm>
+
+#include "engine/cpu_ops.h"
+
+namespace kvasir {
+namespace {
+
+// The codec of the base cache: what is asked, else f32 for F32 weights and f16 for others.
+Result<CodecId> BaseCodec(const LoadedModel& model, const std::string& kv_type) {
+  if (!kv_type.empty()) return ParseCodec(kv_type);
+  return model.weights().is_f32() ? CodecId::kF32 : CodecId::kF16;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::Open(std::shared_ptr<Model> model,
+                                               const SessionOptions& options) {
+  auto loaded = std::dynamic_pointer_cast<LoadedModel>(model);
+  KV_CHECK(loaded != nullptr);
+  KV_ASSIGN_OR_RETURN(std::unique_ptr<SessionImpl> session,
+                      SessionImpl::Open(std::move(loaded), options));
+  return std::unique_ptr<Session>(std::move(session));
+}
+
+Result<std::unique_ptr<SessionImpl>> SessionImpl::Open(std::shared_ptr<LoadedModel> model,
+                                                       const SessionOptions& options) {
+  KV_ASSIGN_OR_RETURN(std::shared_ptr<const Program> program,
+                      Program::Build(options.kv, options.methods));
+  KV_ASSIGN_OR_RETURN(const CodecId codec, BaseCodec(*model, options.kv_type));
+  if (options.chunk < 1) return Fail("a chunk of {} tokens: at least 1 is needed", options.chunk);
+  if (options.ctx < 0) return Fail("--ctx {}: a number of tokens is needed", options.ctx);
+  const int64_t limit = options.kv_memory > 0 ? options.kv_memory : kNoLimit;
+  const std::vector<HeadFormat> formats(
+      model->config().n_layers,
+      HeadFormat{.head_dim = model->config().head_dim, .k_codec = codec, .v_codec = codec});
+  return std::unique_ptr<SessionImpl>(new SessionImpl(std::move(model), options, std::move(program),
+                                                      std::make_shared<PagePool>(limit), formats));
+}
+
+SessionImpl::SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options,
+                         std::shared_ptr<const Program> program, std::shared_ptr<PagePool> pool,
+                         std::span<const HeadFormat> formats)
+    : model_(std::move(model)),
+      options_(options),
+      ctx_(options.ctx > 0 ? options.ctx : model_->config().n_ctx_train),
+      program_(std::move(program)),
+      needs_(program_->needs(model_->info())),
+      pool_(std::move(pool)),
+      cache_(*pool_, formats, model_->config().n_kv_heads) {
+  if (needs_.last_queries > 0) last_.resize(model_->config().n_layers);
+}
+
+Status SessionImpl::CheckTokens(std::span<const int32_t> tokens) const {
+  if (tokens.empty()) return Fail("nothing to read: the prompt has no tokens");
+  for (int32_t id : tokens) {
+    if (id < 0 || id >= model_->config().n_vocab) {
+      return Fail("token id {} is not in the vocabulary (0..{})", id, model_->config().n_vocab - 1);
+    }
+  }
+  const auto total = static_cast<int64_t>(tokens_.size() + tokens.size());
+  if (total > ctx_) {
+    return Fail("the prompt has {} tokens, the context {}{}; shorten it, or raise --ctx", total,
+                ctx_, tokens_.empty() ? "" : " (with what was read before)");
+  }
+  return {};
+}
+
+Status SessionImpl::Feed(std::span<const int32_t> tokens, const ProgressFn& progress) {
+  return Prefill(tokens, progress, {});
+}
+
+Status SessionImpl::FeedScored(std::span<const int32_t> tokens, const RowLogitsFn& on_logits) {
+  return Prefill(tokens, {}, on_logits);
+}
+
+Status SessionImpl::Prefill(std::span<const int32_t> tokens, const ProgressFn& progress,
+                            const RowLogitsFn& on_logits) {
+  KV_RETURN_IF_ERROR(CheckTokens(tokens));
+  const int64_t n_before = static_cast<int64_t>(tokens_.size());
+  const auto n = static_cast<int64_t>(tokens.size());
+  const ModelConfig& config = model_->config();
+  std::optional<KvCache> before;  // pages are shared, so this costs their tables only
+  if (n_before > 0) before = cache_.Fork();
+  const int64_t n_prompt_before = n_prompt_;
+  first_prompt_ = n_before == 0;
+  n_prompt_ = n_before + n;
+
+  x_.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
+  const MatView<float> x = Mat(x_.as<float>(), n, config.hidden);
+  for (LastQueries& last : last_) {
+    last.Clear();
+    last.first_order = static_cast<int32_t>(n_prompt_ - needs_.last_queries);
+  }
+  const Status status = ReadPrompt(tokens, x, progress);
+  for (LastQueries& last : last_) last = {};
+  if (!status) {
+    n_prompt_ = n_prompt_before;
+    if (before) {
+      cache_ = std::move(*before);
+    } else {
+      cache_.Clear();
+    }
+    return status;
+  }
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  logits_.resize(config.n_vocab);
+  const int64_t first_scored = on_logits ? 0 : n - 1;
+  for (int64_t row = first_scored; row < n; ++row) {
+    model_->forward().Logits(Mat<const float>(x.row(row), 1, config.hidden),
+                             Mat(logits_.data(), 1, config.n_vocab));
+    if (on_logits) on_logits(n_before + row, logits_);
+  }
+  x_ = Buffer();
+  return {};
+}
+
+// Layer-major: the whole prompt through a layer, which is then compressed, so that one layer at
+// most is held at full length. Chunk-major: a chunk through all layers.
+Status SessionImpl::ReadPrompt(std::span<const int32_t> tokens, MatView<float> x,
+                               const ProgressFn& progress) {
+  const int64_t n = x.shape[0], chunk = options_.chunk;
+  const int n_layers = model_->config().n_layers;
+  const int layers_a_pass = options_.chunk_major ? n_layers : 1;
+  const int64_t work = n * n_layers;
+  model_->forward().Embed(tokens, x);
+  int64_t done = 0;
+  for (int first_layer = 0; first_layer < n_layers; first_layer += layers_a_pass) {
+    const int end_layer = first_layer + layers_a_pass;
+    for (int64_t first = 0; first < n; first += chunk) {
+      if (progress && !progress(done / n_layers, work / n_layers)) return Fail("interrupted");
+      const int64_t rows = std::min(chunk, n - first);
+      KV_RETURN_IF_ERROR(RunChunk(first_layer, end_layer, first, rows, x));
+      done += rows * layers_a_pass;
+    }
+    for (int l = first_layer; l < end_layer; ++l) {
+      KV_RETURN_IF_ERROR(Compress(l, Moment::kPromptEnd));
+      if (!last_.empty()) last_[l] = {};
+    }
+  }
+  if (progress) progress(n, n);
+  return {};
+}
+
+Status SessionImpl::RunChunk(int first_layer, int end_layer, int64_t first, int64_t n,
+                             MatView<float> x) {
+  const auto order = static_cast<int32_t>(tokens_.size() + first);
+  const bool wanted = !last_.empty() && order + n > last_[0].first_order;
+  const Segment segment{.cache = &cache_,
+                        .first_row = 0,
+                        .n_rows = n,
+                        .first_order = order,
+                        .last = wanted ? &last_ : nullptr};
+  return model_->forward().Run(first_layer, end_layer,
+                               Mat(x.row(first), n, x.shape[1], x.stride[0]), {&segment, 1});
+}
+
+Status SessionImpl::Compress(int layer, Moment moment) {
+  // A sliding window is a property of the layer: what it holds is bounded already.
+  if (program_->is_full() || model_->config().layers[layer].window > 0) return {};
+  const LastQueries* last = last_.empty() || moment == Moment::kDecode ? nullptr : &last_[layer];
+  const LayerView at{.model = model_->info(),
+                     .layer = layer,
+                     .moment = moment,
+                     .n_prompt = n_prompt_,
+                     .first_prompt = first_prompt_,
+                     .heads = cache_.layer(layer),
+                     .n_last_queries = last == nullptr ? 0 : last->n_rows()};
+  CpuOps ops(model_->forward(), last);
+  LayerPlan plan(cache_.layer(layer));
+  program_->Compress(at, ops, plan);
+  KV_ASSIGN_OR_RETURN(const bool changed, plan.Execute(model_->forward().rotator(layer)));
+  if (changed) {
+    const auto n = static_cast<int64_t>(tokens_.size());
+    compressed_at_ = moment == Moment::kPromptEnd ? n_prompt_ : n + 1;
+  }
+  return {};
+}
+
+Status SessionImpl::Step(int32_t token) {
+  if (static_cast<int64_t>(tokens_.size()) >= ctx_) {
+    return Fail("the context is full: {} tokens; raise --ctx, or bound the cache with --kv", ctx_);
+  }
+  KV_RETURN_IF_ERROR(CheckTokens({&token, 1}));
+  const ModelConfig& config = model_->config();
+  Forward& forward = model_->forward();
+  const auto order = static_cast<int32_t>(tokens_.size());
+  x_.Grow(static_cast<size_t>(config.hidden) * sizeof(float));
+  const MatView<float> x = Mat(x_.as<float>(), 1, config.hidden);
+  forward.Embed({&token, 1}, x);
+  const Segment segment{.cache = &cache_, .first_row = 0, .n_rows = 1, .first_order = order};
+  Status status;
+  read_entries_ = 0;
+  for (int l = 0; l < config.n_layers && status; ++l) {
+    status = forward.Run(l, l + 1, x, {&segment, 1});
+    for (const HeadCache& head : cache_.layer(l)) read_entries_ += head.size();
+    if (status && needs_.at_decode) status = Compress(l, Moment::kDecode);
+  }
+  if (!status) {
+    cache_.Truncate(order);
+    return status;
+  }
+  tokens_.push_back(token);
+  logits_.resize(config.n_vocab);
+  forward.Logits(x, Mat(logits_.data(), 1, config.n_vocab));
+  return {};
+}
+
+Status SessionImpl::Truncate(int64_t n) {
+  const auto have = static_cast<int64_t>(tokens_.size());
+  if (n < 0 || n > have) return Fail("cannot go back to token {} of {}", n, have);
+  if (n == have) return {};
+  if (n == 0) {
+    Reset();
+    return {};
+  }
+  if (n < compressed_at_) {
+    return Fail(
+        "cannot go back to token {}: '{}' compressed the cache at token {}; read the text "
+        "again",
+        n, program_->spec(), compressed_at_);
+  }
+  for (int l = 0; l < cache_.n_layers(); ++l) {
+    const int32_t window = model_->config().layers[l].window;
+    if (window == 0) continue;
+    for (const HeadCache& head : cache_.layer(l)) {
+      if (head.size() > 0 && head.FirstOrder() > std::max<int64_t>(0, n - window)) {
+        return Fail(
+            "cannot go back to token {}: layer {} has a window of {} and has dropped what "
+            "came before; read the text again",
+            n, l, window);
+      }
+    }
+  }
+  cache_.Truncate(static_cast<int32_t>(n));
+  tokens_.resize(n);
+  n_prompt_ = std::min(n_prompt_, n);
+  logits_.clear();
+  return {};
+}
+
+void SessionImpl::Reset() {
+  cache_.Clear();
+  tokens_.clear();
+  logits_.clear();
+  n_prompt_ = compressed_at_ = read_entries_ = 0;
+}
+
+Result<std::unique_ptr<Session>> SessionImpl::Fork() const {
+  std::vector<HeadFormat> formats;
+  for (int l = 0; l < cache_.n_layers(); ++l) formats.push_back(cache_.layer(l)[0].format());
+  std::unique_ptr<SessionImpl> fork(new SessionImpl(model_, options_, program_, pool_, formats));
+  fork->cache_ = cache_.Fork();
+  fork->tokens_ = tokens_;
+  fork->logits_ = logits_;
+  fork->n_prompt_ = n_prompt_;
+  fork->compressed_at_ = compressed_at_;
+  fork->first_prompt_ = first_prompt_;
+  return std::unique_ptr<Session>(std::move(fork));
+}
+
+KvReport SessionImpl::kv() const {
+  const KvAccount account = cache_.Account();
+  const HeadFormat& format = cache_.layer(0)[0].format();
+  const auto n = static_cast<int64_t>(tokens_.size());
+  const int64_t n_heads = int64_t{cache_.n_layers()} * cache_.n_kv_heads();
+  const int64_t n_pages = (n + kPageEntries - 1) / kPageEntries;
+  return {.spec = program_->spec(),
+          .entries = account.entries,
+          .entries_full = n * n_heads,
+          .bytes = account.bytes,
+          .bytes_full = n_pages * n_heads * HeadCache::PageBytes(format),
+          .by_codec = account.by_codec,
+          .by_tier = account.by_tier,
+          .read_entries_per_step = static_cast<double>(read_entries_)};
+}
+
+}  // namespace kvasir

@@ -1,0 +1,71 @@
+#include "cache/page_pool.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+
+namespace kvasir {
+namespace {
+
+int64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  int64_t total = 0, resident = 0;
+  statm >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+TEST(PagePool, RefusesMoreThanItsLimitAndRecovers) {
+  PagePool pool(3 * 8192);
+  std::vector<std::byte*> blocks;
+  for (int i = 0; i < 3; ++i) blocks.push_back(*pool.Allocate(8192));
+  const auto refused = pool.Allocate(8192);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message.find("8192 bytes asked, 0 of 24576 available"),
+            std::string::npos)
+      << refused.error().message;
+  pool.Release(blocks.back(), 8192);
+  blocks.back() = *pool.Allocate(8192);
+  for (std::byte* block : blocks) pool.Release(block, 8192);
+  EXPECT_EQ(pool.used_bytes(), 0);
+  EXPECT_EQ(pool.slab_bytes(), 0);
+  EXPECT_EQ(pool.peak_bytes(), 3 * 8192);
+}
+
+TEST(PagePool, KeepsSizesApartAndReusesBlocks) {
+  PagePool pool;
+  std::byte* a = *pool.Allocate(1024);
+  std::byte* b = *pool.Allocate(8192);
+  EXPECT_EQ(pool.slab_bytes(), 2 * kSlabBytes);
+  pool.Release(a, 1024);
+  EXPECT_EQ(pool.slab_bytes(), kSlabBytes);  // the slab of 1024s was empty
+  std::byte* c = *pool.Allocate(8192);
+  pool.Release(b, 8192);
+  EXPECT_EQ(*pool.Allocate(8192), b);
+  pool.Release(b, 8192);
+  pool.Release(c, 8192);
+}
+
+// The account is the allocator's, and the process agrees with it.
+TEST(PagePool, GivesFreedMemoryBackToTheSystem) {
+  constexpr int kBlocks = 64 * 256, kBytes = 8192;  // 128 MiB
+  PagePool pool;
+  const int64_t before = ResidentBytes();
+  std::vector<std::byte*> blocks;
+  for (int i = 0; i < kBlocks; ++i) {
+    blocks.push_back(*pool.Allocate(kBytes));
+    std::memset(blocks.back(), 1, kBytes);
+  }
+  const int64_t full = ResidentBytes() - before;
+  EXPECT_GT(full, pool.used_bytes() * 9 / 10);
+  // Nine tenths go, in slab order, as eviction of a prompt frees them.
+  for (int i = kBlocks / 10; i < kBlocks; ++i) pool.Release(blocks[i], kBytes);
+  EXPECT_EQ(pool.used_bytes(), int64_t{kBlocks / 10} * kBytes);
+  EXPECT_LT(pool.slab_bytes(), pool.used_bytes() + kSlabBytes);
+  EXPECT_LT(ResidentBytes() - before, full * 15 / 100);
+  for (int i = 0; i < kBlocks / 10; ++i) pool.Release(blocks[i], kBytes);
+}
+
+}  // namespace
+}  // namespace kvasir
