@@ -32,10 +32,6 @@ class TempFolder {
     std::ofstream(path, std::ios::binary) << bytes;
     return path.string();
   }
-  // Copies a file or a folder's files to here.
-  void Copy(const std::string& from) const {
-    std::filesystem::copy(from, path_, std::filesystem::copy_options::overwrite_existing);
-  }
 
  private:
   std::filesystem::path path_;
