@@ -1,3 +1,6 @@
+#include <pwd.h>
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include "kvasir/kvasir.h"
@@ -11,7 +14,12 @@ std::string DefaultModelPath() {
     return value != nullptr && value[0] == '/' ? value : "";
   };
   std::string cache = folder("XDG_CACHE_HOME");
-  if (cache.empty()) cache = folder("HOME") + "/.cache";
+  if (cache.empty()) {
+    std::string home = folder("HOME");
+    const passwd* user = home.empty() ? getpwuid(getuid()) : nullptr;  // a service without $HOME
+    if (user != nullptr) home = user->pw_dir;
+    cache = home + "/.cache";
+  }
   return cache + "/kvasir/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 

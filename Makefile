@@ -1,0 +1,78 @@
+# What one types; `make help` explains. CMake does the building (CMakePresets.json).
+
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+CTEST_ARGS ?=
+
+# Missing Debian packages are installed; see tools/setup/packages.txt for what they are for.
+PACKAGES := tools/setup/packages.sh
+# A kernel that spreads mappings widely upsets GCC 12's thread sanitizer.
+FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
+SOURCE_FOLDERS := apps bench examples include src tests tools
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help packages build model demo test test-asan test-tsan fuzz bench bench-peers format lint \
+        clean all-release all-asan all-tsan fuzz-short
+
+help:
+	@cat tools/setup/help.txt
+
+packages:
+	@$(PACKAGES) build test
+
+build/%/build.ninja: | packages
+	cmake --preset $*
+
+build: packages build/release/build.ninja
+	ninja -C build/release -j $(JOBS) kvasir
+
+all-release all-asan all-tsan: all-%: packages build/%/build.ninja
+	ninja -C build/$* -j $(JOBS)
+
+model:
+	@$(PACKAGES) model
+	@python3 tools/setup/model.py
+
+demo: build model
+	@python3 tools/demo/demo.py
+
+# ctest's own summary comes last.
+test: all-release model fuzz-short
+	ctest --test-dir build/release --output-on-failure -j 2 $(CTEST_ARGS)
+
+test-asan: all-asan model
+	UBSAN_OPTIONS=print_stacktrace=1 \
+	  ctest --test-dir build/asan --output-on-failure -j 2 $(CTEST_ARGS)
+
+test-tsan: all-tsan model
+	$(FIXED_ADDRESSES) ctest --test-dir build/tsan --output-on-failure $(CTEST_ARGS)
+
+fuzz:
+	@$(PACKAGES) build fuzz
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+# A few seconds a target, where clang is there anyway.
+fuzz-short:
+	@if command -v clang++ >/dev/null; then tools/fuzz.sh 3; \
+	 else echo "no clang, so no fuzzing here: \`make fuzz\` installs it"; fi
+
+bench: build model
+	build/release/kvasir bench --kv "full; streaming:budget=20%; snapkv:budget=20%" \
+	  --prompt 512,2048,8000 --depth 64 --threads 1,2
+
+bench-peers: build model
+	@$(PACKAGES) peers
+	@python3 bench/peers/compare.py $(PEERS_ARGS)
+
+format:
+	@$(PACKAGES) develop
+	find $(SOURCE_FOLDERS) -name '*.h' -o -name '*.cc' | xargs clang-format -i
+
+# The files that differ from the commit BASE, and those not committed yet; ALL=1: all files.
+lint: packages build/release/build.ninja
+	@$(PACKAGES) develop
+	@tools/lint.sh $(if $(ALL),--all,$(BASE))
+
+clean:
+	rm -rf build
