@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "model/tokenizer/nfc.h"
 #include "model/tokenizer/utf8.h"
 
 namespace kvasir {
@@ -120,6 +121,7 @@ std::string Normalizer::Apply(std::string_view fragment, bool first) const {
         text = s.map.Apply(text);
         break;
       case Op::kNfc:
+        text = ToNfc(text);
         break;
     }
   }

@@ -75,7 +75,8 @@ Patterns Gpt4o() { return {CasedWords(std::string(kContraction) + "?", R"(\p{N}{
 Patterns Tekken() { return {CasedWords("", R"(\p{N})")}; }
 Patterns Youtu() {
   return {
-      "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-"
+      "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-"
+      "ゟ゠-"
       "ヿ]"
       "+",
       CasedWords(std::string(kContraction) + "?", R"(\p{N})")};

@@ -17,6 +17,9 @@ constexpr uint32_t kMinMatchLimit = 10'000'000;  // PCRE2's own default
 constexpr size_t kJitStack = 1 << 20;            // bytes
 constexpr uint32_t kMaxNesting = 100;            // parentheses
 
+// As in Oniguruma, ^ and $ match at every line.
+constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+
 // Says \s as Unicode's White_Space: PCRE2's own \s has U+180E, which is none since Unicode 6.3.
 Result<std::string> ToPcre(std::string_view pattern) {
   std::string out;
@@ -106,9 +109,8 @@ Result<Regex> Regex::Compile(std::string_view pattern) {
   pcre2_set_parens_nest_limit(context, kMaxNesting);
   int error = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context);
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), kOptions,
+                                   &error, &offset, context);
   pcre2_compile_context_free(context);
   if (code == nullptr) {
     std::array<char, 160> why{};

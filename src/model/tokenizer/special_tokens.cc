@@ -33,16 +33,21 @@ bool StandsAlone(std::string_view text, size_t begin, size_t end) {
 }  // namespace
 
 SpecialTokens::SpecialTokens(const Vocabulary& vocabulary, std::span<const SpecialRule> rules,
-                             bool normalized)
+                             const Normalizer* normalizer)
     : vocabulary_(&vocabulary), rules_(rules.begin(), rules.end()) {
   std::ranges::stable_sort(rules_, {}, &SpecialRule::id);
-  std::vector<PrefixIndex::Entry> entries;
+  std::vector<int32_t> ids;
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
-    if (!vocabulary.IsSpecial(id) || vocabulary.piece(id).empty()) continue;
-    if (RuleOf(id).normalized != normalized) continue;
-    entries.push_back({vocabulary.piece(id), id});
-    starts_[static_cast<uint8_t>(vocabulary.piece(id)[0])] = true;
+    if (!vocabulary.IsSpecial(id) || RuleOf(id).normalized != (normalizer != nullptr)) continue;
+    const std::string& piece = vocabulary.piece(id);
+    std::string spelling = normalizer == nullptr ? piece : normalizer->Apply(piece, true);
+    if (spelling.empty()) continue;
+    starts_[static_cast<uint8_t>(spelling[0])] = true;
+    spellings_.push_back(std::move(spelling));
+    ids.push_back(id);
   }
+  std::vector<PrefixIndex::Entry> entries;
+  for (size_t i = 0; i < ids.size(); ++i) entries.push_back({spellings_[i], ids[i]});
   index_ = PrefixIndex(std::move(entries));
 }
 
@@ -57,7 +62,6 @@ SpecialTokens::Match SpecialTokens::LongestAt(std::string_view text, size_t at,
   Match match;
   index_.ForEach(text.substr(at), [&](size_t length, int32_t id) {
     if (!control && vocabulary_->type(id) != TokenType::kUserDefined) return;
-    if (RuleOf(id).single_word && !StandsAlone(text, at, at + length)) return;
     match = {at + length, id};
   });
   return match;
@@ -77,6 +81,10 @@ std::vector<SpecialTokens::Part> SpecialTokens::Split(std::string_view text, boo
       continue;
     }
     const SpecialRule& rule = RuleOf(match.id);
+    if (rule.single_word && !StandsAlone(text, at, match.end)) {
+      at = match.end;
+      continue;
+    }
     size_t plain_end = at;
     while (rule.lstrip && plain_end > plain) {
       const Utf8Char c = CharacterBefore(text.substr(plain), plain_end - plain);
@@ -85,13 +93,13 @@ std::vector<SpecialTokens::Part> SpecialTokens::Split(std::string_view text, boo
     }
     if (plain_end > plain) parts.push_back({plain, plain_end, -1});
     parts.push_back({at, match.end, match.id});
-    at = match.end;
-    while (rule.rstrip && at < text.size()) {
-      const Utf8Char c = DecodeUtf8(text.substr(at));
+    plain = match.end;
+    while (rule.rstrip && plain < text.size()) {
+      const Utf8Char c = DecodeUtf8(text.substr(plain));
       if (c.length <= 0 || !IsWhiteSpace(c.code)) break;
-      at += static_cast<size_t>(c.length);
+      plain += static_cast<size_t>(c.length);
     }
-    plain = at;
+    at = match.end;  // white space that was swallowed may still be a token
   }
   if (plain < text.size()) parts.push_back({plain, text.size(), -1});
   return parts;

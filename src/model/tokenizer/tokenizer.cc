@@ -26,10 +26,12 @@ struct Seen {
 
 }  // namespace
 
-Tokenizer::Tokenizer(std::unique_ptr<const Vocabulary> vocabulary, const TokenizerData& data)
+Tokenizer::Tokenizer(std::unique_ptr<const Vocabulary> vocabulary, Normalizer normalizer,
+                     const TokenizerData& data)
     : vocabulary_(std::move(vocabulary)),
-      raw_special_(*vocabulary_, data.special_rules, false),
-      normalized_special_(*vocabulary_, data.special_rules, true),
+      normalizer_(std::move(normalizer)),
+      raw_special_(*vocabulary_, data.special_rules, nullptr),
+      normalized_special_(*vocabulary_, data.special_rules, &normalizer_),
       prefix_ids_(data.prefix_ids),
       suffix_ids_(data.suffix_ids),
       bos_(data.bos),
@@ -42,14 +44,15 @@ Result<Tokenizer> Tokenizer::Make(TokenizerData data) {
   KV_RETURN_IF_ERROR(CheckTokenizerData(data));
   std::vector<int32_t> eog = FindEndOfGeneration(data);
   KV_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Make(data));
-  Tokenizer made(std::make_unique<const Vocabulary>(std::move(vocabulary)), data);
+  KV_ASSIGN_OR_RETURN(Normalizer normalizer, Normalizer::Make(data.normalizer));
+  Tokenizer made(std::make_unique<const Vocabulary>(std::move(vocabulary)), std::move(normalizer),
+                 data);
   made.eog_ = std::move(eog);
   if (data.kind == TokenizerKind::kUnigram) {
     made.model_ = MakeUnigram(*made.vocabulary_);
   } else {
     KV_ASSIGN_OR_RETURN(made.model_, MakeBpe(*made.vocabulary_, data));
   }
-  KV_ASSIGN_OR_RETURN(made.normalizer_, Normalizer::Make(data.normalizer));
   KV_ASSIGN_OR_RETURN(made.pre_tokenizer_, PreTokenizer::Make(data.pre_tokenizer));
   return made;
 }

@@ -63,7 +63,8 @@ class Tokenizer {
   const std::vector<int32_t>& prefix_ids() const { return prefix_ids_; }
 
  private:
-  Tokenizer(std::unique_ptr<const Vocabulary> vocabulary, const TokenizerData& data);
+  Tokenizer(std::unique_ptr<const Vocabulary> vocabulary, Normalizer normalizer,
+            const TokenizerData& data);
   void EncodePlain(std::string_view fragment, bool first, bool control, TokenScratch& scratch,
                    EncodeNotes& notes, std::vector<int32_t>& ids) const;
   void EncodePieces(std::string text, bool first, TokenScratch& scratch, EncodeNotes& notes,
