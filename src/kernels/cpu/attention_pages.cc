@@ -160,10 +160,10 @@ void PageTile::Logits(int i, const std::byte* next, float* logits) {
     PackQueries(page.run);
   }
   const std::byte* plane = page.ref->k;
-  if (next == nullptr) next = plane;
   CodecId codec = page.k_codec;
   if (expand_ && codec != CodecId::kF32) {
-    table_.expand_keys(codec, plane, tile_.head_dim, next, plane_);
+    table_.expand_keys(codec, plane, tile_.head_dim, next == nullptr ? plane : next, plane_);
+    next = nullptr;
     plane = reinterpret_cast<const std::byte*>(plane_);
     codec = CodecId::kF32;
   }
@@ -179,10 +179,10 @@ void PageTile::Logits(int i, const std::byte* next, float* logits) {
 void PageTile::Values(int i, const std::byte* next, const float* p, float* acc) {
   const ActivePage& page = pages_[i];
   const std::byte* plane = page.ref->v;
-  if (next == nullptr) next = plane;
   CodecId codec = page.v_codec;
   if (expand_ && codec != CodecId::kF32) {
-    table_.expand_values(codec, plane, tile_.head_dim, next, plane_);
+    table_.expand_values(codec, plane, tile_.head_dim, next == nullptr ? plane : next, plane_);
+    next = nullptr;
     plane = reinterpret_cast<const std::byte*>(plane_);
     codec = CodecId::kF32;
   }

@@ -29,7 +29,7 @@ struct AttentionTable {
                       float* out);
   void (*expand_values)(CodecId codec, const std::byte* plane, int head_dim, const std::byte* next,
                         float* out);
-  // logits[query][64] of one page; rows kLogitStride apart.
+  // logits[query][64] of one page; rows kLogitStride apart. `next` is prefetched unless null.
   void (*logits)(CodecId codec, const std::byte* plane, int head_dim, const float* packed_q,
                  RegisterTiles tiles, const std::byte* next, float* logits);
   // Softcap, bias and mask of one query's 64 logits: -inf where not visible.
