@@ -138,15 +138,19 @@ Result<std::unique_ptr<TokenModel>> MakeBpe(const Vocabulary& vocabulary,
   const bool byte_level = data.kind == TokenizerKind::kByteLevelBpe;
   PairTable merges(data.merges.size());
   uint32_t rank = 0;
-  const auto find = [&](std::string_view text) {
-    if (!byte_level) return vocabulary.FindText(text);
-    const std::optional<std::string> bytes = BytesOfPiece(text);
-    return vocabulary.FindText(bytes ? *bytes : text);
+  std::string joined;  // as Vocabulary keeps pieces: bytes of the alphabet, else the spelling
+  const auto append = [&](std::string_view piece) {
+    if (!byte_level || !AppendBytesOfPiece(piece, joined)) joined.append(piece);
   };
-  std::string joined;
   for (const auto& [left, right] : data.merges) {
-    joined.assign(left).append(right);
-    const int32_t a = find(left), b = find(right), made = find(joined);
+    joined.clear();
+    append(left);
+    const size_t cut = joined.size();
+    append(right);
+    const std::string_view both = joined;
+    const int32_t a = vocabulary.FindText(both.substr(0, cut));
+    const int32_t b = vocabulary.FindText(both.substr(cut));
+    const int32_t made = vocabulary.FindText(both);
     // A merge of or into something outside the vocabulary can never act.
     if (a >= 0 && b >= 0 && made >= 0) merges.Add(a, b, {rank, made});
     ++rank;

@@ -32,15 +32,18 @@ constexpr Alphabet kAlphabet = MakeAlphabet();
 
 }  // namespace
 
-std::optional<std::string> BytesOfPiece(std::string_view piece) {
-  std::string bytes;
+bool AppendBytesOfPiece(std::string_view piece, std::string& bytes) {
+  const size_t before = bytes.size();
   while (!piece.empty()) {
     const Utf8Char c = DecodeUtf8(piece);
-    if (c.length <= 0 || c.code >= kAlphabetEnd || kAlphabet.byte[c.code] < 0) return std::nullopt;
+    if (c.length <= 0 || c.code >= kAlphabetEnd || kAlphabet.byte[c.code] < 0) {
+      bytes.resize(before);
+      return false;
+    }
     bytes.push_back(static_cast<char>(kAlphabet.byte[c.code]));
     piece.remove_prefix(static_cast<size_t>(c.length));
   }
-  return bytes;
+  return true;
 }
 
 std::string PieceOfBytes(std::string_view bytes) {

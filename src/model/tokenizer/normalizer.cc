@@ -29,7 +29,8 @@ std::string ReplaceMatches(const std::string& text, const Regex& regex, std::str
   if (!IsValidUtf8(text)) return text;  // patterns speak of characters
   std::string out;
   size_t at = 0;
-  (void)regex.ForEach(text, [&](size_t begin, size_t end) {
+  RegexMatcher matcher(regex, text.size());
+  (void)matcher.ForEach(text, [&](size_t begin, size_t end) {
     out.append(text, at, begin - at).append(content);
     at = end;
   });

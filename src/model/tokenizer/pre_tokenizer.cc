@@ -42,10 +42,11 @@ struct Span {
 };
 
 // The piece as an unbroken row of matches and what lies between them.
-bool FindSpans(const Regex& regex, std::string_view piece, bool invert, std::vector<Span>& spans) {
+bool FindSpans(RegexMatcher& matcher, std::string_view piece, bool invert,
+               std::vector<Span>& spans) {
   spans.clear();
   size_t at = 0;
-  const bool complete = regex.ForEach(piece, [&](size_t begin, size_t end) {
+  const bool complete = matcher.ForEach(piece, [&](size_t begin, size_t end) {
     if (begin > at) spans.push_back({at, begin, invert});
     // An empty match is a cut: it stays as an empty span until the pieces are made.
     spans.push_back({begin, end, !invert});
@@ -97,11 +98,17 @@ bool SplitAt(const Regex& regex, const PreTokenizerStep& step, SplitText& split)
   if (!IsValidUtf8(seen)) seen = clean = Sanitized(seen);
   const bool cuts_only = step.behavior != SplitBehavior::kRemoved;
   bool complete = true;
+  RegexMatcher matcher(regex, seen.size());
   std::vector<Span> spans;
   PieceSink sink(split.text);
   size_t begin = 0;
   for (const size_t end : split.ends) {
-    complete &= FindSpans(regex, seen.substr(begin, end - begin), step.invert, spans);
+    if (end - begin == 1 && step.behavior == SplitBehavior::kIsolated) {
+      sink.Add(begin, end);  // nothing to cut
+      begin = end;
+      continue;
+    }
+    complete &= FindSpans(matcher, seen.substr(begin, end - begin), step.invert, spans);
     AddPieces(spans, step.behavior, begin, sink);
     begin = end;
   }

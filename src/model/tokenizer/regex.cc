@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMaxPattern = 64 << 10;         // bytes; the longest in use has about 1000
 constexpr uint32_t kHeapLimitKiB = 64 << 10;     // of the interpreter
 constexpr uint32_t kMinMatchLimit = 10'000'000;  // PCRE2's own default
+constexpr size_t kJitStackStart = 32 << 10;      // bytes
 constexpr size_t kJitStack = 1 << 20;            // bytes
 constexpr uint32_t kMaxNesting = 100;            // parentheses
 
@@ -62,39 +63,6 @@ Result<std::string> ToPcre(std::string_view pattern) {
   return out;
 }
 
-// What a match needs beside the code; one a ForEach, so that a Regex can be shared.
-struct Matcher {
-  Matcher(const pcre2_code* code, size_t text_size)
-      : data(pcre2_match_data_create_from_pattern(code, nullptr)),
-        context(pcre2_match_context_create(nullptr)),
-        stack(pcre2_jit_stack_create(32 << 10, kJitStack, nullptr)) {
-    // One match may cross the whole text and walk back over it once per alternative.
-    const uint64_t limit = std::max<uint64_t>(kMinMatchLimit, uint64_t{16} * text_size);
-    pcre2_set_match_limit(context, static_cast<uint32_t>(std::min<uint64_t>(limit, UINT32_MAX)));
-    pcre2_set_heap_limit(context, kHeapLimitKiB);
-    pcre2_jit_stack_assign(context, nullptr, stack);
-  }
-  ~Matcher() {
-    pcre2_match_data_free(data);
-    pcre2_match_context_free(context);
-    pcre2_jit_stack_free(stack);
-  }
-  Matcher(const Matcher&) = delete;
-  Matcher& operator=(const Matcher&) = delete;
-
-  int Match(const pcre2_code* code, std::string_view text, size_t from) const {
-    const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-    const int n = pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK, data, context);
-    if (n != PCRE2_ERROR_JIT_STACKLIMIT) return n;
-    return pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data,
-                       context);
-  }
-
-  pcre2_match_data* data;
-  pcre2_match_context* context;
-  pcre2_jit_stack* stack;
-};
-
 }  // namespace
 
 void Regex::Free::operator()(void* code) const { pcre2_code_free(static_cast<pcre2_code*>(code)); }
@@ -124,24 +92,53 @@ Result<Regex> Regex::Compile(std::string_view pattern) {
   return regex;
 }
 
-bool Regex::ForEach(std::string_view text, const Found& found) const {
-  const auto* code = static_cast<const pcre2_code*>(code_.get());
-  const Matcher matcher(code, text.size());
-  const PCRE2_SIZE* span = pcre2_get_ovector_pointer(matcher.data);
-  size_t at = 0;
-  while (at <= text.size()) {
-    const int n = matcher.Match(code, text, at);
-    if (n == PCRE2_ERROR_NOMATCH) return true;
-    // \K in a lookahead can put the start behind the end: no split, and no way on.
-    if (n < 0 || span[0] > span[1] || span[0] < at) return false;
-    found(span[0], span[1]);
-    at = span[1];
-    if (span[0] == span[1]) {
-      if (at == text.size()) return true;
-      at += static_cast<size_t>(std::max(1, DecodeUtf8(text.substr(at)).length));
-    }
+struct RegexMatcher::State {
+  struct Free {
+    void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+    void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
+    void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
+  };
+  explicit State(const pcre2_code* regex)
+      : code(regex),
+        data(pcre2_match_data_create_from_pattern(regex, nullptr)),
+        context(pcre2_match_context_create(nullptr)),
+        stack(pcre2_jit_stack_create(kJitStackStart, kJitStack, nullptr)) {}
+
+  const pcre2_code* code;
+  std::unique_ptr<pcre2_match_data, Free> data;
+  std::unique_ptr<pcre2_match_context, Free> context;
+  std::unique_ptr<pcre2_jit_stack, Free> stack;
+};
+
+RegexMatcher::~RegexMatcher() = default;
+
+RegexMatcher::RegexMatcher(const Regex& regex, size_t max_size)
+    : state_(std::make_unique<State>(static_cast<const pcre2_code*>(regex.code_.get()))) {
+  // One match may cross the whole text and walk back over it once per alternative.
+  const uint64_t limit = std::max<uint64_t>(kMinMatchLimit, uint64_t{16} * max_size);
+  const uint64_t cap = UINT32_MAX;
+  pcre2_set_match_limit(state_->context.get(), static_cast<uint32_t>(std::min(limit, cap)));
+  pcre2_set_heap_limit(state_->context.get(), kHeapLimitKiB);
+  pcre2_jit_stack_assign(state_->context.get(), nullptr, state_->stack.get());
+}
+
+RegexMatcher::Match RegexMatcher::Next(std::string_view text, size_t from) {
+  const auto match = [&](uint32_t options) {
+    return pcre2_match(state_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                       PCRE2_NO_UTF_CHECK | options, state_->data.get(), state_->context.get());
+  };
+  int n = match(0);
+  if (n == PCRE2_ERROR_JIT_STACKLIMIT) n = match(PCRE2_NO_JIT);
+  if (n == PCRE2_ERROR_NOMATCH) return {Outcome::kNone, 0, 0, 0};
+  const PCRE2_SIZE* span = pcre2_get_ovector_pointer(state_->data.get());
+  // \K in a lookahead can put the start behind the end: no split, and no way on.
+  if (n < 0 || span[0] > span[1] || span[0] < from) return {Outcome::kGaveUp, 0, 0, 0};
+  size_t next = span[1];
+  if (span[0] == span[1]) {  // an empty match: on by a character
+    const int length = next < text.size() ? DecodeUtf8(text.substr(next)).length : 1;
+    next += static_cast<size_t>(std::max(1, length));
   }
-  return true;
+  return {Outcome::kFound, span[0], span[1], next};
 }
 
 }  // namespace kvasir

@@ -87,6 +87,7 @@ Result<Vocabulary> Vocabulary::Make(TokenizerData& data) {
   made.byte_tokens_.fill(-1);
   made.text_ids_.reserve(n);
   const bool byte_level = data.kind == TokenizerKind::kByteLevelBpe;
+  std::string bytes;
   for (int32_t id = 0; id < static_cast<int32_t>(n); ++id) {
     std::string& piece = made.pieces_[static_cast<size_t>(id)];
     const TokenType type = made.type(id);
@@ -103,7 +104,8 @@ Result<Vocabulary> Vocabulary::Make(TokenizerData& data) {
     }
     if (byte_level) {
       // A piece outside the alphabet cannot come of text; it still decodes to its spelling.
-      if (std::optional<std::string> bytes = BytesOfPiece(piece)) piece = std::move(*bytes);
+      bytes.clear();
+      if (AppendBytesOfPiece(piece, bytes)) piece = bytes;
       if (piece.size() == 1) made.byte_tokens_[static_cast<uint8_t>(piece[0])] = id;
     }
     made.text_ids_[piece] = id;
