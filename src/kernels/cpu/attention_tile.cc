@@ -70,7 +70,8 @@ void ExpandKeysOf(const std::byte* plane, int head_dim, const std::byte* next, f
     for (int c = c0; c < end; ++c) {
       PrefetchBytes(next + c * keys.kChannelBytes, keys.kChannelBytes);
       for (int v = 0; v < kVectorsPerPage; ++v) {
-        hn::Store(keys.Load(c, v * kLanes, affine[v]), D(), out + c * kPageEntries + v * kLanes);
+        const V key = keys.Load(c - c % keys.kStep, c % keys.kStep, v * kLanes, affine[v]);
+        hn::Store(key, D(), out + c * kPageEntries + v * kLanes);
       }
     }
   }
@@ -78,13 +79,16 @@ void ExpandKeysOf(const std::byte* plane, int head_dim, const std::byte* next, f
 
 template <CodecId kCodec>
 void ExpandValuesOf(const std::byte* plane, int head_dim, const std::byte* next, float* out) {
-  const ValueReader<kCodec> values{plane, head_dim};
+  const ValueReader<kCodec> values(plane, head_dim);
   const int64_t row_bytes = ValueRowBytes(kCodec, head_dim);
   PrefetchScales(kCodec, PlaneKind::kValues, next, head_dim);
   for (int slot = 0; slot < kPageEntries; ++slot) {
     PrefetchBytes(next + slot * row_bytes, row_bytes);
-    for (int c = 0; c < head_dim; c += kLanes) {
-      hn::Store(values.Load(slot, c), D(), out + slot * head_dim + c);
+    for (int c0 = 0; c0 < head_dim; c0 += kGroupChannels) {
+      for (int v = 0; v < kGroupChannels / kLanes; ++v) {
+        const int c = c0 + v * kLanes;
+        if (c < head_dim) hn::Store(values.Load(slot, c0, v), D(), out + slot * head_dim + c);
+      }
     }
   }
 }
@@ -105,13 +109,18 @@ HWY_INLINE void LogitsBlock(const KeyReader<kCodec>& keys, const float* HWY_REST
     for (int v = 0; v < kTileVectors; ++v) {
       affine[v] = keys.LoadAffine(c0 / kGroupChannels, slot + v * kLanes);
     }
-    for (int c = c0; c < end; ++c) {
-      if (next != nullptr) PrefetchBytes(next + c * keys.kChannelBytes, keys.kChannelBytes);
-      V key[kTileVectors];
-      for (int v = 0; v < kTileVectors; ++v) key[v] = keys.Load(c, slot + v * kLanes, affine[v]);
-      for (int i = 0; i < kQueries; ++i) {
-        const V qi = hn::Set(d, q[c * kQueries + i]);
-        for (int v = 0; v < kTileVectors; ++v) acc[i][v] = hn::MulAdd(qi, key[v], acc[i][v]);
+    for (int c = c0; c < end; c += keys.kStep) {
+      if (next != nullptr) {
+        PrefetchBytes(next + c * keys.kChannelBytes, keys.kStep * keys.kChannelBytes);
+      }
+      for (int k = 0; k < keys.kStep; ++k) {
+        // Queries in registers, keys one at a time: 12 + 3 + 1 registers where there are 16.
+        V qc[kQueries];
+        for (int i = 0; i < kQueries; ++i) qc[i] = hn::Set(d, q[(c + k) * kQueries + i]);
+        for (int v = 0; v < kTileVectors; ++v) {
+          const V key = keys.Load(c, k, slot + v * kLanes, affine[v]);
+          for (int i = 0; i < kQueries; ++i) acc[i][v] = hn::MulAdd(qc[i], key, acc[i][v]);
+        }
       }
     }
   }
@@ -138,7 +147,7 @@ HWY_INLINE void ValuesBlock(const ValueReader<kCodec>& values, uint64_t live,
                             const float* HWY_RESTRICT p, int channel, const std::byte* next,
                             float* HWY_RESTRICT acc_out) {
   const D d;
-  const int head_dim = values.head_dim;
+  const int head_dim = values.head_dim();
   V acc[kQueries][kVectors];
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kVectors; ++v) {
@@ -149,11 +158,11 @@ HWY_INLINE void ValuesBlock(const ValueReader<kCodec>& values, uint64_t live,
   for (; live != 0; live &= live - 1) {
     const int slot = __builtin_ctzll(live);
     if (next != nullptr) PrefetchBytes(next + slot * row_bytes, row_bytes);
-    V value[kVectors];
-    for (int v = 0; v < kVectors; ++v) value[v] = values.Load(slot, channel + v * kLanes);
-    for (int i = 0; i < kQueries; ++i) {
-      const V pi = hn::Set(d, p[i * kLogitStride + slot]);
-      for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(pi, value[v], acc[i][v]);
+    V ps[kQueries];
+    for (int i = 0; i < kQueries; ++i) ps[i] = hn::Set(d, p[i * kLogitStride + slot]);
+    for (int v = 0; v < kVectors; ++v) {
+      const V value = values.Load(slot, channel, v);
+      for (int i = 0; i < kQueries; ++i) acc[i][v] = hn::MulAdd(ps[i], value, acc[i][v]);
     }
   }
   for (int i = 0; i < kQueries; ++i) {
@@ -166,7 +175,7 @@ HWY_INLINE void ValuesBlock(const ValueReader<kCodec>& values, uint64_t live,
 template <CodecId kCodec, int kQueries>
 void ValuesTile(const std::byte* plane, int head_dim, uint64_t live, const float* p,
                 const std::byte* next, float* acc) {
-  const ValueReader<kCodec> values{plane, head_dim};
+  const ValueReader<kCodec> values(plane, head_dim);
   if (next != nullptr) PrefetchScales(kCodec, PlaneKind::kValues, next, head_dim);
   int channel = 0;
   for (; channel + 4 * kLanes <= head_dim; channel += 4 * kLanes) {
@@ -178,7 +187,9 @@ void ValuesTile(const std::byte* plane, int head_dim, uint64_t live, const float
     next = nullptr;
     channel += 2 * kLanes;
   }
-  if (channel < head_dim) ValuesBlock<kCodec, kQueries, 1>(values, live, p, channel, next, acc);
+  if constexpr (kLanes == 16) {  // head_dim is a multiple of 16
+    if (channel < head_dim) ValuesBlock<kCodec, kQueries, 1>(values, live, p, channel, next, acc);
+  }
 }
 
 // Picks the instance for n queries: from kMax downwards.
@@ -301,7 +312,7 @@ void Softmax(float* logits, int n_pages, float* max_out, float* sum_out) {
   for (int page = 0; page < n_pages; ++page) {
     for (int v = 0; v < kVectorsPerPage; ++v) {
       float* at = logits + page * kPageEntries + v * kLanes;
-      const V p = Exp(hn::Sub(hn::Load(d, at), offset));
+      const V p = ExpUncapped(hn::Sub(hn::Load(d, at), offset));
       sum[v] = hn::Add(sum[v], p);
       hn::Store(p, d, at);
     }
@@ -341,7 +352,7 @@ void AddMass(const float* logits, float lse, float weight, float* mass) {
   const D d;
   const V offset = hn::Set(d, lse), w = hn::Set(d, weight);
   for (int slot = 0; slot < kPageEntries; slot += kLanes) {
-    const V p = Exp(hn::Sub(hn::Load(d, logits + slot), offset));
+    const V p = ExpUncapped(hn::Sub(hn::Load(d, logits + slot), offset));
     hn::Store(hn::MulAdd(w, p, hn::Load(d, mass + slot)), d, mass + slot);
   }
 }

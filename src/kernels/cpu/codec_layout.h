@@ -49,7 +49,7 @@ inline int64_t CodeBytes(CodecId codec, PlaneKind kind, int head_dim) {
 // Of one array of scales (or minima) behind the codes.
 inline int64_t ScaleBytes(int head_dim) { return int64_t{Groups(head_dim)} * kPageEntries * 2; }
 
-inline int ScaleArrays(CodecId codec) {
+constexpr int ScaleArrays(CodecId codec) {
   return codec == CodecId::kQ4 ? 2 : codec == CodecId::kQ8 ? 1 : 0;
 }
 

@@ -24,13 +24,6 @@ HWY_INLINE V LoadF16(const std::byte* from) {
   return hn::PromoteTo(D(), hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(from)));
 }
 
-// One f16 in all lanes.
-HWY_INLINE V BroadcastF16(const std::byte* from) {
-  const hn::Rebind<hwy::float16_t, D> dh;
-  const hn::Rebind<uint16_t, D> du;
-  return hn::PromoteTo(D(), hn::BitCast(dh, hn::Set(du, *reinterpret_cast<const uint16_t*>(from))));
-}
-
 HWY_INLINE V LoadBF16(const std::byte* from) {
   const hn::RebindToUnsigned<D> du;
   const hn::Rebind<uint16_t, D> dh;
@@ -81,7 +74,11 @@ struct KeyReader {
     return a;
   }
 
-  HWY_INLINE V Load(int channel, int slot, const Affine& a) const {
+  // Channels are read `kStep` at a time, so that nibbles of a byte share its load.
+  static constexpr int kStep = kCodec == CodecId::kQ4 ? 2 : 1;
+
+  // Channel + k; channel is a multiple of kStep.
+  HWY_INLINE V Load(int channel, int k, int slot, const Affine& a) const {
     if constexpr (kCodec == CodecId::kF32) {
       return hn::LoadU(D(), reinterpret_cast<const float*>(plane) + channel * kPageEntries + slot);
     } else if constexpr (kCodec == CodecId::kF16) {
@@ -92,37 +89,52 @@ struct KeyReader {
       return hn::Mul(LoadI8(plane + channel * kPageEntries + slot), a.scale);
     } else {
       const std::byte* codes = plane + channel / 2 * kPageEntries + slot;
-      return hn::MulAdd(LoadU4(codes, channel % 2 != 0), a.scale, a.min);
+      return hn::MulAdd(LoadU4(codes, k != 0), a.scale, a.min);
     }
   }
 };
 
 template <CodecId kCodec>
-struct ValueReader {
-  const std::byte* plane;
-  int head_dim;
+class ValueReader {
+ public:
+  HWY_INLINE ValueReader(const std::byte* plane, int head_dim)
+      : plane_(plane), head_dim_(head_dim), groups_(Groups(head_dim)) {
+    if constexpr (kCodec == CodecId::kQ8 || kCodec == CodecId::kQ4) {
+      const std::byte* from = plane + CodeBytes(kCodec, PlaneKind::kValues, head_dim);
+      const int n = ScaleArrays(kCodec) * groups_ * kPageEntries;  // scales, then minima
+      for (int i = 0; i < n; i += kLanes) hn::Store(LoadF16(from + i * 2), D(), scales_ + i);
+    }
+  }
+  int head_dim() const { return head_dim_; }
 
-  HWY_INLINE V Load(int slot, int channel) const {
-    const int index = slot * head_dim + channel;
+  // Channels from channel + v * kLanes on; channel is a multiple of 32, v a constant.
+  HWY_INLINE V Load(int slot, int channel, int v) const {
+    const int index = slot * head_dim_ + channel + v * kLanes;
     if constexpr (kCodec == CodecId::kF32) {
-      return hn::LoadU(D(), reinterpret_cast<const float*>(plane) + index);
+      return hn::LoadU(D(), reinterpret_cast<const float*>(plane_) + index);
     } else if constexpr (kCodec == CodecId::kF16) {
-      return LoadF16(plane + index * 2);
+      return LoadF16(plane_ + index * 2);
     } else if constexpr (kCodec == CodecId::kBF16) {
-      return LoadBF16(plane + index * 2);
+      return LoadBF16(plane_ + index * 2);
     } else {
-      const int groups = Groups(head_dim);
-      const int group = slot * groups + channel / kGroupChannels;
-      const std::byte* scale = plane + CodeBytes(kCodec, PlaneKind::kValues, head_dim) + group * 2;
+      const int group = slot * groups_ + channel / kGroupChannels + v * kLanes / kGroupChannels;
+      const V scale = hn::Set(D(), scales_[group]);
       if constexpr (kCodec == CodecId::kQ8) {
-        return hn::Mul(LoadI8(plane + index), BroadcastF16(scale));
+        return hn::Mul(LoadI8(plane_ + index), scale);
       } else {
-        const int in_group = channel % kGroupChannels;
-        const V codes = LoadU4(plane + group * 16 + in_group % 16, in_group >= 16);
-        return hn::MulAdd(codes, BroadcastF16(scale), BroadcastF16(scale + ScaleBytes(head_dim)));
+        const int in_group = v * kLanes % kGroupChannels;
+        const V codes = LoadU4(plane_ + group * 16 + in_group % 16, in_group >= 16);
+        return hn::MulAdd(codes, scale, hn::Set(D(), scales_[groups_ * kPageEntries + group]));
       }
     }
   }
+
+ private:
+  static constexpr int kMaxScales = ScaleArrays(kCodec) * 256 / kGroupChannels * kPageEntries;
+
+  const std::byte* plane_;
+  int head_dim_, groups_;
+  HWY_ALIGN float scales_[kMaxScales + 1];  // as floats, once a page
 };
 
 }  // namespace kvasir::cpu::HWY_NAMESPACE

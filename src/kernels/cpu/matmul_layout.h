@@ -1,11 +1,13 @@
 // How weights and activations lie in memory, and the kernels of an instruction set that read them.
 //
 // Weights: `lanes` output rows (one vector of f32) make a panel; panels follow each other. A panel
-// is a plane of values, then a plane of scales. Values of a block of 32 inputs: 8 quads, a quad
-// being 4 inputs of each row, row after row (what one vpdpbusd reads); 4-bit codes hold quad v in
-// the low halves and quad v + 4 in the high halves of the bytes of vector v. Scales of a block: for
-// each of its groups, `lanes` scales, then `lanes` minima if the kind has them. Float weights:
-// input after input, `lanes` values each. Missing rows and inputs are zero.
+// is block after block of inputs, the values of a block before its scales, so that products read
+// one stream of addresses (scales in a plane of their own halve the bandwidth: the prefetcher does
+// not follow). Values of a block of 32 inputs: 8 quads, a quad being 4 inputs of each row, row
+// after row (what one vpdpbusd reads); 4-bit codes hold quad v in the low halves and quad v + 4 in
+// the high halves of the bytes of vector v. Scales: for each group of the block, `lanes` scales,
+// then `lanes` minima if the kind has them. Float weights: input after input, `lanes` values each.
+// Missing rows and inputs are zero.
 //
 // Activations: rows in tiles of 16, then 8, 4, 2 and 1 as they fit; a tile is block after block, so
 // a row block's parts are at constant offsets from one pointer.
@@ -58,13 +60,14 @@ constexpr PanelFormat FormatOf(PackedKind kind) { return kPanelFormats[static_ca
 struct PanelShape {
   constexpr PanelShape(PackedKind kind, int lanes, int64_t n_in) {
     const PanelFormat format = FormatOf(kind);
+    const int scale_bytes = (format.half_scales ? 2 : 4) * (format.has_min ? 2 : 1);
     n_blocks = (n_in + format.block - 1) / format.block;
     value_bytes = int64_t{lanes} * format.block * format.bits / 8;
-    scale_bytes =
-        int64_t{lanes} * format.groups * (format.has_min ? 2 : 1) * (format.half_scales ? 2 : 4);
-    bytes = (n_blocks * (value_bytes + scale_bytes) + 63) / 64 * 64;
+    block_bytes = value_bytes + int64_t{lanes} * format.groups * scale_bytes;
+    bytes = (n_blocks * block_bytes + 63) / 64 * 64;
   }
-  int64_t n_blocks, value_bytes, scale_bytes;  // the latter two of a block
+  int64_t n_blocks;
+  int64_t value_bytes, block_bytes;  // of a block: its values, with its scales
   int64_t bytes;
 };
 
@@ -122,6 +125,8 @@ void CopyTile(MatView<const float> x, int64_t row, int n_rows, std::byte* out);
 // What PackedMatrix and Activations show to the files of this operation.
 struct MatMulAccess {
   static auto& Bytes(auto& m) { return m.bytes_; }
+  static auto& NBytes(auto& m) { return m.n_bytes_; }
+  static auto& Own(auto& m) { return m.own_; }
   static auto& NOut(auto& m) { return m.n_out_; }
   static auto& NIn(auto& m) { return m.n_in_; }
   static auto& IsaOf(auto& m) { return m.isa_; }

@@ -34,14 +34,14 @@ HWY_INLINE typename S::F LoadScales(const std::byte* at) {
 
 // acc[t] += the product of a block of weights with block x of T rows.
 template <class S, PackedKind kKind, int T>
-HWY_INLINE void AddBlock(const std::byte* values, const std::byte* scales, const CodeBlock<T>& x,
-                         typename S::F (&acc)[T]) {
+HWY_INLINE void AddBlock(const std::byte* values, const CodeBlock<T>& x, typename S::F (&acc)[T]) {
   using F = typename S::F;
   using I = typename S::I;
   constexpr PanelFormat kFormat = FormatOf(kKind);
   constexpr int kScaleBytes = S::kLanes * (kFormat.half_scales ? 2 : 4);
   constexpr int kGroupBytes = kScaleBytes * (kFormat.has_min ? 2 : 1);
   constexpr int kQuads = 8 / kFormat.groups;
+  const std::byte* scales = values + S::kLanes * 4 * kFormat.bits;
   const Quads<S, kFormat.bits> weights(reinterpret_cast<const uint8_t*>(values));
   HWY_UNROLL(2)
   for (int g = 0; g < kFormat.groups; ++g) {
@@ -75,8 +75,7 @@ HWY_INLINE void AddBlock(const std::byte* values, const std::byte* scales, const
 }
 
 template <class S, PackedKind kKind, int T>
-HWY_INLINE void AddBlock(const std::byte* values, const std::byte*, const FloatBlock<T>& x,
-                         typename S::F (&acc)[T]) {
+HWY_INLINE void AddBlock(const std::byte* values, const FloatBlock<T>& x, typename S::F (&acc)[T]) {
   HWY_UNROLL(8)
   for (int k = 0; k < 8; ++k) {
     typename S::F weights;
@@ -115,17 +114,15 @@ template <class S, PackedKind kKind, int T>
 HWY_NOINLINE void RunTile(const PanelRange& range, int64_t panel, int64_t row) {
   using Block = std::conditional_t<FormatOf(kKind).groups == 0, FloatBlock<T>, CodeBlock<T>>;
   const PanelShape& shape = range.shape;
-  const std::byte* values = range.panels + panel * shape.bytes;
-  const std::byte* scales = values + shape.n_blocks * shape.value_bytes;
+  const std::byte* weights = range.panels + panel * shape.bytes;
   const int64_t row_bytes = shape.n_blocks * static_cast<int64_t>(sizeof(Block) / T);
   const auto* x = reinterpret_cast<const Block*>(range.x + row * row_bytes);
   typename S::F acc[T];
   HWY_UNROLL(16)
   for (int t = 0; t < T; ++t) acc[t] = S::Zero();
   for (int64_t b = 0; b < shape.n_blocks; ++b) {
-    AddBlock<S, kKind, T>(values, scales, x[b], acc);
-    values += shape.value_bytes;
-    scales += shape.scale_bytes;
+    AddBlock<S, kKind, T>(weights, x[b], acc);
+    weights += shape.block_bytes;
   }
   float* y = range.y + row * range.y_stride;
   HWY_UNROLL(16)

@@ -39,16 +39,21 @@ HWY_INLINE ExpParts<V> SplitExp(V x) {
   return {hn::MulAdd(hn::Mul(r, r), p, r), hn::ShiftLeft<23>(hn::BitCast(di, shifted))};
 }
 
-// e^x within 2e-7 relative. Below -87.33 (where results would be subnormal): 0; above 88.7: 3.3e38.
+// e^x within 2e-7 relative; 0 below -87.33, where results would be subnormal. REQUIRES: x < 88.7.
 template <class V>
-HWY_INLINE V Exp(V x) {
+HWY_INLINE V ExpUncapped(V x) {
   const hn::DFromV<V> d;
   const hn::RebindToSigned<decltype(d)> di;
-  const V capped = hn::Min(hn::Set(d, 88.7f), x);  // in this order NaN stays NaN
-  const ExpParts<V> e = SplitExp(capped);
+  const ExpParts<V> e = SplitExp(x);
   const V mantissa = hn::Add(hn::Set(d, 1.0f), e.q);
   const V value = hn::BitCast(d, hn::Add(hn::BitCast(di, mantissa), e.n_bits));
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.33f)), value);
+}
+
+// The same for any x: 3.3e38 above 88.7.
+template <class V>
+HWY_INLINE V Exp(V x) {
+  return ExpUncapped(hn::Min(hn::Set(hn::DFromV<V>(), 88.7f), x));  // in this order NaN stays NaN
 }
 
 // tanh x within 3e-7 relative: expm1(2|x|) / (expm1(2|x|) + 2), which keeps its bits near 0.
