@@ -392,14 +392,15 @@ Result<std::unique_ptr<ModelSource>> OpenGguf(const std::string& path) {
   KV_RETURN_IF_ERROR(AddTensors(builder, std::move(file.tensors), path));
   KV_RETURN_IF_ERROR(AddShards(builder, file.metadata, path));
 
+  Metadata& metadata = builder.metadata();
+  metadata = std::move(file.metadata);
   // How a model was split is no property of the model: it has the fingerprint of the whole.
-  for (const auto& [key, value] : file.metadata.values()) {
-    if (!key.starts_with("split.")) builder.metadata().Set(key, value);
-  }
+  for (const char* key : {"split.no", "split.count", "split.tensors.count"}) metadata.Erase(key);
   KV_ASSIGN_OR_RETURN(const std::string_view architecture,
-                      file.metadata.String("general.architecture", ""));
-  builder.metadata().Set("kvasir.format", "gguf");
-  builder.metadata().Set("kvasir.rope.neox", !RotatesNeighbours(architecture));
+                      metadata.String("general.architecture", ""));
+  const bool is_neox = !RotatesNeighbours(architecture);
+  metadata.Set("kvasir.format", "gguf");
+  metadata.Set("kvasir.rope.neox", is_neox);
   return std::move(builder).Finish();
 }
 

@@ -44,6 +44,11 @@ void Metadata::Set(std::string key, MetaValue value) {
   values_.insert_or_assign(std::move(key), std::move(value));
 }
 
+void Metadata::Erase(std::string_view key) {
+  const auto it = values_.find(key);
+  if (it != values_.end()) values_.erase(it);
+}
+
 Result<int64_t> Metadata::I64(std::string_view key) const {
   const MetaValue* value = Find(key);
   if (value == nullptr) return Missing(key, "integer");

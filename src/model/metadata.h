@@ -46,6 +46,7 @@ class Metadata {
 
   // Replaces a value of the same key.
   void Set(std::string key, MetaValue value);
+  void Erase(std::string_view key);  // nothing happens where there is no such key
   const std::map<std::string, MetaValue, std::less<>>& values() const { return values_; }
 
  private:

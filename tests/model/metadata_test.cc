@@ -63,8 +63,11 @@ TEST(Metadata, FallbacksAreForMissingKeysOnly) {
   EXPECT_FALSE(m.String("int", "else"));
 }
 
-TEST(Metadata, SetReplaces) {
+TEST(Metadata, SetReplacesAndEraseRemoves) {
   Metadata m = Example();
+  m.Erase("float");
+  m.Erase("none");
+  EXPECT_FALSE(m.Has("float"));
   m.Set("int", "now a text");
   EXPECT_EQ(*m.String("int"), "now a text");
 }
