@@ -42,7 +42,7 @@ void RunBytes(const MatMulJob& job, const std::byte* x, int64_t n_rows, int64_t 
   const cpu::MatMulKernels& kernels = KernelsOf(MatMulAccess::IsaOf(w));
   const cpu::PanelShape shape(kind, kernels.lanes, w.n_in());
   const cpu::PanelRange range = {
-      .panels = MatMulAccess::Bytes(w).data(),
+      .panels = MatMulAccess::Bytes(w),
       .shape = shape,
       .first_panel = (std::max<int64_t>(first, 0) + shape.bytes - 1) / shape.bytes,
       .last_panel = (std::min<int64_t>(last, static_cast<int64_t>(w.n_bytes())) + shape.bytes - 1) /

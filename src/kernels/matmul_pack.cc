@@ -1,6 +1,8 @@
+#include <sys/mman.h>
+
 #include <algorithm>
-#include <atomic>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "base/half.h"
@@ -29,12 +31,12 @@ struct Panel {
   std::byte* bytes;
 
   std::byte* Quad(int64_t block, int v, int lane) const {
-    return bytes + block * shape.value_bytes + (v * lanes + lane) * 4;
+    return bytes + block * shape.block_bytes + (v * lanes + lane) * 4;
   }
   // Scale (part 0) or minimum (part 1) of a group.
   std::byte* Scale(int64_t block, int group, int part, int lane) const {
     const int size = format.half_scales ? 2 : 4, parts = format.has_min ? 2 : 1;
-    return bytes + shape.n_blocks * shape.value_bytes + block * shape.scale_bytes +
+    return bytes + block * shape.block_bytes + shape.value_bytes +
            ((group * parts + part) * lanes + lane) * size;
   }
   std::byte* Float(int64_t k, int lane) const {
@@ -132,7 +134,27 @@ Status PackRow(const WeightRef& weights, int64_t row, const Panel& panel, int la
 
 }  // namespace
 
-Result<PackedMatrix> PackWeights(Isa isa, const WeightRef& weights, ThreadPool& pool) {
+std::byte* WeightArena::Allocate(size_t n_bytes) {
+  constexpr size_t kChunk = size_t{64} << 20, kHugePage = size_t{2} << 20;
+  n_bytes = (n_bytes + 63) / 64 * 64;
+  if (n_bytes > left_) {
+    // Whole huge pages; what is never touched is never there.
+    left_ = (std::max(n_bytes, kChunk) + kHugePage - 1) / kHugePage * kHugePage;
+    chunks_.emplace_back(left_ + kHugePage);
+    void* at = chunks_.back().data();
+    size_t space = chunks_.back().size();
+    at_ = static_cast<std::byte*>(std::align(kHugePage, left_, at, space));
+    (void)madvise(at_, left_, MADV_HUGEPAGE);  // a wish: small pages work too
+  }
+  std::byte* result = at_;
+  at_ += n_bytes;
+  left_ -= n_bytes;
+  n_bytes_ += n_bytes;
+  return result;
+}
+
+Result<PackedMatrix> PackWeights(Isa isa, const WeightRef& weights, ThreadPool& pool,
+                                 WeightArena* arena) {
   const TensorTypeInfo& info = InfoOf(weights.type);
   if (weights.n_rows <= 0 || weights.n_cols <= 0) {
     return Fail("{} weights of {} x {}: both must be positive", info.name, weights.n_rows,
@@ -147,7 +169,9 @@ Result<PackedMatrix> PackWeights(Isa isa, const WeightRef& weights, ThreadPool& 
   const PanelShape shape(kind, kernels.lanes, weights.n_cols);
   const int64_t n_panels = (weights.n_rows + kernels.lanes - 1) / kernels.lanes;
   PackedMatrix packed;
-  MatMulAccess::Bytes(packed) = Buffer(static_cast<size_t>(n_panels * shape.bytes));
+  MatMulAccess::NBytes(packed) = static_cast<size_t>(n_panels * shape.bytes);
+  if (arena == nullptr) arena = &MatMulAccess::Own(packed);
+  MatMulAccess::Bytes(packed) = arena->Allocate(packed.n_bytes());
   MatMulAccess::NOut(packed) = weights.n_rows;
   MatMulAccess::NIn(packed) = weights.n_cols;
   MatMulAccess::IsaOf(packed) = isa;
@@ -158,7 +182,7 @@ Result<PackedMatrix> PackWeights(Isa isa, const WeightRef& weights, ThreadPool& 
   std::vector<std::vector<float>> scratch(static_cast<size_t>(pool.n_threads()));
   pool.For(n_panels, [&](int64_t p, int thread) {
     const Panel panel = {cpu::FormatOf(kind), shape, kernels.lanes, kernels.code8_offset,
-                         MatMulAccess::Bytes(packed).data() + p * shape.bytes};
+                         MatMulAccess::Bytes(packed) + p * shape.bytes};
     std::memset(panel.bytes, 0, static_cast<size_t>(shape.bytes));
     for (int lane = 0; lane < kernels.lanes; ++lane) {
       const int64_t row = p * kernels.lanes + lane;
@@ -177,7 +201,7 @@ void UnpackRow(const PackedMatrix& weights, int64_t row, float* out) {
   const cpu::MatMulKernels& kernels = KernelsOf(MatMulAccess::IsaOf(weights));
   const PanelShape shape(kind, kernels.lanes, weights.n_in());
   const Panel panel = {cpu::FormatOf(kind), shape, kernels.lanes, kernels.code8_offset,
-                       MatMulAccess::Bytes(weights).data() + row / kernels.lanes * shape.bytes};
+                       MatMulAccess::Bytes(weights) + row / kernels.lanes * shape.bytes};
   const int lane = static_cast<int>(row % kernels.lanes);
   if (panel.format.groups != 0) {
     for (int64_t b = 0; b < shape.n_blocks; ++b) panel.GetBlock(b, lane, out + 32 * b);
