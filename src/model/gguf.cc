@@ -309,6 +309,13 @@ class Parser {
   uint64_t n_array_values_ = 0;
 };
 
+// The same result, with the file's name in front of an error.
+template <class T>
+Result<T> In(const std::string& path, Result<T> result) {
+  if (!result) return Fail("{}: {}", path, result.error().message);
+  return result;
+}
+
 // "model-00001-of-00003.gguf" in parts, to name the other shards.
 struct ShardName {
   std::string prefix;  // "model"
@@ -328,33 +335,31 @@ Result<GgufFile> OpenShard(SourceBuilder& builder, const std::string& path, int6
                            int64_t n_shards) {
   KV_ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, builder.Map(path));
   KV_ASSIGN_OR_RETURN(GgufFile file, ParseGguf(bytes, path));
-  const Result<int64_t> number = file.metadata.I64("split.no");
-  const Result<int64_t> count = file.metadata.I64("split.count");
-  if (!number) return Fail("{}: {}", path, number.error().message);
-  if (!count) return Fail("{}: {}", path, count.error().message);
-  if (*number == shard && *count == n_shards) return file;
-  return Fail("{}: is shard {} of {} (split.no, split.count), expected shard {} of {}", path,
-              *number, *count, shard, n_shards);
+  KV_ASSIGN_OR_RETURN(const int64_t number, In(path, file.metadata.I64("split.no")));
+  KV_ASSIGN_OR_RETURN(const int64_t count, In(path, file.metadata.I64("split.count")));
+  if (number == shard && count == n_shards) return file;
+  return Fail("{}: has split.no {} and split.count {}; expected {} and {}", path, number, count,
+              shard, n_shards);
 }
 
 Status AddTensors(SourceBuilder& builder, std::vector<TensorView> tensors,
                   const std::string& path) {
   for (TensorView& tensor : tensors) {
-    const Status added = builder.Add(std::move(tensor));
-    if (!added) return Fail("{}: {}", path, added.error().message);
+    KV_RETURN_IF_ERROR(In(path, builder.Add(std::move(tensor))));
   }
   return {};
 }
 
 // The shards after the first one.
 Status AddShards(SourceBuilder& builder, const Metadata& first, const std::string& path) {
-  KV_ASSIGN_OR_RETURN(const int64_t number, first.I64("split.no", 0));
-  KV_ASSIGN_OR_RETURN(const int64_t n_shards, first.I64("split.count", 1));
+  KV_ASSIGN_OR_RETURN(const int64_t number, In(path, first.I64("split.no", 0)));
+  KV_ASSIGN_OR_RETURN(const int64_t n_shards, In(path, first.I64("split.count", 1)));
   if (n_shards < 1 || n_shards > 99999) {
     return Fail("{}: split.count is {}; 1 to 99999 are possible", path, n_shards);
   }
   if (number != 0) {
-    return Fail("{}: shard {} of {}; open the first one, which names all", path, number, n_shards);
+    return Fail("{}: not the first of {} shards (split.no is {}); open the first, which names all",
+                path, n_shards, number);
   }
   if (n_shards > 1) {
     KV_ASSIGN_OR_RETURN(const ShardName name, ParseShardName(path, n_shards));
@@ -365,7 +370,8 @@ Status AddShards(SourceBuilder& builder, const Metadata& first, const std::strin
     }
   }
   const int64_t n_tensors = static_cast<int64_t>(builder.tensors().size());
-  KV_ASSIGN_OR_RETURN(const int64_t expected, first.I64("split.tensors.count", n_tensors));
+  KV_ASSIGN_OR_RETURN(const int64_t expected,
+                      In(path, first.I64("split.tensors.count", n_tensors)));
   if (expected == n_tensors) return {};
   return Fail("{}: split.tensors.count is {}, but the shards hold {} tensors", path, expected,
               n_tensors);
@@ -397,10 +403,15 @@ Result<std::unique_ptr<ModelSource>> OpenGguf(const std::string& path) {
   // How a model was split is no property of the model: it has the fingerprint of the whole.
   for (const char* key : {"split.no", "split.count", "split.tensors.count"}) metadata.Erase(key);
   KV_ASSIGN_OR_RETURN(const std::string_view architecture,
-                      metadata.String("general.architecture", ""));
+                      In(path, metadata.String("general.architecture", "")));
   const bool is_neox = !RotatesNeighbours(architecture);
   metadata.Set("kvasir.format", "gguf");
   metadata.Set("kvasir.rope.neox", is_neox);
+  // Phi-3's converter writes the factors of longrope without the type they belong to.
+  const std::string type_key = fmt::format("{}.rope.scaling.type", architecture);
+  const bool has_factors = std::ranges::find(builder.tensors(), "rope_factors_long.weight",
+                                             &TensorView::name) != builder.tensors().end();
+  if (has_factors && !metadata.Has(type_key)) metadata.Set(type_key, "longrope");
   return std::move(builder).Finish();
 }
 

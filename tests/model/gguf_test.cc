@@ -269,12 +269,27 @@ TEST(Gguf, GoldenModelsOpen) {
   }
 }
 
+TEST(Gguf, LongropeFactorsWithoutATypeGetIt) {
+  const TempFolder folder;
+  GgufBytes gguf;
+  gguf.String("general.architecture", "phi3").Tensor("rope_factors_long.weight", {1, 2});
+  const auto bare = OpenModel(folder.Write("bare.gguf", gguf.Build()));
+  EXPECT_EQ(*(*bare)->metadata().String("phi3.rope.scaling.type"), "longrope");
+  gguf.String("phi3.rope.scaling.type", "none");
+  const auto typed = OpenModel(folder.Write("typed.gguf", gguf.Build()));
+  EXPECT_EQ(*(*typed)->metadata().String("phi3.rope.scaling.type"), "none");
+}
+
 TEST(Gguf, MissingFilesAndFoldersSaySo) {
   const TempFolder folder;
   EXPECT_THAT(OpenModel(folder.path() + "/none.gguf").error().message,
               AllOf(HasSubstr("none.gguf"), HasSubstr("No such file")));
   EXPECT_THAT(OpenModel(folder.path()).error().message, HasSubstr("config.json"));
   EXPECT_THAT(OpenModel("/dev/null").error().message, HasSubstr("not a regular file"));
+  const std::string path =
+      folder.Write("typed.gguf", GgufBytes().U32("general.architecture", 1).Build());
+  EXPECT_THAT(OpenModel(path).error().message,
+              AllOf(HasSubstr(path), HasSubstr("general.architecture"), HasSubstr("string")));
 }
 
 // ---- Split files -------------------------------------------------------------------------------
@@ -319,10 +334,10 @@ TEST(GgufShards, WrongSetsAreRefused) {
   const std::string second = folder.path() + "/m-00002-of-00002.gguf";
   folder.Write("m-00002-of-00002.gguf", Shard(1, 2).Tensor("a", {1}).Build());
   EXPECT_THAT(error(first), HasSubstr("split.tensors.count is 3"));
-  EXPECT_THAT(error(second), HasSubstr("open the first one"));
+  EXPECT_THAT(error(second), HasSubstr("open the first"));
 
   folder.Write("m-00002-of-00002.gguf", Shard(1, 7).Tensor("a", {1}).Build());
-  EXPECT_THAT(error(first), HasSubstr("shard 1 of 7"));
+  EXPECT_THAT(error(first), HasSubstr("split.count 7; expected 1 and 2"));
   folder.Write("m-00002-of-00002.gguf", GgufBytes().Tensor("a", {1}).Build());
   EXPECT_THAT(error(first), HasSubstr("split.no"));
   EXPECT_THAT(error(folder.Write("renamed.gguf", Shard(0, 2).Build())),
