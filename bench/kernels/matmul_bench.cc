@@ -33,7 +33,7 @@ double Median(std::vector<double> times) {
 }
 
 PackedMatrix RandomMatrix(Isa isa, TensorType type, int64_t n_out, int64_t n_in, ThreadPool& pool,
-                          WeightArena* arena = nullptr) {
+                          WeightArena& arena) {
   static std::mt19937 random(1);
   const TensorTypeInfo& info = InfoOf(type);
   std::vector<std::byte> bytes(
@@ -55,7 +55,7 @@ PackedMatrix RandomMatrix(Isa isa, TensorType type, int64_t n_out, int64_t n_in,
 
 struct Layer {
   PackedMatrix q, k, v, o, gate, up, down;
-  Layer(Isa isa, ThreadPool& pool, WeightArena* arena)
+  Layer(Isa isa, ThreadPool& pool, WeightArena& arena)
       : q(RandomMatrix(isa, TensorType::kQ4_1, 576, 576, pool, arena)),
         k(RandomMatrix(isa, TensorType::kQ4_1, 192, 576, pool, arena)),
         v(RandomMatrix(isa, TensorType::kQ4_1, 192, 576, pool, arena)),
@@ -100,7 +100,7 @@ struct Bench {
   Activations hidden, wide;
 
   Bench(Isa the_isa, int threads, int64_t n_rows) : isa(the_isa), pool(threads), rows(n_rows) {
-    for (int i = 0; i < kLayers; ++i) layers.emplace_back(isa, pool, &arena);
+    for (int i = 0; i < kLayers; ++i) layers.emplace_back(isa, pool, arena);
     x.assign(static_cast<size_t>(rows * 1536), 0.5f);
     for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) - 50.0f;
     y = z = w = x;
@@ -140,7 +140,7 @@ struct Bench {
   }
 
   void Decode() {
-    const PackedMatrix head = RandomMatrix(isa, TensorType::kQ8_0, 49152, 576, pool, &arena);
+    const PackedMatrix head = RandomMatrix(isa, TensorType::kQ8_0, 49152, 576, pool, arena);
     std::vector<float> logits(16 * 49152);
     size_t bytes = 0;
     for (const Layer& l : layers) bytes += l.n_bytes();
@@ -172,7 +172,7 @@ struct Bench {
     for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ4_K,
                                   TensorType::kQ8_0, TensorType::kQ5_K, TensorType::kQ6_K,
                                   TensorType::kF32, TensorType::kF16, TensorType::kBF16}) {
-      const PackedMatrix m = RandomMatrix(isa, type, 1536, 768, pool);
+      const PackedMatrix m = RandomMatrix(isa, type, 1536, 768, pool, arena);
       times.clear();
       for (int i = 0; i < kRepeats; ++i) times.push_back(Product(m, rows, out));
       std::vector<double> single;

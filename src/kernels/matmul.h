@@ -27,9 +27,6 @@ enum class PackedKind : uint8_t;
 // again as pages of 4 KiB. Freed at once, at the end. Not thread-safe.
 class WeightArena {
  public:
-  WeightArena() = default;
-  WeightArena(WeightArena&&) = default;
-  WeightArena& operator=(WeightArena&&) = default;
   std::byte* Allocate(size_t n_bytes);         // aligned to 64 bytes
   size_t n_bytes() const { return n_bytes_; }  // handed out
 
@@ -39,19 +36,16 @@ class WeightArena {
   size_t left_ = 0, n_bytes_ = 0;
 };
 
-// Weights [n_out, n_in], repacked, in an arena that outlives them. Move-only.
+// Weights [n_out, n_in], repacked: a view of an arena that outlives it.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  PackedMatrix(PackedMatrix&&) = default;
-  PackedMatrix& operator=(PackedMatrix&&) = default;
   int64_t n_out() const { return n_out_; }
   int64_t n_in() const { return n_in_; }
   size_t n_bytes() const { return n_bytes_; }  // what one decode step reads
 
  private:
   friend struct MatMulAccess;
-  WeightArena own_;  // where the caller gave none
   std::byte* bytes_ = nullptr;
   size_t n_bytes_ = 0;
   int64_t n_out_ = 0, n_in_ = 0;
@@ -64,7 +58,7 @@ class PackedMatrix {
 // int8 ones. Types without a packed kind are expanded to f32. Without an arena the matrix has
 // memory of its own: give one for all matrices of a model.
 Result<PackedMatrix> PackWeights(Isa isa, const WeightRef& weights, ThreadPool& pool,
-                                 WeightArena* arena = nullptr);
+                                 WeightArena& arena);
 
 // The n_in weights of one row as f32, the same bits as Dequantize gives: an embedding tied to the
 // output head is read from the packed head.

@@ -135,11 +135,12 @@ Status PackRow(const WeightRef& weights, int64_t row, const Panel& panel, int la
 }  // namespace
 
 std::byte* WeightArena::Allocate(size_t n_bytes) {
-  constexpr size_t kChunk = size_t{64} << 20, kHugePage = size_t{2} << 20;
+  constexpr size_t kHugePage = size_t{2} << 20, kLargest = size_t{64} << 20;
   n_bytes = (n_bytes + 63) / 64 * 64;
   if (n_bytes > left_) {
-    // Whole huge pages; what is never touched is never there.
-    left_ = (std::max(n_bytes, kChunk) + kHugePage - 1) / kHugePage * kHugePage;
+    // As much again as there is, in whole huge pages; what is never touched is never there.
+    left_ = std::max(n_bytes, std::min(n_bytes_, kLargest));
+    left_ = (left_ + kHugePage - 1) / kHugePage * kHugePage;
     chunks_.emplace_back(left_ + kHugePage);
     void* at = chunks_.back().data();
     size_t space = chunks_.back().size();
@@ -154,7 +155,7 @@ std::byte* WeightArena::Allocate(size_t n_bytes) {
 }
 
 Result<PackedMatrix> PackWeights(Isa isa, const WeightRef& weights, ThreadPool& pool,
-                                 WeightArena* arena) {
+                                 WeightArena& arena) {
   const TensorTypeInfo& info = InfoOf(weights.type);
   if (weights.n_rows <= 0 || weights.n_cols <= 0) {
     return Fail("{} weights of {} x {}: both must be positive", info.name, weights.n_rows,
@@ -170,8 +171,7 @@ Result<PackedMatrix> PackWeights(Isa isa, const WeightRef& weights, ThreadPool& 
   const int64_t n_panels = (weights.n_rows + kernels.lanes - 1) / kernels.lanes;
   PackedMatrix packed;
   MatMulAccess::NBytes(packed) = static_cast<size_t>(n_panels * shape.bytes);
-  if (arena == nullptr) arena = &MatMulAccess::Own(packed);
-  MatMulAccess::Bytes(packed) = arena->Allocate(packed.n_bytes());
+  MatMulAccess::Bytes(packed) = arena.Allocate(packed.n_bytes());
   MatMulAccess::NOut(packed) = weights.n_rows;
   MatMulAccess::NIn(packed) = weights.n_cols;
   MatMulAccess::IsaOf(packed) = isa;

@@ -6,8 +6,8 @@ namespace {
 // Takes tensors out of a source, checked and repacked.
 class Loader {
  public:
-  Loader(const ModelSource& source, Isa isa, ThreadPool& pool)
-      : source_(source), isa_(isa), pool_(pool) {}
+  Loader(const ModelSource& source, Isa isa, ThreadPool& pool, WeightArena& arena)
+      : source_(source), isa_(isa), pool_(pool), arena_(arena) {}
 
   void SetLayer(int l) { prefix_ = fmt::format("blk.{}.", l); }
 
@@ -38,7 +38,7 @@ class Loader {
     const auto row_bytes = static_cast<int64_t>(tensor->n_bytes) / total;
     ref.data += first * row_bytes;
     ref.n_rows = n_rows;
-    auto packed = PackWeights(isa_, ref, pool_);
+    auto packed = PackWeights(isa_, ref, pool_, arena_);
     if (!packed) return Fail("{}: tensor {}: {}", source_.path(), full, packed.error().message);
     out = std::move(*packed);
     if (first + n_rows == total) source_.Release(*tensor);
@@ -55,6 +55,7 @@ class Loader {
   const ModelSource& source_;
   const Isa isa_;
   ThreadPool& pool_;
+  WeightArena& arena_;
   std::string prefix_;
 };
 
@@ -106,7 +107,7 @@ int64_t BytesOf(const LayerWeights& w) {
 Result<Weights> Weights::Load(std::unique_ptr<ModelSource> source, const ModelConfig& config,
                               Isa isa, ThreadPool& pool) {
   Weights weights;
-  Loader load(*source, isa, pool);
+  Loader load(*source, isa, pool, weights.arena_);
   KV_RETURN_IF_ERROR(load.Vector("output_norm.weight", config.hidden, false, weights.output_norm_));
   KV_ASSIGN_OR_RETURN(const TensorView* embedding, source->Tensor("token_embd.weight"));
   if (embedding->rank != 2 || embedding->n_cols() != config.hidden) {

@@ -43,6 +43,7 @@ class Weights {
 
  private:
   std::unique_ptr<ModelSource> source_;
+  WeightArena arena_;  // of all packed matrices
   std::vector<LayerWeights> layers_;
   std::vector<float> output_norm_;
   PackedMatrix head_;

@@ -121,8 +121,8 @@ std::vector<float> Multiply(const PackedMatrix& w, const std::vector<float>& x, 
   return y;
 }
 
-PackedMatrix Pack(Isa isa, const Weights& w, ThreadPool& pool) {
-  Result<PackedMatrix> packed = PackWeights(isa, w.ref, pool);
+PackedMatrix Pack(Isa isa, const Weights& w, ThreadPool& pool, WeightArena& arena) {
+  Result<PackedMatrix> packed = PackWeights(isa, w.ref, pool, arena);
   EXPECT_TRUE(packed) << packed.error().message;
   return std::move(*packed);
 }
@@ -152,12 +152,13 @@ class MatMulOn : public testing::TestWithParam<std::tuple<Isa, TensorType>> {
 // Rounding of a chain of n_in / 32 (or n_in) multiply-adds, of scales and of quantised activations.
 TEST_P(MatMulOn, MatchesDouble) {
   ThreadPool pool(2);
+  WeightArena arena;
   const int64_t step = InfoOf(type()).block_values;
   for (const int64_t n_in : {int64_t{32}, int64_t{64}, int64_t{96}, int64_t{576}, int64_t{1536}}) {
     const int64_t n = step == 1 ? n_in + 5 : (n_in + step - 1) / step * step;
     for (const int64_t n_out : {1, 7, 8, 16, 19, 40}) {
       const Weights weights(type(), n_out, n, static_cast<uint32_t>(n + n_out));
-      const PackedMatrix packed = Pack(isa(), weights, pool);
+      const PackedMatrix packed = Pack(isa(), weights, pool, arena);
       const int64_t rows = n_out == 19 ? 23 : 3;
       const std::vector<float> x = RandomRows(rows, n, 5);
       const std::vector<float> y = Multiply(packed, x, rows, pool);
@@ -175,9 +176,10 @@ TEST_P(MatMulOn, MatchesDouble) {
 // Equal bits: a row alone or among any number of rows, one thread or two, this Isa or AVX2.
 TEST_P(MatMulOn, BitsDependOnTheRowAlone) {
   ThreadPool one(1), two(2);
+  WeightArena arena;
   const int64_t n_in = InfoOf(type()).block_values == 256 ? 512 : 192, n_out = 37;
   const Weights weights(type(), n_out, n_in, 3);
-  const PackedMatrix packed = Pack(isa(), weights, two);
+  const PackedMatrix packed = Pack(isa(), weights, two, arena);
   const std::vector<float> x = RandomRows(70, n_in, 4);
   std::vector<float> alone;
   for (int64_t r = 0; r < 70; ++r) {
@@ -192,16 +194,17 @@ TEST_P(MatMulOn, BitsDependOnTheRowAlone) {
       ASSERT_EQ(0, std::memcmp(y.data(), alone.data(), n * sizeof(float))) << rows << " rows";
     }
   }
-  const PackedMatrix narrow = Pack(Isa::kAvx2, weights, one);
+  const PackedMatrix narrow = Pack(Isa::kAvx2, weights, one, arena);
   EXPECT_EQ(alone, Multiply(narrow, x, 70, one));
 }
 
 // More rows than fit a chunk of the cache, many panels, two threads.
 TEST_P(MatMulOn, LongPromptsMatchSingleRows) {
   ThreadPool one(1), two(2);
+  WeightArena arena;
   const int64_t n_in = 1536, n_out = 24, rows = 517;
   const Weights weights(type(), n_out, n_in, 8);
-  const PackedMatrix packed = Pack(isa(), weights, two);
+  const PackedMatrix packed = Pack(isa(), weights, two, arena);
   const std::vector<float> x = RandomRows(rows, n_in, 9);
   const std::vector<float> y = Multiply(packed, x, rows, two);
   for (const int64_t r : {0, 15, 16, 100, 255, 256, 257, 511, 512, 516}) {
@@ -215,9 +218,10 @@ TEST_P(MatMulOn, LongPromptsMatchSingleRows) {
 
 TEST_P(MatMulOn, UnpackRowGivesTheDequantisedWeights) {
   ThreadPool pool(1);
+  WeightArena arena;
   const int64_t n_in = InfoOf(type()).block_values == 1 ? 37 : 768, n_out = 21;
   const Weights weights(type(), n_out, n_in, 6);
-  const PackedMatrix packed = Pack(isa(), weights, pool);
+  const PackedMatrix packed = Pack(isa(), weights, pool, arena);
   std::vector<float> row(static_cast<size_t>(n_in));
   for (int64_t r = 0; r < n_out; ++r) {
     UnpackRow(packed, r, row.data());
@@ -230,9 +234,10 @@ TEST_P(MatMulOn, UnpackRowGivesTheDequantisedWeights) {
 
 TEST_P(MatMulOn, AddsBiasAndAccumulates) {
   ThreadPool pool(2);
+  WeightArena arena;
   const int64_t n_in = 256, n_out = 27, rows = 5, stride = 40;
   const Weights weights(type(), n_out, n_in, 1);
-  const PackedMatrix packed = Pack(isa(), weights, pool);
+  const PackedMatrix packed = Pack(isa(), weights, pool, arena);
   const std::vector<float> x = RandomRows(rows, n_in, 2), bias = RandomRows(1, n_out, 3);
   const std::vector<float> plain = Multiply(packed, x, rows, pool);
   std::vector<float> y(static_cast<size_t>(rows * stride), -1.5f), z = y, before = y;
@@ -273,6 +278,7 @@ INSTANTIATE_TEST_SUITE_P(All, MatMulOn,
 // Worked by hand. Weights 3 * code, activations whose largest is 127: all products are integers.
 TEST(MatMul, MultipliesByHand) {
   ThreadPool pool(1);
+  WeightArena arena;
   std::byte block[34] = {};
   PutHalf(block, 3.0f);
   block[2] = static_cast<std::byte>(-128);  // the lowest code there is
@@ -282,7 +288,7 @@ TEST(MatMul, MultipliesByHand) {
   x[0] = -127, x[1] = 2, x[31] = 127;
   for (const Isa isa : AllIsas()) {
     if (!CpuSupports(isa)) continue;
-    auto packed = PackWeights(isa, {TensorType::kQ8_0, 1, 32, block}, pool);
+    auto packed = PackWeights(isa, {TensorType::kQ8_0, 1, 32, block}, pool, arena);
     ASSERT_TRUE(packed);
     EXPECT_EQ(3.0f * (128 * 127 + 127 * 2 - 127), Multiply(*packed, x, 1, pool)[0]);
   }
@@ -291,6 +297,7 @@ TEST(MatMul, MultipliesByHand) {
 // The widest sums of 16-bit pairs there can be: all codes and activations at their ends.
 TEST(MatMul, DoesNotSaturate) {
   ThreadPool pool(1);
+  WeightArena arena;
   for (const int8_t code : {int8_t{-128}, int8_t{127}}) {
     std::vector<std::byte> row(34, static_cast<std::byte>(code));
     PutHalf(row.data(), 1.0f);
@@ -300,8 +307,8 @@ TEST(MatMul, DoesNotSaturate) {
     const std::vector<float> x(32, -127.0f);
     for (const Isa isa : AllIsas()) {
       if (!CpuSupports(isa)) continue;
-      auto wide = PackWeights(isa, {TensorType::kQ8_0, 1, 32, row.data()}, pool);
-      auto narrow = PackWeights(isa, {TensorType::kQ4_1, 1, 32, nibbles.data()}, pool);
+      auto wide = PackWeights(isa, {TensorType::kQ8_0, 1, 32, row.data()}, pool, arena);
+      auto narrow = PackWeights(isa, {TensorType::kQ4_1, 1, 32, nibbles.data()}, pool, arena);
       EXPECT_EQ(-127.0f * 32 * code, Multiply(*wide, x, 1, pool)[0]);
       EXPECT_EQ(-127.0f * 32 * 15, Multiply(*narrow, x, 1, pool)[0]);
     }
@@ -310,10 +317,11 @@ TEST(MatMul, DoesNotSaturate) {
 
 TEST(MatMul, KeepsNotANumberVisible) {
   ThreadPool pool(1);
+  WeightArena arena;
   const Weights weights(TensorType::kQ4_1, 3, 64, 1);
   for (const Isa isa : AllIsas()) {
     if (!CpuSupports(isa)) continue;
-    const PackedMatrix packed = Pack(isa, weights, pool);
+    const PackedMatrix packed = Pack(isa, weights, pool, arena);
     for (const size_t at : {0, 13, 31, 63}) {
       std::vector<float> x(128, 1.0f);
       x[at] = std::nanf("");
@@ -328,9 +336,10 @@ TEST(MatMul, KeepsNotANumberVisible) {
 
 TEST(MatMul, SeesNewActivationsAfterSet) {
   ThreadPool pool(1);
+  WeightArena arena;
   const Weights ints(TensorType::kQ8_0, 9, 64, 1), floats(TensorType::kF32, 9, 64, 2);
   const Isa isa = *BestIsa();
-  const PackedMatrix a = Pack(isa, ints, pool), b = Pack(isa, floats, pool);
+  const PackedMatrix a = Pack(isa, ints, pool, arena), b = Pack(isa, floats, pool, arena);
   Activations activations;
   for (const int64_t rows : {40, 3}) {
     const std::vector<float> x = RandomRows(rows, 64, static_cast<uint32_t>(rows));
@@ -346,12 +355,13 @@ TEST(MatMul, SeesNewActivationsAfterSet) {
 
 TEST(PackWeights, RefusesOddRows) {
   ThreadPool pool(1);
+  WeightArena arena;
   const std::byte bytes[64] = {};
-  const auto packed = PackWeights(Isa::kAvx2, {TensorType::kQ4_1, 1, 33, bytes}, pool);
+  const auto packed = PackWeights(Isa::kAvx2, {TensorType::kQ4_1, 1, 33, bytes}, pool, arena);
   ASSERT_FALSE(packed);
   EXPECT_EQ("Q4_1 weights with rows of 33 values: must be a multiple of 32",
             packed.error().message);
-  EXPECT_FALSE(PackWeights(Isa::kAvx2, {TensorType::kF32, 0, 4, bytes}, pool));
+  EXPECT_FALSE(PackWeights(Isa::kAvx2, {TensorType::kF32, 0, 4, bytes}, pool, arena));
 }
 
 }  // namespace

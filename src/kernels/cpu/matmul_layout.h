@@ -126,7 +126,6 @@ void CopyTile(MatView<const float> x, int64_t row, int n_rows, std::byte* out);
 struct MatMulAccess {
   static auto& Bytes(auto& m) { return m.bytes_; }
   static auto& NBytes(auto& m) { return m.n_bytes_; }
-  static auto& Own(auto& m) { return m.own_; }
   static auto& NOut(auto& m) { return m.n_out_; }
   static auto& NIn(auto& m) { return m.n_in_; }
   static auto& IsaOf(auto& m) { return m.isa_; }
