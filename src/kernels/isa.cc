@@ -1,11 +1,19 @@
 #include "kernels/isa.h"
 
+#include <cpuid.h>
+
 #include <array>
 
 namespace kvasir {
 namespace {
 
 constexpr std::array kIsas = {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
+
+// clang 14 does not know "f16c" in __builtin_cpu_supports.
+bool HasF16c() {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
 
 }  // namespace
 
@@ -23,8 +31,8 @@ std::string_view IsaName(Isa isa) {
 
 bool CpuSupports(Isa isa) {
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c() &&
+                    __builtin_cpu_supports("bmi2");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
