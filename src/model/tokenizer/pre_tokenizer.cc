@@ -103,12 +103,13 @@ bool SplitAt(const Regex& regex, const PreTokenizerStep& step, SplitText& split)
   PieceSink sink(split.text);
   size_t begin = 0;
   for (const size_t end : split.ends) {
-    if (end - begin == 1 && step.behavior == SplitBehavior::kIsolated) {
-      sink.Add(begin, end);  // nothing to cut
+    // Nothing to cut; or a pattern that gave up once, which would again, each time at length.
+    if ((end - begin == 1 && step.behavior == SplitBehavior::kIsolated) || !complete) {
+      sink.Add(begin, end);
       begin = end;
       continue;
     }
-    complete &= FindSpans(matcher, seen.substr(begin, end - begin), step.invert, spans);
+    complete = FindSpans(matcher, seen.substr(begin, end - begin), step.invert, spans);
     AddPieces(spans, step.behavior, begin, sink);
     begin = end;
   }

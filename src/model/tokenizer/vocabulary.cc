@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -73,6 +74,11 @@ Status CheckTokenizerData(TokenizerData& data) {
   }
   if (!data.scores.empty() && data.scores.size() != n) {
     return Fail("tokenizer: {} scores for {} tokens", data.scores.size(), n);
+  }
+  for (size_t i = 0; i < data.scores.size(); ++i) {
+    if (!std::isfinite(data.scores[i]))
+      return Fail("tokenizer: the score of token {} is {}: expected a finite number", i,
+                  data.scores[i]);
   }
   return CheckIds(data);
 }

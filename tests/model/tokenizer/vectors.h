@@ -51,9 +51,21 @@ inline std::string FindData(const std::string& golden, const std::string& shared
   return {};
 }
 
+// $KVASIR_MODEL, else the first model in the cache folder; empty: none.
 inline std::string DefaultModel() {
-  const char* path = std::getenv("KVASIR_MODEL");
-  return path != nullptr && std::filesystem::exists(path) ? path : "";
+  const auto variable = [](const char* name) -> std::string {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  if (const std::string path = variable("KVASIR_MODEL"); std::filesystem::exists(path)) return path;
+  const std::string cache = variable("XDG_CACHE_HOME");
+  const std::string folder =
+      (cache.empty() ? variable("HOME") + "/.cache" : cache) + "/kvasir/models";
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    if (entry.path().extension() == ".gguf") return entry.path();
+  }
+  return {};
 }
 
 inline std::optional<Tokenizer> TokenizerOf(const std::string& path) {
