@@ -109,11 +109,18 @@ Result<std::string> LoadedModel::RenderChat(std::span<const Message> messages,
   for (const Message& message : messages) {
     list.push_back({{"role", message.role}, {"content", message.content}});
   }
-  const auto piece = [&](int32_t id) { return id < 0 ? std::string() : tokenizer_.Piece(id); };
-  return chat_template_.Render({.messages = std::move(list),
-                                .add_generation_prompt = add_generation_prompt,
-                                .bos_token = piece(tokenizer_.bos()),
-                                .eos_token = piece(tokenizer_.eos())});
+  const auto piece = [&](int32_t id) {
+    return id < 0 ? std::nullopt : std::optional(tokenizer_.Piece(id));
+  };
+  jinja::RenderResult text = chat_template_.Render({.messages = std::move(list),
+                                                    .tools = {},
+                                                    .add_generation_prompt = add_generation_prompt,
+                                                    .bos_token = piece(tokenizer_.bos()),
+                                                    .eos_token = piece(tokenizer_.eos()),
+                                                    .extra = {},
+                                                    .date = {}});
+  if (!text) return Fail("chat template: {}", text.error().message);
+  return std::move(*text);
 }
 
 }  // namespace kvasir
