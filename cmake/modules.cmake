@@ -35,6 +35,7 @@ if(app_sources)
   add_executable(kvasir ${app_sources})
   target_link_libraries(kvasir PRIVATE kvasir_engine PkgConfig::PNG PkgConfig::EDIT
                         tomlplusplus::tomlplusplus)
+  target_compile_definitions(kvasir PRIVATE KVASIR_VERSION="${PROJECT_VERSION}")
 endif()
 
 if(KVASIR_TESTS)

@@ -1,0 +1,42 @@
+#include "bench_floor.h"
+
+#include <algorithm>
+
+#include "machine.h"
+
+namespace kvasir::cli {
+
+Floors::Floors(const ModelConfig& config, const ModelFacts& facts)
+    : config_(&config),
+      f32_weights_(facts.f32_weights),
+      isa_(ParseIsa(facts.cpu).value_or(Isa::kAvx2)),
+      pool_(facts.threads) {
+  float_ops_s_ = MeasureFloatPeak(pool_, isa_);
+  weight_ops_s_ = f32_weights_ ? float_ops_s_ : MeasureInt8Peak(pool_, isa_);
+  Measure();
+}
+
+void Floors::Measure() { bytes_s_ = std::max(bytes_s_, MeasureReadBandwidth(pool_)); }
+
+double Floors::DecodeTokS(double read_bytes_per_token) const {
+  return read_bytes_per_token > 0 ? bytes_s_ / read_bytes_per_token : 0;
+}
+
+double Floors::PrefillTokS(int64_t n_tokens) const {
+  const ModelConfig& c = *config_;
+  const double n = static_cast<double>(n_tokens), hidden = c.hidden, head_dim = c.head_dim;
+  // Q, K, V, output; gate, up, down. The logits of one token are left out.
+  const double weights_a_layer =
+      hidden * head_dim * (2.0 * c.n_q_heads + 2.0 * c.n_kv_heads) + 3.0 * hidden * c.ffn;
+  const double weight_ops = 2 * weights_a_layer * c.n_layers * n;
+  double attention_ops = 0;
+  for (const LayerConfig& layer : c.layers) {
+    const double window = layer.window > 0 ? std::min<double>(layer.window, n) : n;
+    const double pairs = window * n - window * window / 2;  // causal: the first rows see less
+    attention_ops += 4 * pairs * head_dim * c.n_q_heads;    // q.k and p.v
+  }
+  const double seconds = weight_ops / weight_ops_s_ + attention_ops / float_ops_s_;
+  return seconds > 0 ? n / seconds : 0;
+}
+
+}  // namespace kvasir::cli

@@ -1,0 +1,30 @@
+// Floors: how fast a model could run on this machine if nothing but bytes or arithmetic took time.
+#pragma once
+
+#include "base/thread_pool.h"
+#include "kernels/isa.h"
+#include "kvasir/kvasir.h"
+#include "model/config.h"
+
+namespace kvasir::cli {
+
+class Floors {
+ public:
+  // Measures once.
+  Floors(const ModelConfig& config, const ModelFacts& facts);
+  // Measures again; the better figure counts.
+  void Measure();
+
+  double DecodeTokS(double read_bytes_per_token) const;
+  // Products of the weights at the 8-bit peak (f32 where the weights are F32), attention at f32's.
+  double PrefillTokS(int64_t n_tokens) const;
+
+ private:
+  const ModelConfig* config_;
+  const bool f32_weights_;
+  const Isa isa_;
+  ThreadPool pool_;  // of the same size as the model's
+  double bytes_s_ = 0, float_ops_s_ = 0, weight_ops_s_ = 0;
+};
+
+}  // namespace kvasir::cli

@@ -1,0 +1,40 @@
+// What a spec means and does, found by running its methods on a cache of their own: no table of
+// facts beside the methods' code.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "methods/registry.h"
+
+namespace kvasir::cli {
+
+struct Context;
+
+// "queries of the last 32 rows", "acts at every token", "nothing"; of the method's example.
+std::string MethodNeeds(const MethodInfo& method);
+// "1024 of 4096 entries"; of the method's example.
+std::string MethodSaves(const MethodInfo& method);
+
+struct Combination {
+  std::string_view first, second;
+  bool works = false;
+  std::string why;  // not
+};
+// All ordered pairs "first + second", in the order of the table.
+std::vector<Combination> AllCombinations();
+
+// Entries of one KV head, on average over heads.
+struct HeldEntries {
+  double after_prompt = 0;     // of n_prompt tokens
+  double after_generated = 0;  // n_generated tokens later
+  int64_t last_position = 0;   // of the newest entry then, as rotated
+};
+// Runs the methods of a spec on a layer whose attention is random but fixed.
+Result<HeldEntries> Simulate(std::string_view spec, int64_t n_prompt, int64_t n_generated);
+
+Result<int> ExplainSpec(Context& context);
+
+}  // namespace kvasir::cli

@@ -1,0 +1,208 @@
+#include <array>
+
+#include "flag.h"
+
+namespace kvasir::cli {
+namespace {
+
+using enum FlagKind;
+
+constexpr Flag kModelFlag = {
+    "model",
+    'm',
+    kPath,
+    "PATH",
+    "",
+    "",
+    "GGUF file or Hugging Face folder (default: the one that `make model` installs)"};
+constexpr Flag kTypeFlag = {
+    "kv-type",
+    0,
+    kWord,
+    "TYPE",
+    "",
+    "f32|f16|bf16|q8|q4",
+    "base codec of the cache (default: f16; f32 where the weights are F32)"};
+constexpr Flag kMemoryFlag = {"kv-memory",
+                              0,
+                              kBytes,
+                              "BYTES",
+                              "",
+                              "",
+                              "hard limit of the cache, e.g. 512MiB or 4GiB (default: none)"};
+constexpr Flag kCtxFlag = {
+    "ctx", 'c', kInteger, "N", "", "1..", "most tokens in the session (default: the model's)"};
+constexpr Flag kChunkFlag = {"chunk", 0, kInteger, "N", "512", "1..", "prompt tokens a pass"};
+constexpr Flag kChunkMajorFlag = {
+    "chunk-major",
+    0,
+    kSwitch,
+    "",
+    "",
+    "",
+    "a chunk through all layers, then the next (default: all chunks through a layer first)"};
+constexpr Flag kDeterministicFlag = {
+    "deterministic",
+    0,
+    kSwitch,
+    "",
+    "",
+    "",
+    "the same bits for any batch, chunk and thread count (this build always works so)"};
+constexpr Flag kPromptFlag = {"prompt", 'p', kText, "TEXT", "", "", "what the user says"};
+constexpr Flag kFileFlag = {
+    "file", 'f', kPath, "FILE", "", "", "text that comes before the prompt; - is standard input"};
+constexpr Flag kIdsFlag = {
+    "ids", 0, kTokens, "1,2,3", "", "", "token ids instead of text, as they are"};
+constexpr Flag kSystemFlag = {
+    "system", 0, kText, "TEXT", "", "", "the system message of the conversation"};
+
+constexpr std::array kPrompt = {
+    kPromptFlag, kFileFlag, kIdsFlag,
+    Flag{"raw", 0, kSwitch, "", "", "", "no chat template: the model continues the text itself"},
+    kSystemFlag};
+
+constexpr std::array kSampling = {
+    Flag{"max-tokens", 'n', kInteger, "N", "256", "0..", "most tokens to generate"},
+    Flag{"temp", 0, kNumber, "T", "0", "0..", "temperature; 0 always takes the most likely token"},
+    Flag{"top-k", 0, kInteger, "N", "0", "0..", "draw from the N most likely tokens; 0: off"},
+    Flag{"top-p", 0, kNumber, "P", "1", "0..1",
+         "draw from the fewest tokens that have this share of the probability"},
+    Flag{"min-p", 0, kNumber, "P", "0", "0..1",
+         "drop tokens less likely than this share of the best one"},
+    Flag{"repeat-penalty", 0, kNumber, "X", "1", "0.01..100",
+         "divide the logits of the last 64 tokens by X; 1: off"},
+    Flag{"seed", 0, kInteger, "N", "", "0..",
+         "of the random draws (default: another one each time)"},
+    Flag{"stop", 0, kText, "TEXT", "", "", "text that ends the answer; may be repeated", true},
+    Flag{"ignore-eos", 0, kSwitch, "", "", "", "go on after the end-of-text token"},
+};
+
+constexpr std::array kCache = {
+    Flag{"kv", 0, kSpec, "SPEC", "full", "",
+         "what the KV cache keeps: methods stacked with +, see `kvasir methods`"},
+    kTypeFlag,
+    kMemoryFlag,
+    kCtxFlag,
+    kChunkFlag,
+    kChunkMajorFlag,
+    kDeterministicFlag};
+
+constexpr std::array kModel = {
+    kModelFlag,
+    Flag{"device", 0, kWord, "NAME", "auto", "auto|cpu|cuda", "where the model runs"},
+    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni",
+         "force the kernels of an instruction set (default: the best of this CPU)"},
+    Flag{"threads", 't', kInteger, "N", "", "1..1024", "threads (default: physical cores)"},
+};
+constexpr std::array kTokenizerModel = {kModelFlag};
+
+constexpr std::array kOutput = {
+    Flag{"json", 0, kSwitch, "", "", "", "exactly one JSON document on standard output"},
+    Flag{"quiet", 'q', kSwitch, "", "", "", "no progress, warnings or statistics"},
+    Flag{"log-level", 0, kWord, "LEVEL", "info", "error|warn|info|debug",
+         "what is said on standard error"},
+    Flag{"preset", 0, kPath, "FILE", "", "", "flags by name from a TOML file"},
+    Flag{"help", 'h', kSwitch, "", "", "", "this page"},
+};
+
+constexpr std::array kScore = {
+    Flag{"prefix", 0, kInteger, "N", "", "1..",
+         "the first N tokens are the prompt, the others are fed one by one (default: all of them "
+         "are the prompt)"},
+    Flag{"top", 0, kInteger, "K", "0", "0..1000", "add the K most likely tokens of each position"},
+    Flag{"against", 0, kSpec, "SPEC", "", "",
+         "compare with another spec: KL divergence and top-1 agreement; needs --prefix"},
+};
+constexpr std::array kScoreInput = {
+    Flag{"file", 'f', kPath, "FILE", "", "", "the text; - is standard input"},
+    Flag{"prompt", 'p', kText, "TEXT", "", "", "the text itself"}, kIdsFlag};
+
+constexpr std::array kTokenize = {
+    Flag{"prompt", 'p', kText, "TEXT", "", "", "the text"},
+    Flag{"file", 'f', kPath, "FILE", "", "", "the text from a file; - is standard input"},
+    Flag{"no-special", 0, kSwitch, "", "", "", "special tokens written in the text are plain text"},
+    Flag{"bos", 0, kSwitch, "", "", "",
+         "put the tokens that the model wants around a text (BOS, EOS)"},
+    Flag{"decode", 0, kSwitch, "", "", "", "the other way: --ids to text"},
+    Flag{"ids", 0, kTokens, "1,2,3", "", "", "token ids to decode"},
+    Flag{"jsonl", 0, kPath, "FILE", "", "",
+         "one JSON object a line in, one a line out, in order; - is standard input"},
+};
+
+constexpr std::array kTemplate = {
+    Flag{"template", 0, kPath, "FILE", "", "",
+         "a Jinja template (default: the model's own; ChatML where it has none)"},
+    Flag{"messages", 0, kPath, "FILE", "", "", "JSON array of {\"role\", \"content\"}; - is stdin"},
+    Flag{"tools", 0, kPath, "FILE", "", "", "JSON array of tool definitions"},
+    kPromptFlag,
+    kSystemFlag,
+    Flag{"no-generation-prompt", 0, kSwitch, "", "", "",
+         "end after the last message, without the opening of an answer"},
+    Flag{"date", 0, kText, "DATE", "", "", "YYYY-MM-DD that strftime_now sees (default: today)"},
+    Flag{"jsonl", 0, kPath, "FILE", "", "",
+         "one JSON object a line in, one a line out, in order; - is standard input"},
+};
+
+constexpr std::array kInspect = {
+    Flag{"map", 0, kPath, "FILE", "", "",
+         "draw layers x positions of what the cache holds: .png or .html"},
+    Flag{"tensor", 0, kText, "NAME", "", "", "shape, type and statistics of a tensor of any GGUF"},
+    Flag{"values", 0, kSwitch, "", "", "", "with --tensor: the values, as float32"},
+    Flag{"list", 0, kSwitch, "", "", "", "name, type and shape of every tensor"},
+};
+
+constexpr std::array kMethods = {
+    Flag{"matrix", 0, kSwitch, "", "", "", "which methods combine"},
+    Flag{"explain", 0, kText, "SPEC", "", "",
+         "how a spec is read, what it will hold and read for a prompt"},
+    Flag{"prompt", 0, kInteger, "N", "4096", "1..1048576", "with --explain: tokens of the prompt"},
+};
+
+constexpr std::array kBench = {
+    Flag{"prompt", 0, kIntegers, "N,N", "512,2048", "1..", "prompt lengths, in tokens"},
+    Flag{"gen", 0, kInteger, "N", "64", "1..", "tokens to generate for each decode figure"},
+    Flag{"depth", 0, kIntegers, "N,N", "", "1..",
+         "more depths at which to measure decode (default: the prompt lengths)"},
+    Flag{"batch", 0, kIntegers, "N,N", "1", "1..1", "sequences at a time (this build: 1)"},
+    Flag{"threads", 't', kIntegers, "N,N", "", "1..1024",
+         "thread counts (default: physical cores)"},
+    Flag{"repeat", 0, kInteger, "N", "3", "1..1000", "runs of each figure; the median counts"},
+    Flag{"file", 'f', kPath, "FILE", "", "",
+         "text to read, repeated as needed (default: random token ids)"},
+};
+constexpr std::array kBenchCache = {
+    kModelFlag,
+    Flag{"device", 0, kWord, "NAME", "auto", "auto|cpu|cuda", "where the model runs"},
+    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni",
+         "force the kernels of an instruction set (default: the best of this CPU)"},
+    Flag{"kv", 0, kSpecs, "SPECS", "full", "", "specs to compare, separated by ;"},
+    kTypeFlag,
+    kMemoryFlag,
+    kCtxFlag,
+    kChunkFlag,
+    kChunkMajorFlag,
+    kDeterministicFlag};
+
+constexpr std::array kChat = {Flag{"prompt", 'p', kText, "TEXT", "", "", "the first thing to say"},
+                              kSystemFlag};
+
+}  // namespace
+
+extern constinit const FlagGroup kPromptFlags = {"Prompt", kPrompt};
+extern constinit const FlagGroup kSamplingFlags = {"Sampling", kSampling};
+extern constinit const FlagGroup kCacheFlags = {"Cache", kCache};
+extern constinit const FlagGroup kModelFlags = {"Model", kModel};
+extern constinit const FlagGroup kOutputFlags = {"Output", kOutput};
+extern constinit const FlagGroup kScoreFlags = {"Scoring", kScore};
+extern constinit const FlagGroup kScoreInputFlags = {"Text", kScoreInput};
+extern constinit const FlagGroup kTokenizeFlags = {"Text", kTokenize};
+extern constinit const FlagGroup kTokenizerModelFlags = {"Model", kTokenizerModel};
+extern constinit const FlagGroup kTemplateFlags = {"Conversation", kTemplate};
+extern constinit const FlagGroup kInspectFlags = {"What to show", kInspect};
+extern constinit const FlagGroup kMethodsFlags = {"What to show", kMethods};
+extern constinit const FlagGroup kBenchFlags = {"Measurement", kBench};
+extern constinit const FlagGroup kBenchCacheFlags = {"Model and cache", kBenchCache};
+extern constinit const FlagGroup kChatFlags = {"Conversation", kChat};
+
+}  // namespace kvasir::cli

@@ -1,0 +1,100 @@
+// kvasir run: reads a prompt, continues it.
+#include <nlohmann/json.hpp>
+
+#include "commands.h"
+#include "context.h"
+#include "report.h"
+
+namespace kvasir::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Figures {
+  int64_t n_prompt = 0;
+  double prefill_ms = 0;
+  Generation answer;
+  KvReport kv;
+
+  double ttft_ms() const { return prefill_ms + answer.first_token_ms; }
+  double prefill_tok_s() const {
+    return prefill_ms > 0 ? 1000 * static_cast<double>(n_prompt) / prefill_ms : 0;
+  }
+};
+
+nlohmann::ordered_json RunJson(const Figures& run) {
+  return {{"text", run.answer.text},
+          {"ids", run.answer.ids},
+          {"prompt_tokens", run.n_prompt},
+          {"generated_tokens", run.answer.ids.size()},
+          {"stop_reason", run.answer.stop_reason},
+          {"ttft_ms", run.ttft_ms()},
+          {"prefill_tok_s", run.prefill_tok_s()},
+          {"decode_tok_s", run.answer.decode_tok_s},
+          {"kv", KvJson(run.kv)},
+          {"rss_peak_bytes", PeakRssBytes()}};
+}
+
+std::string StatisticsBlock(const Figures& run) {
+  return fmt::format(
+      "\nprompt     {} tokens, {:.1f} tokens/s, first token after {:.0f} ms\n"
+      "generated  {} tokens, {:.1f} tokens/s, stopped by {}\n"
+      "KV cache   {}  [{}]\n"
+      "memory     {} peak RSS\n",
+      run.n_prompt, run.prefill_tok_s(), run.ttft_ms(), run.answer.ids.size(),
+      run.answer.decode_tok_s, run.answer.stop_reason, KvLine(run.kv), run.kv.spec,
+      BytesText(PeakRssBytes()));
+}
+
+// Prefill and generation. An interruption is no error: it leaves what was made so far.
+Result<Figures> Work(Context& context, Session& session, std::span<const int32_t> prompt) {
+  Figures run;
+  run.n_prompt = static_cast<int64_t>(prompt.size());
+  const Clock::time_point start = Clock::now();
+  const Status fed = FeedPrompt(context, session, prompt);
+  run.prefill_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  if (Interrupt::Pending()) {
+    run.answer.stop_reason = "interrupted";
+    return run;
+  }
+  KV_RETURN_IF_ERROR(fed);
+  GenerateOptions options = GenerateOptionsOf(context.args);
+  options.on_text = [&](std::string_view text) {
+    if (!context.console.json()) context.console.Write(text);
+    return !Interrupt::Pending();
+  };
+  KV_ASSIGN_OR_RETURN(run.answer, Generate(session, options));
+  run.kv = session.kv();
+  return run;
+}
+
+}  // namespace
+
+Result<int> RunCommand(Context& context) {
+  const std::string problem = PromptProblem(context.args);
+  if (!problem.empty()) return WrongUsage(context, "{}", problem);
+  KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model, LoadModel(context));
+  WarnAboutContext(context, model->facts());
+  KV_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, PromptTokens(context.args, *model));
+  KV_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Session> session,
+      Session::Open(model, SessionOptionsOf(context.args, context.args.Text("kv"))));
+
+  auto run = Work(context, *session, prompt);
+  if (!context.console.json()) context.console.Write("\n");  // also after half an answer
+  KV_RETURN_IF_ERROR(run);
+  if (context.console.json()) {
+    context.console.WriteJson(RunJson(*run));
+  } else {
+    context.console.Statistics(StatisticsBlock(*run));
+  }
+  if (run->answer.context_full) {
+    context.console.Warn(
+        fmt::format("the context of {} tokens is full; --ctx N gives more room, --kv "
+                    "\"streaming:budget=1024\" goes on in less memory",
+                    session->ctx()));
+  }
+  return Interrupt::Pending() ? kExitInterrupted : kExitDone;
+}
+
+}  // namespace kvasir::cli
