@@ -15,30 +15,37 @@ using cpu::CodeBytes;
 using cpu::Groups;
 using cpu::kGroupChannels;
 using cpu::ScaleBytes;
-using cpu::ValueRowBytes;
 
 constexpr std::array<std::string_view, 5> kNames = {"f32", "f16", "bf16", "q8", "q4"};
 constexpr int kMaxHeadDim = 256;
+constexpr int kRows = 16;  // encoded at a time, to keep the buffer small
 
-// A code of one channel of one entry, whatever its width.
-struct Element {
-  int64_t byte;
-  int shift;  // of a nibble
+// The codes of an entry are `count` elements of `width` bytes, none shared with another entry:
+// element e is at [e][slot] of a key plane, [slot][e] of a value plane. An element of q4 is a byte
+// of two codes: channels (2e, 2e + 1) of keys; channels e and e + 16 of its group of values.
+struct Elements {
+  int count, width;
 };
 
-Element Locate(CodecId codec, PlaneKind kind, int head_dim, int slot, int channel) {
-  if (codec == CodecId::kQ4) {
-    if (kind == PlaneKind::kKeys) {
-      return {int64_t{channel / 2} * kPageEntries + slot, channel % 2 * 4};
-    }
-    const int in_group = channel % kGroupChannels;
-    return {slot * ValueRowBytes(codec, head_dim) + channel / kGroupChannels * 16 + in_group % 16,
-            in_group / 16 * 4};
+Elements ElementsOf(CodecId codec, PlaneKind kind, int head_dim) {
+  switch (codec) {
+    case CodecId::kF32:
+      return {head_dim, 4};
+    case CodecId::kF16:
+    case CodecId::kBF16:
+      return {head_dim, 2};
+    case CodecId::kQ8:
+      return {head_dim, 1};
+    case CodecId::kQ4:
+      return {kind == PlaneKind::kKeys ? head_dim / 2 : Groups(head_dim) * kGroupChannels / 2, 1};
   }
-  const int64_t width = codec == CodecId::kF32 ? 4 : codec == CodecId::kQ8 ? 1 : 2;
-  const int64_t index = kind == PlaneKind::kKeys ? int64_t{channel} * kPageEntries + slot
-                                                 : int64_t{slot} * head_dim + channel;
-  return {index * width, 0};
+  return {0, 0};
+}
+
+int64_t ElementByte(PlaneKind kind, Elements elements, int slot, int e) {
+  const int64_t index = kind == PlaneKind::kKeys ? int64_t{e} * kPageEntries + slot
+                                                 : int64_t{slot} * elements.count + e;
+  return index * elements.width;
 }
 
 // Byte of a group's scale (array 0) or minimum (array 1).
@@ -48,64 +55,69 @@ int64_t ScaleByte(CodecId codec, PlaneKind kind, int head_dim, int array, int sl
   return CodeBytes(codec, kind, head_dim) + array * ScaleBytes(head_dim) + index * 2;
 }
 
+// Where channel c of an entry is: an element, and the shift of its nibble.
+struct Code {
+  int element, shift;
+};
+
+Code CodeOf(CodecId codec, PlaneKind kind, int c) {
+  if (codec != CodecId::kQ4) return {c, 0};
+  if (kind == PlaneKind::kKeys) return {c / 2, c % 2 * 4};
+  return {c / kGroupChannels * 16 + c % 16, c % kGroupChannels / 16 * 4};
+}
+
+// Copies rows [n][count] of elements to their slots: a transpose for keys.
+template <class T>
+void Place(PlaneKind kind, int count, const T* rows, int64_t stride, int slot, int n,
+           std::byte* plane) {
+  T* to = reinterpret_cast<T*>(plane);
+  if (kind == PlaneKind::kValues) {
+    for (int i = 0; i < n; ++i) {
+      std::memcpy(to + int64_t{slot + i} * count, rows + i * stride, count * sizeof(T));
+    }
+    return;
+  }
+  for (int e = 0; e < count; ++e) {
+    for (int i = 0; i < n; ++i) to[int64_t{e} * kPageEntries + slot + i] = rows[i * stride + e];
+  }
+}
+
+// The elements of one entry in q8 or q4; its scales go to the plane at once.
+void EncodeGrouped(const cpu::EncodeTable& table, CodecId codec, PlaneKind kind, int head_dim,
+                   const float* x, int slot, std::byte* plane, uint8_t* elements) {
+  if (codec == CodecId::kQ4) std::memset(elements, 0, ElementsOf(codec, kind, head_dim).count);
+  for (int group = 0; group < Groups(head_dim); ++group) {
+    const int c0 = group * kGroupChannels, n = std::min(kGroupChannels, head_dim - c0);
+    uint16_t scale, min;
+    if (codec == CodecId::kQ8) {
+      table.to_q8(x + c0, n, reinterpret_cast<int8_t*>(elements + c0), &scale);
+    } else {
+      uint8_t codes[kGroupChannels];
+      table.to_q4(x + c0, n, codes, &scale, &min);
+      for (int i = 0; i < n; ++i) {
+        const Code code = CodeOf(codec, kind, c0 + i);
+        elements[code.element] |= static_cast<uint8_t>(codes[i] << code.shift);
+      }
+      std::memcpy(plane + ScaleByte(codec, kind, head_dim, 1, slot, group), &min, 2);
+    }
+    std::memcpy(plane + ScaleByte(codec, kind, head_dim, 0, slot, group), &scale, 2);
+  }
+}
+
 template <class T>
 T Read(const std::byte* from) {
   T value;
   std::memcpy(&value, from, sizeof(T));
   return value;
 }
-template <class T>
-void Write(std::byte* to, T value) {
-  std::memcpy(to, &value, sizeof(T));
-}
 
-// Copies rows [n][head_dim] of whole elements to their slots: the transpose for keys.
-template <class T>
-void Place(PlaneKind kind, int head_dim, const T* rows, int64_t stride, int slot, int n,
-           std::byte* plane) {
-  T* to = reinterpret_cast<T*>(plane);
-  if (kind == PlaneKind::kValues) {
-    for (int i = 0; i < n; ++i) {
-      std::memcpy(to + int64_t{slot + i} * head_dim, rows + i * stride, head_dim * sizeof(T));
-    }
-    return;
-  }
-  for (int c = 0; c < head_dim; ++c) {
-    for (int i = 0; i < n; ++i) to[int64_t{c} * kPageEntries + slot + i] = rows[i * stride + c];
-  }
-}
-
-void EncodeGrouped(const cpu::EncodeTable& table, CodecId codec, PlaneKind kind, int head_dim,
-                   const float* x, int slot, std::byte* plane) {
-  for (int group = 0; group < Groups(head_dim); ++group) {
-    const int c0 = group * kGroupChannels, n = std::min(kGroupChannels, head_dim - c0);
-    uint8_t codes[kGroupChannels];
-    uint16_t scale, min = 0;
-    if (codec == CodecId::kQ8) {
-      table.to_q8(x + c0, n, reinterpret_cast<int8_t*>(codes), &scale);
-    } else {
-      table.to_q4(x + c0, n, codes, &scale, &min);
-      Write(plane + ScaleByte(codec, kind, head_dim, 1, slot, group), min);
-    }
-    Write(plane + ScaleByte(codec, kind, head_dim, 0, slot, group), scale);
-    for (int i = 0; i < n; ++i) {
-      const Element e = Locate(codec, kind, head_dim, slot, c0 + i);
-      if (codec == CodecId::kQ8) {
-        plane[e.byte] = std::byte{codes[i]};
-      } else {
-        const auto keep = std::byte(0xf0 >> e.shift);
-        plane[e.byte] = (plane[e.byte] & keep) | std::byte(codes[i] << e.shift);
-      }
-    }
-  }
-}
-
-float DecodeElement(CodecId codec, PlaneKind kind, int head_dim, const std::byte* plane, int slot,
-                    int channel) {
-  const Element e = Locate(codec, kind, head_dim, slot, channel);
-  const std::byte* at = plane + e.byte;
+float DecodeChannel(CodecId codec, PlaneKind kind, int head_dim, const std::byte* plane, int slot,
+                    int c) {
+  const Code code = CodeOf(codec, kind, c);
+  const Elements elements = ElementsOf(codec, kind, head_dim);
+  const std::byte* at = plane + ElementByte(kind, elements, slot, code.element);
   const auto scale = [&](int array) {
-    const int64_t byte = ScaleByte(codec, kind, head_dim, array, slot, channel / kGroupChannels);
+    const int64_t byte = ScaleByte(codec, kind, head_dim, array, slot, c / kGroupChannels);
     return ToFloat(F16{Read<uint16_t>(plane + byte)});
   };
   switch (codec) {
@@ -118,7 +130,7 @@ float DecodeElement(CodecId codec, PlaneKind kind, int head_dim, const std::byte
     case CodecId::kQ8:
       return static_cast<float>(static_cast<int8_t>(*at)) * scale(0);
     case CodecId::kQ4:  // the product is exact: 4 bits times 11
-      return static_cast<float>(static_cast<int>(*at) >> e.shift & 15) * scale(0) + scale(1);
+      return static_cast<float>(static_cast<int>(*at) >> code.shift & 15) * scale(0) + scale(1);
   }
   return 0.0f;
 }
@@ -151,12 +163,11 @@ void EncodeEntries(Isa isa, CodecId codec, PlaneKind kind, int head_dim, const f
       return Place(kind, head_dim, x, x_stride, slot, n, plane);
     case CodecId::kF16:
     case CodecId::kBF16: {
-      constexpr int kRows = 16;  // at a time, to keep the buffer small
+      const auto encode = codec == CodecId::kF16 ? table.to_f16 : table.to_bf16;
       uint16_t rows[kRows * kMaxHeadDim];
       for (int done = 0; done < n; done += kRows) {
         const int now = std::min(kRows, n - done);
         for (int i = 0; i < now; ++i) {
-          const auto encode = codec == CodecId::kF16 ? table.to_f16 : table.to_bf16;
           encode(x + (done + i) * x_stride, head_dim, rows + i * head_dim);
         }
         Place(kind, head_dim, rows, head_dim, slot + done, now, plane);
@@ -164,10 +175,18 @@ void EncodeEntries(Isa isa, CodecId codec, PlaneKind kind, int head_dim, const f
       return;
     }
     case CodecId::kQ8:
-    case CodecId::kQ4:
-      for (int i = 0; i < n; ++i) {
-        EncodeGrouped(table, codec, kind, head_dim, x + i * x_stride, slot + i, plane);
+    case CodecId::kQ4: {
+      const int count = ElementsOf(codec, kind, head_dim).count;
+      uint8_t rows[kRows * kMaxHeadDim];
+      for (int done = 0; done < n; done += kRows) {
+        const int now = std::min(kRows, n - done);
+        for (int i = 0; i < now; ++i) {
+          EncodeGrouped(table, codec, kind, head_dim, x + (done + i) * x_stride, slot + done + i,
+                        plane, rows + i * count);
+        }
+        Place(kind, count, rows, count, slot + done, now, plane);
       }
+    }
   }
 }
 
@@ -176,24 +195,17 @@ void DecodeEntries(CodecId codec, PlaneKind kind, int head_dim, const std::byte*
   KV_CHECK(slot >= 0 && n >= 0 && slot + n <= kPageEntries);
   for (int i = 0; i < n; ++i) {
     for (int c = 0; c < head_dim; ++c) {
-      x[i * x_stride + c] = DecodeElement(codec, kind, head_dim, plane, slot + i, c);
+      x[i * x_stride + c] = DecodeChannel(codec, kind, head_dim, plane, slot + i, c);
     }
   }
 }
 
 void CopyEntry(CodecId codec, PlaneKind kind, int head_dim, const std::byte* from, int from_slot,
                std::byte* to, int to_slot) {
-  const int64_t width = codec == CodecId::kF32 ? 4 : codec == CodecId::kQ8 ? 1 : 2;
-  for (int c = 0; c < head_dim; ++c) {
-    const Element source = Locate(codec, kind, head_dim, from_slot, c);
-    const Element target = Locate(codec, kind, head_dim, to_slot, c);
-    if (codec == CodecId::kQ4) {
-      const auto keep = std::byte(0xf0 >> target.shift);
-      const auto code = std::byte(15) & (from[source.byte] >> source.shift);
-      to[target.byte] = (to[target.byte] & keep) | (code << target.shift);
-    } else {
-      std::memmove(to + target.byte, from + source.byte, width);
-    }
+  const Elements elements = ElementsOf(codec, kind, head_dim);
+  for (int e = 0; e < elements.count; ++e) {
+    std::memmove(to + ElementByte(kind, elements, to_slot, e),
+                 from + ElementByte(kind, elements, from_slot, e), elements.width);
   }
   for (int array = 0; array < cpu::ScaleArrays(codec); ++array) {
     for (int group = 0; group < Groups(head_dim); ++group) {
