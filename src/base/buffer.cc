@@ -5,8 +5,8 @@
 namespace kvasir {
 
 Buffer::Buffer(size_t n_bytes)
-    : bytes_(static_cast<std::byte*>(
-          ::operator new[](n_bytes, std::align_val_t{kBufferAlignment}))),
+    : bytes_(
+          static_cast<std::byte*>(::operator new[](n_bytes, std::align_val_t{kBufferAlignment}))),
       size_(n_bytes) {}
 
 void Buffer::Release::operator()(std::byte* p) const {

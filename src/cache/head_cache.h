@@ -119,7 +119,7 @@ class HeadCache {
   static int64_t PageBytes(const HeadFormat& format);
 
  private:
-  friend class CacheFile;  // save and restore
+  friend class CacheFile;
   struct Run {
     int32_t shift = 0;
     std::vector<Page*> pages;

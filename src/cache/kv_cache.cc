@@ -19,6 +19,12 @@ KvCache KvCache::Fork() const {
   return fork;
 }
 
+KvCache KvCache::Empty(PagePool& pool) const {
+  std::vector<HeadFormat> formats;
+  for (int l = 0; l < n_layers_; ++l) formats.push_back(layer(l)[0].format());
+  return KvCache(pool, formats, n_kv_heads_);
+}
+
 void KvCache::Truncate(int32_t order) {
   for (HeadCache& head : heads_) head.Truncate(order);
 }

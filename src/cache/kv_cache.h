@@ -32,6 +32,7 @@ class KvCache {
     return std::span(heads_).subspan(static_cast<size_t>(l) * n_kv_heads_, n_kv_heads_);
   }
   KvCache Fork() const;
+  KvCache Empty(PagePool& pool) const;  // of the same shape
   void Truncate(int32_t order);
   void Clear();
   KvAccount Account() const;

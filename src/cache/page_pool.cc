@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace kvasir {
 namespace {
@@ -61,8 +62,9 @@ Result<std::byte*> PagePool::Allocate(int64_t n_bytes) {
         n_bytes, limit_bytes_ - used_bytes_, limit_bytes_);
   }
   KV_ASSIGN_OR_RETURN(Slab * slab, SlabWithRoom(n_bytes));
+  const bool reused = !slab->free.empty();
   int32_t index;
-  if (!slab->free.empty()) {
+  if (reused) {
     index = slab->free.back();
     slab->free.pop_back();
   } else {
@@ -72,7 +74,9 @@ Result<std::byte*> PagePool::Allocate(int64_t n_bytes) {
   if (slab->full()) with_room_[n_bytes].pop_back();  // SlabWithRoom gives the last one
   used_bytes_ += n_bytes;
   peak_bytes_ = std::max(peak_bytes_, used_bytes_);
-  return slab->bytes + index * slab->block_bytes;
+  std::byte* block = slab->bytes + index * slab->block_bytes;
+  if (reused) std::memset(block, 0, n_bytes);  // nothing of another sequence's text shows
+  return block;
 }
 
 void PagePool::Release(std::byte* block, int64_t n_bytes) {

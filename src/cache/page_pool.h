@@ -25,7 +25,7 @@ class PagePool {
   PagePool(const PagePool&) = delete;
   PagePool& operator=(const PagePool&) = delete;
 
-  // A block of n_bytes (a multiple of 128, at most a slab), aligned to 128, uninitialised.
+  // A block of n_bytes (a multiple of 128, at most a slab), aligned to 128, all zero.
   // An error, and nothing changed, where the limit or the system's memory would be exceeded.
   Result<std::byte*> Allocate(int64_t n_bytes);
   void Release(std::byte* block, int64_t n_bytes);

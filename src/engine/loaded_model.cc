@@ -33,9 +33,10 @@ Result<std::string> FindModel(const std::string& path) {
   }
   std::string installed = DefaultModelPath();
   if (Exists(installed)) return installed;
-  return Fail("no model: give one with -m, set KVASIR_MODEL, or get the default one with "
-              "`make model` ({} is not there)",
-              installed);
+  return Fail(
+      "no model: give one with -m, set KVASIR_MODEL, or get the default one with "
+      "`make model` ({} is not there)",
+      installed);
 }
 
 Result<std::shared_ptr<Model>> Model::Load(const ModelOptions& options) {
@@ -62,8 +63,7 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const ModelOptions& optio
   }
   KV_ASSIGN_OR_RETURN(model->weights_,
                       Weights::Load(std::move(source), model->config_, isa, model->pool_));
-  model->forward_ =
-      std::make_unique<Forward>(model->config_, model->weights_, isa, model->pool_);
+  model->forward_ = std::make_unique<Forward>(model->config_, model->weights_, isa, model->pool_);
   const ModelConfig& c = model->config_;
   model->facts_ = {.path = path,
                    .name = c.name,

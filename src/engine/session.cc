@@ -35,20 +35,22 @@ Result<std::unique_ptr<SessionImpl>> SessionImpl::Open(std::shared_ptr<LoadedMod
   const std::vector<HeadFormat> formats(
       model->config().n_layers,
       HeadFormat{.head_dim = model->config().head_dim, .k_codec = codec, .v_codec = codec});
+  auto pool = std::make_shared<PagePool>(limit);
+  KvCache cache(*pool, formats, model->config().n_kv_heads);
   return std::unique_ptr<SessionImpl>(new SessionImpl(std::move(model), options, std::move(program),
-                                                      std::make_shared<PagePool>(limit), formats));
+                                                      std::move(pool), std::move(cache)));
 }
 
 SessionImpl::SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options,
                          std::shared_ptr<const Program> program, std::shared_ptr<PagePool> pool,
-                         std::span<const HeadFormat> formats)
+                         KvCache cache)
     : model_(std::move(model)),
       options_(options),
       ctx_(options.ctx > 0 ? options.ctx : model_->config().n_ctx_train),
       program_(std::move(program)),
       needs_(program_->needs(model_->info())),
       pool_(std::move(pool)),
-      cache_(*pool_, formats, model_->config().n_kv_heads) {
+      cache_(std::move(cache)) {
   if (needs_.last_queries > 0) last_.resize(model_->config().n_layers);
 }
 
@@ -248,10 +250,8 @@ void SessionImpl::Reset() {
 }
 
 Result<std::unique_ptr<Session>> SessionImpl::Fork() const {
-  std::vector<HeadFormat> formats;
-  for (int l = 0; l < cache_.n_layers(); ++l) formats.push_back(cache_.layer(l)[0].format());
-  std::unique_ptr<SessionImpl> fork(new SessionImpl(model_, options_, program_, pool_, formats));
-  fork->cache_ = cache_.Fork();
+  std::unique_ptr<SessionImpl> fork(
+      new SessionImpl(model_, options_, program_, pool_, cache_.Fork()));
   fork->tokens_ = tokens_;
   fork->logits_ = logits_;
   fork->n_prompt_ = n_prompt_;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/byte_stream.h"
 #include "engine/loaded_model.h"
 #include "methods/registry.h"
 
@@ -34,6 +35,8 @@ class SessionImpl final : public Session {
 
   // Feed, with the logits of every token on the way.
   Status FeedScored(std::span<const int32_t> tokens, const RowLogitsFn& on_logits);
+  // Load, from bytes in memory.
+  Status Restore(ByteReader& file);
   const KvCache& cache() const { return cache_; }
   const PagePool& pool() const { return *pool_; }
   const Program& program() const { return *program_; }
@@ -41,7 +44,7 @@ class SessionImpl final : public Session {
  private:
   SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options,
               std::shared_ptr<const Program> program, std::shared_ptr<PagePool> pool,
-              std::span<const HeadFormat> formats);
+              KvCache cache);
 
   Status CheckTokens(std::span<const int32_t> tokens) const;
   Status Prefill(std::span<const int32_t> tokens, const ProgressFn& progress,

@@ -1,8 +1,74 @@
+// Saved sessions: the whole state, bound to its model and spec.
+#include "base/byte_stream.h"
+#include "cache/cache_file.h"
 #include "engine/session.h"
 
 namespace kvasir {
+namespace {
 
-Status SessionImpl::Save(const std::string& path) const { return Fail("{}: not yet", path); }
-Status SessionImpl::Load(const std::string& path) { return Fail("{}: not yet", path); }
+constexpr char kMagic[] = "kvasir-session-1";
+
+}  // namespace
+
+Status SessionImpl::Save(const std::string& path) const {
+  KV_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path));
+  file.Bytes(kMagic, sizeof(kMagic));
+  file.Text(model_->facts().fingerprint);
+  file.Text(program_->spec());
+  file.Values(std::span<const int32_t>(tokens_));
+  file.Values(std::span<const float>(logits_));
+  file.Value(n_prompt_);
+  file.Value(compressed_at_);
+  file.Value(static_cast<uint8_t>(first_prompt_));
+  CacheFile::Write(cache_, file);
+  return file.Commit();
+}
+
+Status SessionImpl::Load(const std::string& path) {
+  KV_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, ReadChecked(path));
+  ByteReader file(bytes);
+  Status status = Restore(file);
+  if (status && file.n_left() > 0) status = Fail("bytes follow the end");
+  if (!status) return Fail("{}: {}", path, status.error().message);
+  return {};
+}
+
+Status SessionImpl::Restore(ByteReader& file) {
+  char magic[sizeof(kMagic)] = {};
+  file.Bytes(magic, sizeof(magic));
+  if (!std::equal(magic, magic + sizeof(magic), kMagic)) return Fail("not a saved session");
+  const std::string fingerprint = file.Text(256), spec = file.Text(1 << 16);
+  if (fingerprint != model_->facts().fingerprint) {
+    return Fail("saved with another model (fingerprint {}, this one is {})", fingerprint,
+                model_->facts().fingerprint);
+  }
+  if (spec != program_->spec()) {
+    return Fail("saved with --kv \"{}\", this session has \"{}\"", spec, program_->spec());
+  }
+  const std::vector<int32_t> tokens = file.Values<int32_t>(INT32_MAX);
+  const std::vector<float> logits = file.Values<float>(model_->config().n_vocab);
+  const auto n = static_cast<int64_t>(tokens.size());
+  const auto n_prompt = file.Value<int64_t>(), compressed_at = file.Value<int64_t>();
+  const bool first_prompt = file.Value<uint8_t>() != 0;
+  if (!file.ok() || n_prompt < 0 || n_prompt > n || compressed_at < 0 || compressed_at > n) {
+    return Fail("its table is damaged");
+  }
+  if (n > ctx_) return Fail("it holds {} tokens, the context {}; raise --ctx", n, ctx_);
+  for (int32_t id : tokens) {
+    if (id < 0 || id >= model_->config().n_vocab) return Fail("token id {} is not one", id);
+  }
+  KvCache before = std::move(cache_);  // comes back if the file is bad
+  cache_ = before.Empty(*pool_);
+  if (Status status = CacheFile::Read(file, n, cache_); !status) {
+    cache_ = std::move(before);
+    return status;
+  }
+  tokens_ = tokens;
+  logits_ = logits;
+  n_prompt_ = n_prompt;
+  compressed_at_ = compressed_at;
+  first_prompt_ = first_prompt;
+  return {};
+}
 
 }  // namespace kvasir

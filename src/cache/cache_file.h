@@ -1,0 +1,23 @@
+// Saves and restores the entries of a KvCache: bytes as they are encoded, orders, positions, live
+// bits, columns.
+#pragma once
+
+#include "base/byte_stream.h"
+#include "cache/kv_cache.h"
+
+namespace kvasir {
+
+class CacheFile {
+ public:
+  static void Write(const KvCache& cache, FileWriter& file);
+  // Replaces the entries of `cache`, whose shape and codecs must be those of the file. After an
+  // error `cache` is empty. n_tokens: orders are below it.
+  static Status Read(ByteReader& file, int64_t n_tokens, KvCache& cache);
+
+ private:
+  static void WriteHead(const HeadCache& head, FileWriter& file);
+  static Status ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head);
+  static Status ReadPage(ByteReader& file, int64_t n_tokens, HeadCache& head, HeadCache::Run& run);
+};
+
+}  // namespace kvasir

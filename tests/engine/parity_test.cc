@@ -1,0 +1,125 @@
+// Every architecture against float64 references of transformers (tests/golden/models), and the
+// methods' kept sets against kvpress (../shared/fixtures/methods, where it is there).
+#include <cmath>
+
+#include "tests/engine/engine_test_util.h"
+
+namespace kvasir::testing_ {
+namespace {
+
+class Architectures : public testing::TestWithParam<std::string> {};
+
+TEST_P(Architectures, MatchesFloat64) {
+  const nlohmann::json golden = ReadJson(GoldenModel(GetParam() + ".json"));
+  const std::vector<int32_t> prompt = golden["prompt_ids"], greedy = golden["greedy"];
+  const std::vector<double> logprobs = golden["logprobs"];
+  for (const std::string& cpu : SupportedCpus()) {
+    const auto model = LoadModel(GoldenModel(GetParam() + ".gguf"), 2, cpu);
+    ASSERT_NE(model, nullptr);
+    // Through the prefill.
+    auto session = OpenSession(model);
+    ASSERT_TRUE(session->FeedScored(prompt, [&](int64_t row, std::span<const float> logits) {
+      if (row + 1 == static_cast<int64_t>(prompt.size())) return;
+      EXPECT_NEAR(LogProb(logits, prompt[row + 1]), logprobs[row], 1e-3) << cpu << " row " << row;
+    }));
+    const std::vector<double> last = golden["logits_last"];
+    for (size_t i = 0; i < last.size(); ++i) EXPECT_NEAR(session->logits()[i], last[i], 1e-3);
+    for (int32_t id : greedy) {
+      ASSERT_EQ(ArgMax(Isa::kAvx2, session->logits()), id) << cpu;
+      ASSERT_TRUE(session->Step(id));
+    }
+    // Token by token.
+    session = OpenSession(model);
+    ASSERT_TRUE(session->Feed({prompt.data(), 1}, {}));
+    for (size_t i = 1; i < prompt.size(); ++i) {
+      ASSERT_NEAR(LogProb(session->logits(), prompt[i]), logprobs[i - 1], 1e-3) << cpu << " " << i;
+      ASSERT_TRUE(session->Step(prompt[i]));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Architectures,
+                         testing::Values("llama", "llama3-rope", "qwen2", "qwen2-yarn", "qwen3",
+                                         "gemma2", "gemma3", "phi3"),
+                         [](const testing::TestParamInfo<std::string>& test) {
+                           std::string name = test.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(HuggingFaceFolders, GiveWhatTheirGgufGives) {
+  for (const char* name : {"llama", "qwen3"}) {
+    const nlohmann::json golden = ReadJson(GoldenModel(std::string(name) + ".json"));
+    const std::vector<int32_t> prompt = golden["prompt_ids"];
+    const std::vector<double> last = golden["logits_last"];
+    auto session = OpenSession(LoadModel(GoldenModel(std::string(name) + ".hf")));
+    ASSERT_NE(session, nullptr);
+    ASSERT_TRUE(session->Feed(prompt, {}));
+    for (size_t i = 0; i < last.size(); ++i) EXPECT_NEAR(session->logits()[i], last[i], 1e-3);
+  }
+}
+
+// No tighter than what int8 activations can do: llama.cpp's own error on the same prompt.
+TEST(DefaultModel, IsAsFaithfulAsThePeer) {
+  const std::string folder = std::string(KVASIR_SHARED_DIR) + "/fixtures/smollm2";
+  const auto path = FindModel("");
+  if (!path || !std::filesystem::exists(folder)) {
+    GTEST_SKIP() << "needs the default model (make model) and ../shared/fixtures/smollm2";
+  }
+  const auto model = LoadModel(*path, 2);
+  ASSERT_NE(model, nullptr);
+  for (const char* name : {"chat_sky", "code_tree", "long_mpl"}) {
+    const nlohmann::json golden = ReadJson(folder + "/" + name + ".json");
+    const std::vector<int32_t> prompt = golden["prompt_ids"], greedy = golden["greedy"];
+    const std::vector<double> logprobs = golden["logprobs"], margins = golden["greedy_margin"];
+    const nlohmann::json& peer = golden["yardstick"]["default_f16_kv"];
+    EXPECT_EQ(model->Tokenize(golden["text"].get<std::string>(), false), prompt);
+    auto session = OpenSession(model);
+    double sum = 0;
+    ASSERT_TRUE(session->FeedScored(prompt, [&](int64_t row, std::span<const float> logits) {
+      if (row + 1 == static_cast<int64_t>(prompt.size())) return;
+      sum += std::abs(LogProb(logits, prompt[row + 1]) - logprobs[row]);
+    }));
+    const double mean = sum / static_cast<double>(logprobs.size());
+    EXPECT_LE(mean, peer["mean_abs_logprob_diff"].get<double>()) << name;
+    for (size_t i = 0; i < greedy.size(); ++i) {
+      if (margins[i] < 0.8) break;  // what int8 activations can turn
+      ASSERT_EQ(ArgMax(Isa::kAvx2, session->logits()), greedy[i]) << name << " step " << i;
+      ASSERT_TRUE(session->Step(greedy[i]));
+    }
+  }
+}
+
+// Kept positions exactly; log-probabilities of a forced continuation on the compressed cache.
+TEST(Kvpress, KeptSetsAndContinuationsMatch) {
+  const std::string folder = std::string(KVASIR_SHARED_DIR) + "/fixtures/methods/kvpress";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "needs ../shared/fixtures/methods";
+  const auto model = LoadModel(GoldenModel("llama.gguf"), 2);
+  int n_checked = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const nlohmann::json golden = ReadJson(entry.path().string());
+    if (!golden.contains("spec") || golden.contains("kept_channels")) continue;
+    const std::string spec = golden["spec"];
+    if (!Program::Build(spec)) continue;  // methods of a later issue
+    ++n_checked;
+    const std::vector<int32_t> prompt = golden["prompt_ids"], forced = golden["continuation_ids"];
+    const std::vector<double> logprobs = golden["continuation_logprobs"];
+    auto session = OpenSession(model, {.kv = spec});
+    ASSERT_TRUE(session->Feed(prompt, {})) << spec;
+    for (int l = 0; l < session->cache().n_layers(); ++l) {
+      for (int h = 0; h < session->cache().n_kv_heads(); ++h) {
+        const std::vector<int32_t> kept = golden["kept"][l][h];
+        EXPECT_EQ(session->cache().layer(l)[h].Orders(), kept)
+            << spec << " layer " << l << " head " << h;
+      }
+    }
+    for (size_t i = 0; i < forced.size(); ++i) {
+      EXPECT_NEAR(LogProb(session->logits(), forced[i]), logprobs[i], 1e-3) << spec << " " << i;
+      ASSERT_TRUE(session->Step(forced[i]));
+    }
+  }
+  EXPECT_GE(n_checked, 10);
+}
+
+}  // namespace
+}  // namespace kvasir::testing_
