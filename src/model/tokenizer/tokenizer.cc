@@ -124,7 +124,7 @@ void Tokenizer::EncodePieces(std::string text, bool first, TokenScratch& scratch
 std::string Tokenizer::Piece(int32_t id) const {
   if (!vocabulary_->Has(id)) return {};
   const std::string& piece = vocabulary_->piece(id);
-  if (!escape_spaces_ || vocabulary_->IsSpecial(id)) return piece;
+  if (!escape_spaces_ || IsSpecial(id)) return piece;
   std::string out;
   for (size_t at = 0; at < piece.size();) {
     if (std::string_view(piece).substr(at).starts_with(kEscapedSpace)) {

@@ -19,7 +19,8 @@ class Unigram final : public TokenModel {
     std::vector<PrefixIndex::Entry> entries;
     float least = std::numeric_limits<float>::max();
     for (int32_t id = 0; id < vocabulary.size(); ++id) {
-      if (vocabulary.type(id) != TokenType::kNormal) continue;
+      const TokenType type = vocabulary.type(id);
+      if (type != TokenType::kNormal && type != TokenType::kUserDefined) continue;
       entries.push_back({vocabulary.piece(id), id});
       least = std::min(least, vocabulary.score(id));
     }

@@ -104,17 +104,21 @@ Result<Vocabulary> Vocabulary::Make(TokenizerData& data) {
       made.byte_tokens_[*byte] = id;
       continue;
     }
-    if (made.IsSpecial(id) || type == TokenType::kUnused) {
+    if (type == TokenType::kControl || type == TokenType::kUnknown || type == TokenType::kUnused) {
       made.other_ids_[piece] = id;
       continue;
     }
-    if (byte_level) {
+    if (byte_level && type != TokenType::kUserDefined) {
       // A piece outside the alphabet cannot come of text; it still decodes to its spelling.
       bytes.clear();
       if (AppendBytesOfPiece(piece, bytes)) piece = bytes;
       if (piece.size() == 1) made.byte_tokens_[static_cast<uint8_t>(piece[0])] = id;
     }
-    made.text_ids_[piece] = id;
+    if (type == TokenType::kUserDefined) {
+      made.text_ids_.try_emplace(piece, id);  // a normal piece of that spelling goes first
+    } else {
+      made.text_ids_[piece] = id;
+    }
     made.max_text_piece_ = std::max(made.max_text_piece_, piece.size());
   }
   return made;

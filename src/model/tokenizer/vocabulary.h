@@ -37,7 +37,7 @@ class Vocabulary {
   // Control, user-defined or unknown: found in text by its spelling.
   bool IsSpecial(int32_t id) const;
 
-  // The token that text may become: not a special, byte or unused one. -1: none.
+  // The token that text may become: a normal or user-defined one. -1: none.
   int32_t FindText(std::string_view piece) const;
   // Any token of this spelling. -1: none.
   int32_t Find(std::string_view piece) const;
@@ -53,7 +53,7 @@ class Vocabulary {
   std::vector<float> scores_;
   std::vector<TokenType> types_;
   std::unordered_map<std::string_view, int32_t> text_ids_;   // views of pieces_
-  std::unordered_map<std::string_view, int32_t> other_ids_;  // special and unused ones
+  std::unordered_map<std::string_view, int32_t> other_ids_;  // control, unknown and unused ones
   std::array<int32_t, 256> byte_tokens_{};
   int32_t unknown_ = -1;
   size_t max_text_piece_ = 0;

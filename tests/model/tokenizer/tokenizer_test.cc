@@ -87,6 +87,18 @@ TEST(Special, ControlTokensAreTextUnlessParsedUserDefinedOnesNever) {
   EXPECT_EQ(tokenizer.Decode(Ids{259, 'x', 262}, {.special = false}), "x[tool]");
 }
 
+TEST(Special, AUserDefinedTokenIsStillMadeByMerges) {
+  TokenizerData data = Bytes();
+  data.types[258] = TokenType::kUserDefined;  // "abc", only where it stands alone
+  SpecialRule rule;
+  rule.id = 258;
+  rule.single_word = rule.rstrip = true;
+  data.special_rules = {rule};
+  const Tokenizer tokenizer = Made(std::move(data));
+  EXPECT_EQ(tokenizer.Encode("abc  x", kPlain), (Ids{258, 'x'}));
+  EXPECT_EQ(tokenizer.Encode("xabc x", kPlain), (Ids{'x', 258, ' ', 'x'}));
+}
+
 TEST(Special, EndsAreKnownByIdAndBySpelling) {
   TokenizerData data = Bytes();
   data.pieces.push_back("<|im_end|>");
