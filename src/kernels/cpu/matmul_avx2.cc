@@ -15,6 +15,7 @@ namespace {
 struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kCode8Offset = 0;
+  static constexpr int kRowsADot = 1, kCodeRows = 16, kFloatRows = 8;
   using F = __m256;
   using I = __m256i;
 
@@ -51,26 +52,32 @@ struct Avx2 {
   }
 
   // Sums of pairs stay below 2 * 8 * 15 * 128 = 30720: no saturation in 16 bits.
-  template <int n>
-  static HWY_INLINE I Dot4(I start, const I* quads, const int8_t* x) {
-    I sum = _mm256_maddubs_epi16(quads[0], Quad(x));
-    HWY_UNROLL(8)
-    for (int q = 1; q < n; ++q) {
-      sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(quads[q], Quad(x + 4 * q)));
+  template <int n, int kRows>
+  static HWY_INLINE void Dot4(const I* quads, const int8_t* const (&x)[kRows], I (&sums)[kRows]) {
+    HWY_UNROLL(4)
+    for (int t = 0; t < kRows; ++t) {
+      I sum = _mm256_maddubs_epi16(quads[0], Quad(x[t]));
+      HWY_UNROLL(8)
+      for (int q = 1; q < n; ++q) {
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(quads[q], Quad(x[t] + 4 * q)));
+      }
+      sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
     }
-    return _mm256_add_epi32(start, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
   }
 
   // |w| times x with w's sign; activations are in [-127, 127], so pairs stay below 2 * 128 * 127.
-  template <int n>
-  static HWY_INLINE I Dot8(I sum, const I* quads, const int8_t* x) {
+  template <int n, int kRows>
+  static HWY_INLINE void Dot8(const I* quads, const int8_t* const (&x)[kRows], I (&sums)[kRows]) {
     HWY_UNROLL(8)
     for (int q = 0; q < n; ++q) {
-      const I pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(quads[q]),
-                                           _mm256_sign_epi8(Quad(x + 4 * q), quads[q]));
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+      const I magnitudes = _mm256_abs_epi8(quads[q]);
+      HWY_UNROLL(4)
+      for (int t = 0; t < kRows; ++t) {
+        const I flipped = _mm256_sign_epi8(Quad(x[t] + 4 * q), quads[q]);
+        const I pairs = _mm256_maddubs_epi16(magnitudes, flipped);
+        sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+      }
     }
-    return sum;
   }
 };
 

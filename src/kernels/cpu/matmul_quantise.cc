@@ -15,13 +15,6 @@ namespace {
 // Below this, 127 / (largest value) overflows; such a block counts as zero.
 constexpr float kTiny = 1e-36f;
 
-HWY_INLINE int32_t SumOfLanes(__m256i x) {
-  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
-  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
-  return _mm_cvtsi128_si32(sum);
-}
-
 // The largest |x| of 32 values, by their bits: order of magnitudes, with NaN above all.
 HWY_INLINE float LargestMagnitude(const __m256 (&x)[4]) {
   const __m256i mask = _mm256_set1_epi32(0x7fffffff);
@@ -35,12 +28,12 @@ HWY_INLINE float LargestMagnitude(const __m256 (&x)[4]) {
   return _mm_cvtss_f32(_mm_castsi128_ps(m));
 }
 
-// Where the parts of one row of a tile of n_rows go, block by block.
 template <class T>
 HWY_INLINE void Put(std::byte* at, T value) {
   std::memcpy(at, &value, sizeof value);
 }
 
+// One block of one row of a tile of n_rows, to where CodeBlock<n_rows> has it.
 HWY_INLINE void QuantiseBlock(const float* x, int row, int n_rows, std::byte* out) {
   __m256 v[4];
   for (int i = 0; i < 4; ++i) v[i] = _mm256_loadu_ps(x + 8 * i);
@@ -50,14 +43,19 @@ HWY_INLINE void QuantiseBlock(const float* x, int row, int n_rows, std::byte* ou
   const __m256 inverse = _mm256_set1_ps(zero ? 0.0f : 127.0f / most);
   __m256i q[4];
   for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
-  const int32_t half[2] = {SumOfLanes(_mm256_add_epi32(q[0], q[1])),
-                           SumOfLanes(_mm256_add_epi32(q[2], q[3]))};
   // Packing works in 128-bit halves: dwords come out as 0, 4, 1, 5, ...
   const __m256i packed =
       _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   const __m256i codes = _mm256_permutevar8x32_epi32(packed, order);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + row * 32), codes);
+  // Sums of quads, then of the four quads of each 128-bit half: of values 0..15 and 16..31.
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), codes);
+  __m256i sums = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4e));
+  sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xb1));
+  const int32_t half[2] = {_mm256_cvtsi256_si32(sums),
+                           _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1))};
   std::byte* at = out + n_rows * 32 + row * 4;
   Put(at, scale);
   Put(at + n_rows * 4, scale * static_cast<float>(half[0] + half[1]));

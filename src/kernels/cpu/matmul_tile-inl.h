@@ -1,8 +1,9 @@
 // The product of panels with tiles of activations, over the primitives of an instruction set:
 //   kLanes; F, I: vectors of f32 and of integers; Zero, Set, Load, LoadF16, LoadBF16, Store, Add,
 //   Mul, Fma(a, b, c) = a b + c, ToFloat; SetInt, ShiftRight<n>, LoadInts, LowHalves, HighHalves
-//   (nibbles of bytes); kCode8Offset; Dot4<n>, Dot8<n>(start, n quads of weights, activations):
-//   start + exact integer sums of products.
+//   (nibbles of bytes); kCode8Offset; Dot4<n>, Dot8<n>(quads, x, sums): adds to the sum of each
+//   row the exact products of n quads of weights with x[row], for kRowsADot rows at once;
+//   kCodeRows, kFloatRows: rows whose sums fit the registers.
 // Included inside a target region and an anonymous namespace.
 
 template <class S, int kBits>
@@ -32,15 +33,17 @@ HWY_INLINE typename S::F LoadScales(const std::byte* at) {
   }
 }
 
-// acc[t] += the product of a block of weights with block x of T rows.
-template <class S, PackedKind kKind, int T>
-HWY_INLINE void AddBlock(const std::byte* values, const CodeBlock<T>& x, typename S::F (&acc)[T]) {
+// acc[t] += the product of a block of weights with rows first + t of a block of activations.
+template <class S, PackedKind kKind, int T, int N>
+HWY_INLINE void AddBlock(const std::byte* values, const CodeBlock<T>& x, int first,
+                         typename S::F (&acc)[N]) {
   using F = typename S::F;
   using I = typename S::I;
   constexpr PanelFormat kFormat = FormatOf(kKind);
   constexpr int kScaleBytes = S::kLanes * (kFormat.half_scales ? 2 : 4);
   constexpr int kGroupBytes = kScaleBytes * (kFormat.has_min ? 2 : 1);
   constexpr int kQuads = 8 / kFormat.groups;
+  constexpr int kRows = N < S::kRowsADot ? N : S::kRowsADot;
   const std::byte* scales = values + S::kLanes * 4 * kFormat.bits;
   const Quads<S, kFormat.bits> weights(reinterpret_cast<const uint8_t*>(values));
   HWY_UNROLL(2)
@@ -52,30 +55,42 @@ HWY_INLINE void AddBlock(const std::byte* values, const CodeBlock<T>& x, typenam
       min = LoadScales<S, kFormat.half_scales>(scales + g * kGroupBytes + kScaleBytes);
     }
     HWY_UNROLL(16)
-    for (int t = 0; t < T; ++t) {
-      const int32_t zero = kFormat.groups == 1 ? x.zero[t] : x.half_zero[t][g];
-      const int8_t* codes = x.code[t] + g * kQuads * 4;
-      I dot;
-      if constexpr (kFormat.bits == 8) {
-        dot = S::template Dot8<kQuads>(S::SetInt(S::kCode8Offset == 0 ? 0 : zero), quads, codes);
-      } else if constexpr (kFormat.has_min) {
-        dot = S::template Dot4<kQuads>(S::SetInt(0), quads, codes);
-      } else {
-        dot = S::template Dot4<kQuads>(S::template ShiftRight<4>(S::SetInt(zero)), quads, codes);
+    for (int t = 0; t < N; t += kRows) {
+      I dot[kRows];
+      const int8_t* codes[kRows];
+      HWY_UNROLL(4)
+      for (int i = 0; i < kRows; ++i) {
+        const int row = first + t + i;
+        const int32_t zero = kFormat.groups == 1 ? x.zero[row] : x.half_zero[row][g];
+        constexpr bool kUnsigned = kFormat.bits == 4 ? kFormat.has_min : S::kCode8Offset == 0;
+        dot[i] = S::SetInt(kUnsigned ? 0 : zero);
+        if constexpr (kFormat.bits == 4 && !kUnsigned) dot[i] = S::template ShiftRight<4>(dot[i]);
+        codes[i] = x.code[row] + g * kQuads * 4;
       }
-      acc[t] = S::Fma(S::ToFloat(dot), S::Mul(scale, S::Set(x.scale[t])), acc[t]);
-      if constexpr (kFormat.has_min && kFormat.groups == 1) {
-        acc[t] = S::Fma(min, S::Set(x.sum[t]), acc[t]);
-      } else if constexpr (kFormat.has_min) {
-        const float sum = x.scale[t] * (static_cast<float>(zero) * (-1.0f / 128));
-        acc[t] = S::Fma(min, S::Set(sum), acc[t]);
+      if constexpr (kFormat.bits == 4) {
+        S::template Dot4<kQuads, kRows>(quads, codes, dot);
+      } else {
+        S::template Dot8<kQuads, kRows>(quads, codes, dot);
+      }
+      HWY_UNROLL(4)
+      for (int i = 0; i < kRows; ++i) {
+        const int row = first + t + i;
+        F& sum = acc[t + i];
+        sum = S::Fma(S::ToFloat(dot[i]), S::Mul(scale, S::Set(x.scale[row])), sum);
+        if constexpr (kFormat.has_min && kFormat.groups == 1) {
+          sum = S::Fma(min, S::Set(x.sum[row]), sum);
+        } else if constexpr (kFormat.has_min) {
+          const float codes_sum = static_cast<float>(x.half_zero[row][g]) * (-1.0f / 128);
+          sum = S::Fma(min, S::Set(x.scale[row] * codes_sum), sum);
+        }
       }
     }
   }
 }
 
-template <class S, PackedKind kKind, int T>
-HWY_INLINE void AddBlock(const std::byte* values, const FloatBlock<T>& x, typename S::F (&acc)[T]) {
+template <class S, PackedKind kKind, int T, int N>
+HWY_INLINE void AddBlock(const std::byte* values, const FloatBlock<T>& x, int first,
+                         typename S::F (&acc)[N]) {
   HWY_UNROLL(8)
   for (int k = 0; k < 8; ++k) {
     typename S::F weights;
@@ -87,7 +102,7 @@ HWY_INLINE void AddBlock(const std::byte* values, const FloatBlock<T>& x, typena
       weights = S::LoadBF16(reinterpret_cast<const uint16_t*>(values) + k * S::kLanes);
     }
     HWY_UNROLL(16)
-    for (int t = 0; t < T; ++t) acc[t] = S::Fma(weights, S::Set(x.x[t][k]), acc[t]);
+    for (int t = 0; t < N; ++t) acc[t] = S::Fma(weights, S::Set(x.x[first + t][k]), acc[t]);
   }
 }
 
@@ -110,23 +125,50 @@ HWY_INLINE void StoreRows(const PanelRange& range, int64_t panel, typename S::F 
   }
 }
 
-template <class S, PackedKind kKind, int T>
+// M panels times a tile of T rows.
+template <class S, PackedKind kKind, int T, int M>
 HWY_NOINLINE void RunTile(const PanelRange& range, int64_t panel, int64_t row) {
-  using Block = std::conditional_t<FormatOf(kKind).groups == 0, FloatBlock<T>, CodeBlock<T>>;
-  const PanelShape& shape = range.shape;
-  const std::byte* weights = range.panels + panel * shape.bytes;
+  constexpr bool kFloats = FormatOf(kKind).groups == 0;
+  using Block = std::conditional_t<kFloats, FloatBlock<T>, CodeBlock<T>>;
+  constexpr int kMost = kFloats ? S::kFloatRows : S::kCodeRows;
+  constexpr int N = T < kMost ? T : kMost;
+  const PanelShape shape = range.shape;
   const int64_t row_bytes = shape.n_blocks * static_cast<int64_t>(sizeof(Block) / T);
   const auto* x = reinterpret_cast<const Block*>(range.x + row * row_bytes);
-  typename S::F acc[T];
-  HWY_UNROLL(16)
-  for (int t = 0; t < T; ++t) acc[t] = S::Zero();
-  for (int64_t b = 0; b < shape.n_blocks; ++b) {
-    AddBlock<S, kKind, T>(weights, x[b], acc);
-    weights += shape.block_bytes;
+  for (int first = 0; first < T; first += N) {
+    const std::byte* weights = range.panels + panel * shape.bytes;
+    typename S::F acc[M][N];
+    HWY_UNROLL(4)
+    for (int m = 0; m < M; ++m) {
+      HWY_UNROLL(16)
+      for (int t = 0; t < N; ++t) acc[m][t] = S::Zero();
+    }
+    for (int64_t b = 0; b < shape.n_blocks; ++b) {
+      HWY_UNROLL(4)
+      for (int m = 0; m < M; ++m) {
+        AddBlock<S, kKind, T, N>(weights + m * shape.bytes, x[b], first, acc[m]);
+      }
+      weights += shape.block_bytes;
+    }
+    float* y = range.y + (row + first) * range.y_stride;
+    HWY_UNROLL(16)
+    for (int t = 0; t < N; ++t, y += range.y_stride) {
+      HWY_UNROLL(4)
+      for (int m = 0; m < M; ++m) StoreRows<S>(range, panel + m, acc[m][t], y);
+    }
   }
-  float* y = range.y + row * range.y_stride;
-  HWY_UNROLL(16)
-  for (int t = 0; t < T; ++t) StoreRows<S>(range, panel, acc[t], y + t * range.y_stride);
+}
+
+// Tiles of rows [first, last) with M panels.
+template <class S, PackedKind kKind, int M>
+void RunRows(const PanelRange& range, int64_t panel, int64_t first, int64_t last) {
+  int64_t row = first;
+  for (; row + 16 <= last; row += 16) RunTile<S, kKind, 16, M>(range, panel, row);
+  const int64_t left = last - row;
+  if (left & 8) RunTile<S, kKind, 8, M>(range, panel, row), row += 8;
+  if (left & 4) RunTile<S, kKind, 4, M>(range, panel, row), row += 4;
+  if (left & 2) RunTile<S, kKind, 2, M>(range, panel, row), row += 2;
+  if (left & 1) RunTile<S, kKind, 1, M>(range, panel, row);
 }
 
 // Rows whose activations stay in the second-level cache while panels pass by.
@@ -134,21 +176,19 @@ constexpr int64_t kChunkBytes = 384 << 10;
 
 template <class S, PackedKind kKind>
 void RunPanels(const PanelRange& range) {
-  const int64_t row_bytes =
-      range.shape.n_blocks * (FormatOf(kKind).groups == 0 ? kFloatBlockBytes : kCodeBlockBytes);
+  constexpr bool kFloats = FormatOf(kKind).groups == 0;
+  const int64_t row_bytes = range.shape.n_blocks * (kFloats ? kFloatBlockBytes : kCodeBlockBytes);
   const int64_t chunk = std::max<int64_t>(16, kChunkBytes / row_bytes / 16 * 16);
+  int64_t panel = range.first_panel;
+  if constexpr (kFloats) {
+    // A single row is a chain of dependent multiply-adds: four panels make four.
+    if (range.n_rows == 1) {
+      for (; panel + 4 <= range.last_panel; panel += 4) RunTile<S, kKind, 1, 4>(range, panel, 0);
+    }
+  }
   for (int64_t first = 0; first < range.n_rows; first += chunk) {
     const int64_t last = std::min(first + chunk, range.n_rows);
-    for (int64_t panel = range.first_panel; panel < range.last_panel; ++panel) {
-      int64_t row = first;
-      for (; row + 16 <= last; row += 16) RunTile<S, kKind, 16>(range, panel, row);
-      if (const int64_t left = last - row; left > 0) {
-        if (left & 8) RunTile<S, kKind, 8>(range, panel, row), row += 8;
-        if (left & 4) RunTile<S, kKind, 4>(range, panel, row), row += 4;
-        if (left & 2) RunTile<S, kKind, 2>(range, panel, row), row += 2;
-        if (left & 1) RunTile<S, kKind, 1>(range, panel, row);
-      }
-    }
+    for (int64_t p = panel; p < range.last_panel; ++p) RunRows<S, kKind, 1>(range, p, first, last);
   }
 }
 
