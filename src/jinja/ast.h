@@ -26,7 +26,7 @@ struct Expr {
 using ExprPtr = std::unique_ptr<Expr>;
 
 struct ConstExpr final : Expr {
-  ConstExpr(int at_line, Value v) : Expr(at_line), value(std::move(v)) {}
+  ConstExpr(int at_line, const Value& v) : Expr(at_line), value(v) {}
   Result<Value> Eval(Interpreter&) const override { return value; }
   Value value;
 };

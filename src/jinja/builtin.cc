@@ -27,7 +27,8 @@ const Builtin* FindInAll(std::initializer_list<std::span<const Builtin>> tables,
 constexpr std::string_view kMissingOfString[] = {"encode", "maketrans", "translate"};
 constexpr std::string_view kMissingOfDict[] = {"fromkeys"};
 constexpr std::string_view kMissingOfNumber[] = {
-    "to_bytes", "from_bytes", "as_integer_ratio", "conjugate", "fromhex", "hex", "bit_count"};
+    "to_bytes", "from_bytes", "as_integer_ratio", "conjugate",  "fromhex", "hex", "bit_count",
+    "real",     "imag",       "numerator",        "denominator"};
 constexpr std::string_view kMissingOfView[] = {"isdisjoint", "mapping"};
 
 }  // namespace

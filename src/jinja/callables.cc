@@ -114,17 +114,15 @@ Status Macro::Fill(Interpreter& in, Scope& scope, Bound& bound) const {
   if (body_.uses_kwargs) scope.Set("kwargs", bound.kwargs);
   if (body_.uses_varargs) scope.Set("varargs", bound.varargs);
   for (size_t i = 0; i < n; ++i) {
-    if (bound.parameters[i]) scope.Set(body_.parameters[i], *bound.parameters[i]);
+    const std::string& name = body_.parameters[i];
+    scope.Set(name, bound.parameters[i] ? *bound.parameters[i]
+                                        : in.heap().MakeUndefined(fmt::format(
+                                              "parameter '{}' was not provided", name)));
   }
-  for (size_t i = 0; i < n; ++i) {
+  for (size_t i = n_required; i < n; ++i) {
     if (bound.parameters[i]) continue;
-    if (i < n_required) {
-      scope.Set(body_.parameters[i], in.heap().MakeUndefined(fmt::format(
-                                         "parameter '{}' was not provided", body_.parameters[i])));
-    } else {
-      KV_ASSIGN_OR_RETURN(Value value, in.Eval(*body_.defaults[i - n_required]));
-      scope.Set(body_.parameters[i], std::move(value));
-    }
+    KV_ASSIGN_OR_RETURN(Value value, in.Eval(*body_.defaults[i - n_required]));
+    scope.Set(body_.parameters[i], std::move(value));
   }
   return {};
 }

@@ -26,7 +26,7 @@ class Function final : public Object {
 
 class BoundMethod final : public Object {
  public:
-  BoundMethod(Value self, const Builtin& builtin) : self_(std::move(self)), builtin_(builtin) {}
+  BoundMethod(const Value& self, const Builtin& builtin) : self_(self), builtin_(builtin) {}
   std::string_view type_name() const override { return "builtin_function_or_method"; }
   bool callable() const override { return true; }
   Result<Value> Call(Interpreter& in, Arguments args) override;
@@ -88,7 +88,7 @@ class Loop final : public Object {
 
 class Joiner final : public Object {
  public:
-  explicit Joiner(Value separator) : separator_(std::move(separator)) {}
+  explicit Joiner(const Value& separator) : separator_(separator) {}
   std::string_view type_name() const override { return "Joiner"; }
   bool callable() const override { return true; }
   Result<Value> Call(Interpreter& in, Arguments args) override;

@@ -55,10 +55,8 @@ Result<Value> MakeNamespace(Call& call) {
 }
 
 Result<Value> MakeJoiner(Call& call) {
-  Value separator = Value::String(", ");
-  if (call.has(0)) separator = call[0];
-  KV_ASSIGN_OR_RETURN(Object * made,
-                      call.heap.Keep(std::make_unique<Joiner>(std::move(separator))));
+  KV_ASSIGN_OR_RETURN(const Value separator, call.has(0) ? call[0] : call.Text(", "));
+  KV_ASSIGN_OR_RETURN(Object * made, call.heap.Keep(std::make_unique<Joiner>(separator)));
   return Value(made);
 }
 

@@ -123,7 +123,7 @@ Result<Block> Parser::ParseBlock(std::string_view opener, Words ends) {
       case TokenKind::kVariableBegin: {
         Take();
         auto output = std::make_unique<OutputStmt>(line);
-        KV_ASSIGN_OR_RETURN(output->value, ParseTuple(true, false, ""));
+        KV_ASSIGN_OR_RETURN(output->value, ParseTuple(true, false));
         if (Peek().kind != TokenKind::kVariableEnd) {
           return FailHere("expected '}}}}', got '{}'", Describe(Peek()));
         }
@@ -190,7 +190,7 @@ Result<std::unique_ptr<Stmt>> Parser::ParseStatement(const std::string& tag, int
 Result<std::unique_ptr<Stmt>> Parser::ParseIf(int line) {
   auto node = std::make_unique<IfStmt>(line);
   while (true) {
-    KV_ASSIGN_OR_RETURN(ExprPtr condition, ParseTuple(false, false, ""));
+    KV_ASSIGN_OR_RETURN(ExprPtr condition, ParseTuple(false, false));
     KV_ASSIGN_OR_RETURN(Block body, ParseBody("if", {"elif", "else", "endif"}));
     node->branches.emplace_back(std::move(condition), std::move(body));
     const std::string word = Take().text;
@@ -205,9 +205,9 @@ Result<std::unique_ptr<Stmt>> Parser::ParseIf(int line) {
 
 Result<std::unique_ptr<Stmt>> Parser::ParseFor(int line) {
   auto node = std::make_unique<ForStmt>(line);
-  KV_ASSIGN_OR_RETURN(node->target, ParseTarget(false, "in"));
+  KV_ASSIGN_OR_RETURN(node->target, ParseTarget(false));
   KV_RETURN_IF_ERROR(ExpectName("in"));
-  KV_ASSIGN_OR_RETURN(node->iterable, ParseTuple(false, false, "recursive"));
+  KV_ASSIGN_OR_RETURN(node->iterable, ParseTuple(false, false));
   if (SkipName("if")) {
     KV_ASSIGN_OR_RETURN(node->filter, ParseExpression());
   }
@@ -223,11 +223,11 @@ Result<std::unique_ptr<Stmt>> Parser::ParseFor(int line) {
 }
 
 Result<std::unique_ptr<Stmt>> Parser::ParseSet(int line) {
-  KV_ASSIGN_OR_RETURN(Target target, ParseTarget(true, ""));
+  KV_ASSIGN_OR_RETURN(Target target, ParseTarget(true));
   if (SkipOp("=")) {
     auto node = std::make_unique<SetStmt>(line);
     node->target = std::move(target);
-    KV_ASSIGN_OR_RETURN(node->value, ParseTuple(true, false, ""));
+    KV_ASSIGN_OR_RETURN(node->value, ParseTuple(true, false));
     return node;
   }
   auto node = std::make_unique<SetBlockStmt>(line);
@@ -242,7 +242,7 @@ Result<std::unique_ptr<Stmt>> Parser::ParseWith(int line) {
   auto node = std::make_unique<WithStmt>(line);
   while (Peek().kind != TokenKind::kBlockEnd) {
     if (!node->variables.empty()) KV_RETURN_IF_ERROR(ExpectOp(","));
-    KV_ASSIGN_OR_RETURN(Target target, ParseTarget(false, ""));
+    KV_ASSIGN_OR_RETURN(Target target, ParseTarget(false));
     KV_RETURN_IF_ERROR(ExpectOp("="));
     KV_ASSIGN_OR_RETURN(ExprPtr value, ParseExpression());
     node->variables.emplace_back(std::move(target), std::move(value));
@@ -349,17 +349,17 @@ Result<std::unique_ptr<Stmt>> Parser::ParseJump(const std::string& tag, int line
   return node;
 }
 
-bool Parser::AtTupleEnd(std::string_view end_name) const {
+bool Parser::AtTupleEnd() const {
   const Token& token = Peek();
   return token.kind == TokenKind::kVariableEnd || token.kind == TokenKind::kBlockEnd ||
-         token.IsOp(")") || (!end_name.empty() && token.IsName(end_name));
+         token.IsOp(")");
 }
 
 Result<Target> Parser::ParseTargetItem(bool with_attributes) {
   if (SkipOp("(")) {
     ++nesting_;
     KV_RETURN_IF_ERROR(CheckNesting());
-    KV_ASSIGN_OR_RETURN(Target target, ParseTarget(false, ""));
+    KV_ASSIGN_OR_RETURN(Target target, ParseTarget(false));
     --nesting_;
     KV_RETURN_IF_ERROR(ExpectOp(")"));
     return target;
@@ -379,13 +379,13 @@ Result<Target> Parser::ParseTargetItem(bool with_attributes) {
   return target;
 }
 
-Result<Target> Parser::ParseTarget(bool with_attributes, std::string_view end_name) {
+Result<Target> Parser::ParseTarget(bool with_attributes) {
   KV_ASSIGN_OR_RETURN(Target first, ParseTargetItem(with_attributes));
   if (!Peek().IsOp(",")) return first;
   Target tuple;
   tuple.kind = Target::Kind::kTuple;
   tuple.items.push_back(std::move(first));
-  while (SkipOp(",") && !AtTupleEnd(end_name) && !Peek().IsOp("=")) {
+  while (SkipOp(",") && !AtTupleEnd()) {
     KV_ASSIGN_OR_RETURN(Target next, ParseTargetItem(with_attributes));
     tuple.items.push_back(std::move(next));
   }

@@ -32,7 +32,7 @@ class Parser {
   Status ExpectName(std::string_view name);
   Status ExpectBlockEnd();
   Result<std::string> TakeName();
-  bool AtTupleEnd(std::string_view end_name) const;
+  bool AtTupleEnd() const;
   template <class... Args>
   tl::unexpected<Error> FailHere(fmt::format_string<Args...> format, Args&&... args) const {
     return Fail("line {}: {}", Peek().line, fmt::format(format, std::forward<Args>(args)...));
@@ -55,13 +55,13 @@ class Parser {
   Result<std::unique_ptr<Stmt>> ParseJump(const std::string& tag, int line);
   Result<Block> ParseMacroBlock(MacroBody& macro, std::string_view opener, std::string_view end);
   Status ParseSignature(MacroBody& macro);
-  Result<Target> ParseTarget(bool with_attributes, std::string_view end_name);
+  Result<Target> ParseTarget(bool with_attributes);
   Result<Target> ParseTargetItem(bool with_attributes);
   Result<std::vector<std::unique_ptr<FilterExpr>>> ParseFilterChain(bool first_inline);
 
   // Expressions (parser_expression.cc).
   Result<ExprPtr> ParseExpression();
-  Result<ExprPtr> ParseTuple(bool with_conditional, bool in_parentheses, std::string_view end_name);
+  Result<ExprPtr> ParseTuple(bool with_conditional, bool in_parentheses);
   Result<ExprPtr> ParseConditional();
   Result<ExprPtr> ParseOr();
   Result<ExprPtr> ParseAnd();

@@ -68,13 +68,12 @@ Status Parser::Over(Expr& node, const ArgumentExprs& arguments) const {
 
 Result<ExprPtr> Parser::ParseExpression() { return ParseConditional(); }
 
-// One expression, or a tuple where commas follow. `end_name` is a word that ends it.
-Result<ExprPtr> Parser::ParseTuple(bool with_conditional, bool in_parentheses,
-                                   std::string_view end_name) {
+// One expression, or a tuple where commas follow.
+Result<ExprPtr> Parser::ParseTuple(bool with_conditional, bool in_parentheses) {
   auto tuple = std::make_unique<SequenceExpr>(Peek().line);
   tuple->flavor = Flavor::kTuple;
   bool is_tuple = false;
-  while (!AtTupleEnd(end_name)) {
+  while (!AtTupleEnd()) {
     KV_ASSIGN_OR_RETURN(ExprPtr item, with_conditional ? ParseConditional() : ParseOr());
     KV_RETURN_IF_ERROR(Over(*tuple, {item.get()}));
     tuple->items.push_back(std::move(item));
@@ -226,10 +225,10 @@ Result<ExprPtr> Parser::ParsePrimary() {
   }
   if (token.kind == TokenKind::kInteger || token.kind == TokenKind::kFloat) {
     Token number = Take();
-    return std::make_unique<ConstExpr>(number.line, std::move(number.number));
+    return std::make_unique<ConstExpr>(number.line, number.number);
   }
   if (SkipOp("(")) {
-    KV_ASSIGN_OR_RETURN(ExprPtr node, ParseTuple(true, true, ""));
+    KV_ASSIGN_OR_RETURN(ExprPtr node, ParseTuple(true, true));
     KV_RETURN_IF_ERROR(ExpectOp(")"));
     return node;
   }
@@ -241,8 +240,8 @@ Result<ExprPtr> Parser::ParsePrimary() {
 Result<ExprPtr> Parser::ParseName() {
   Token token = Take();
   const std::string& name = token.text;
-  const auto constant = [&](Value value) {
-    return std::make_unique<ConstExpr>(token.line, std::move(value));
+  const auto constant = [&](const Value& value) {
+    return std::make_unique<ConstExpr>(token.line, value);
   };
   if (name == "true" || name == "True") return constant(Value::Bool(true));
   if (name == "false" || name == "False") return constant(Value::Bool(false));
@@ -327,36 +326,48 @@ Result<ExprPtr> Parser::ParseSubscript(ExprPtr node) {
   return index;
 }
 
-// After "[": an index or a slice.
+// After "[": an index, a tuple as index, or a slice.
 Result<ExprPtr> Parser::ParseBracket(ExprPtr node, int line) {
   ExprPtr parts[3];
   int n_colons = 0;
-  while (!Peek().IsOp("]")) {
+  while (!Peek().IsOp("]") && !Peek().IsOp(",")) {
     if (SkipOp(":")) {
       if (++n_colons > 2) return FailHere("a slice has at most two ':'");
       continue;
     }
-    if (Peek().IsOp(",")) return FailHere("indexing with a tuple is not supported");
     if (parts[n_colons] != nullptr) return FailHere("expected ']'");
     KV_ASSIGN_OR_RETURN(parts[n_colons], ParseExpression());
   }
-  KV_RETURN_IF_ERROR(ExpectOp("]"));
-  if (n_colons == 0) {
-    if (parts[0] == nullptr) return FailHere("expected an index between '[' and ']'");
-    auto index = std::make_unique<IndexExpr>(line);
-    index->object = std::move(node);
-    index->index = std::move(parts[0]);
-    KV_RETURN_IF_ERROR(Over(*index, {index->object.get(), index->index.get()}));
-    return index;
+  if (n_colons > 0) {
+    KV_RETURN_IF_ERROR(ExpectOp("]"));
+    auto slice = std::make_unique<SliceExpr>(line);
+    slice->object = std::move(node);
+    slice->start = std::move(parts[0]);
+    slice->stop = std::move(parts[1]);
+    slice->step = std::move(parts[2]);
+    KV_RETURN_IF_ERROR(Over(
+        *slice, {slice->object.get(), slice->start.get(), slice->stop.get(), slice->step.get()}));
+    return slice;
   }
-  auto slice = std::make_unique<SliceExpr>(line);
-  slice->object = std::move(node);
-  slice->start = std::move(parts[0]);
-  slice->stop = std::move(parts[1]);
-  slice->step = std::move(parts[2]);
-  KV_RETURN_IF_ERROR(Over(
-      *slice, {slice->object.get(), slice->start.get(), slice->stop.get(), slice->step.get()}));
-  return slice;
+  if (parts[0] == nullptr) return FailHere("expected an index between '[' and ']'");
+  if (Peek().IsOp(",")) {
+    auto tuple = std::make_unique<SequenceExpr>(line);
+    tuple->flavor = Flavor::kTuple;
+    KV_RETURN_IF_ERROR(Over(*tuple, {parts[0].get()}));
+    tuple->items.push_back(std::move(parts[0]));
+    while (SkipOp(",")) {
+      KV_ASSIGN_OR_RETURN(ExprPtr item, ParseExpression());
+      KV_RETURN_IF_ERROR(Over(*tuple, {item.get()}));
+      tuple->items.push_back(std::move(item));
+    }
+    parts[0] = std::move(tuple);
+  }
+  KV_RETURN_IF_ERROR(ExpectOp("]"));
+  auto index = std::make_unique<IndexExpr>(line);
+  index->object = std::move(node);
+  index->index = std::move(parts[0]);
+  KV_RETURN_IF_ERROR(Over(*index, {index->object.get(), index->index.get()}));
+  return index;
 }
 
 Result<ExprPtr> Parser::ParseCall(ExprPtr node) {

@@ -13,8 +13,6 @@ struct Picked {
   int64_t start = 0, step = 1, n_picked = 0;
 };
 
-bool IsSliceIndex(const Value& value) { return value.is_none() || value.is_integral(); }
-
 Int SliceIndex(const Value& value, Int otherwise) {
   return value.is_none() ? otherwise : value.integer();
 }
@@ -62,7 +60,7 @@ Result<Value> SliceText(Heap& heap, const Text& text, const Picked& picked) {
 Result<Value> SliceList(Heap& heap, const List& list, const Picked& picked) {
   if (list.flavor == Flavor::kKeys || list.flavor == Flavor::kValues ||
       list.flavor == Flavor::kItems) {
-    return heap.MakeUndefined("a view of a dict cannot be sliced: add | list");
+    return Fail("a view of a dict cannot be sliced: add | list");
   }
   std::vector<Value> items;
   items.reserve(static_cast<size_t>(picked.n_picked));
@@ -126,15 +124,18 @@ Result<std::optional<Value>> Subscript(Heap& heap, const Value& object, const Va
 Result<Value> Slice(Heap& heap, const Value& object, const Value& start, const Value& stop,
                     const Value& step) {
   if (object.is_undefined()) return FailUndefined(object);
-  const bool indices = IsSliceIndex(start) && IsSliceIndex(stop) && IsSliceIndex(step);
-  if (indices && (object.is_string() || object.is_list())) {
-    const int64_t length =
-        object.is_list() ? static_cast<int64_t>(object.list().items.size()) : object.text().length;
-    KV_ASSIGN_OR_RETURN(const Picked picked, Pick(length, start, stop, step));
-    return object.is_string() ? SliceText(heap, object.text(), picked)
-                              : SliceList(heap, object.list(), picked);
+  for (const Value* index : {&start, &stop, &step}) {
+    if (index->is_none() || index->is_integral()) continue;
+    return Fail("slice indices must be integers or None or have an __index__ method");
   }
-  return heap.MakeUndefined(fmt::format("'{}' object cannot be sliced", TypeName(object)));
+  if (!object.is_string() && !object.is_list()) {
+    return Fail("'{}' object cannot be sliced", TypeName(object));
+  }
+  const int64_t length =
+      object.is_list() ? static_cast<int64_t>(object.list().items.size()) : object.text().length;
+  KV_ASSIGN_OR_RETURN(const Picked picked, Pick(length, start, stop, step));
+  return object.is_string() ? SliceText(heap, object.text(), picked)
+                            : SliceList(heap, object.list(), picked);
 }
 
 }  // namespace kvasir::jinja

@@ -15,6 +15,17 @@ bool IsLineEnd(char32_t c) {
          c == 0x2029;
 }
 
+// ASCII for the digits of any script.
+std::string PlainDigits(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const char32_t c = NextChar(text, at);
+    const int digit = c < 0x80 ? -1 : DigitValue(c);
+    AppendChar(out, digit < 0 ? c : static_cast<char32_t>('0' + digit));
+  }
+  return out;
+}
+
 // Digits of a number without its underscores; false where they are not single and inside.
 bool DropUnderscores(std::string_view text, std::string& out) {
   for (size_t i = 0; i < text.size(); ++i) {
@@ -95,8 +106,9 @@ Result<std::string> Pad(Heap& heap, std::string_view text, int64_t length, Int w
 
 Result<std::optional<Int>> ParseInt(std::string_view text, Int base) {
   if (base != 0 && (base < 2 || base > 36)) return Fail("int() base must be >= 2 and <= 36, or 0");
+  const std::string plain = PlainDigits(Strip(text, Side::kBoth));
   std::string digits;
-  text = Strip(text, Side::kBoth);
+  text = plain;
   bool negative = false;
   if (!text.empty() && (text[0] == '+' || text[0] == '-')) {
     negative = text[0] == '-';
@@ -132,7 +144,8 @@ Result<std::optional<Int>> ParseInt(std::string_view text, Int base) {
 }
 
 std::optional<double> ParseFloat(std::string_view text) {
-  text = Strip(text, Side::kBoth);
+  const std::string plain = PlainDigits(Strip(text, Side::kBoth));
+  text = plain;
   std::string clean;
   if (text.empty() || !DropUnderscores(text, clean)) return std::nullopt;
   const bool negative = clean[0] == '-';

@@ -140,6 +140,14 @@ uint32_t CharProperties(char32_t c) {
   return after == runs.begin() ? 0 : *(after - 1) & 0x3ff;
 }
 
+int DigitValue(char32_t c) {
+  if (c < 0x80) return c >= '0' && c <= '9' ? static_cast<int>(c - '0') : -1;
+  if (!Has(c, kDecimal)) return -1;
+  char32_t zero = c;  // scripts have their ten digits in a row, mathematical ones several rows
+  while (Has(zero - 1, kDecimal)) --zero;
+  return static_cast<int>((c - zero) % 10);
+}
+
 std::string Upper(std::string_view bytes) {
   std::string out;
   for (size_t at = 0; at < bytes.size();) AppendUpper(out, NextChar(bytes, at));

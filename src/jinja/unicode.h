@@ -34,6 +34,8 @@ enum CharBits : uint32_t {  // bits of the generated table
 };
 uint32_t CharProperties(char32_t c);
 inline bool Has(char32_t c, uint32_t bits) { return (CharProperties(c) & bits) != 0; }
+// Value of a decimal digit of any script; -1 for other characters.
+int DigitValue(char32_t c);
 inline bool IsWord(char32_t c) { return c == '_' || Has(c, kWord); }  // \w of regular expressions
 
 std::string Upper(std::string_view bytes);

@@ -39,6 +39,8 @@ Charge::~Charge() {
   if (heap_ != nullptr) heap_->live_bytes_ -= n_bytes_;
 }
 
+Value::~Value() = default;
+
 Value Value::String(std::string bytes) {
   const int64_t length = CodePoints(bytes);
   return Value(std::make_shared<const Text>(Text{std::move(bytes), length, false, Charge()}));

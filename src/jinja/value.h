@@ -61,6 +61,11 @@ class Charge {
 class Value {
  public:
   Value() = default;  // undefined
+  Value(const Value&) = default;
+  Value(Value&&) = default;
+  Value& operator=(const Value&) = default;
+  Value& operator=(Value&&) = default;
+  ~Value();  // out of line: GCC 12 sees uninitialised variants where it inlines this
   explicit Value(TextRef text) : v_(std::move(text)) {}
   explicit Value(ListRef list) : v_(std::move(list)) {}
   explicit Value(DictRef dict) : v_(std::move(dict)) {}

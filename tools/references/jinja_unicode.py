@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/jinja/unicode_table.cc: character properties and case mappings as Python has them."""
+"""Writes src/jinja/unicode_{properties,cases}.cc: what Python knows of characters."""
 import sys
 
 LIMIT = 0x110000
@@ -58,32 +58,43 @@ def wrap(cells, out):
     out.append(line)
 
 
-def main(path):
-    out = ["// Made by tools/references/jinja_unicode.py from Python's Unicode tables; do not edit.",
-           '#include "jinja/unicode.h"', "", "namespace kvasir::jinja::unicode {", "",
-           "// clang-format off",
-           "// Runs of equal properties: first character << 10 | CharBits.",
-           "const uint32_t kRuns[] = {"]
-    cells = runs()
-    wrap([hex(r) for r in cells], out)
-    out += ["};", f"const int kRunCount = {len(cells)};"]
-    for name, convert in (("Upper", str.upper), ("Lower", str.lower), ("Title", str.title),
-                          ("Fold", str.casefold)):
-        ranges, special = mapping(convert)
-        if name in ("Title", "Fold"):  # as differences from Upper and Lower
-            base = str.upper if name == "Title" else str.lower
-            cells = [c for c in range(LIMIT) if not 0xD800 <= c < 0xE000
-                     and convert(chr(c)) != base(chr(c))]
-            ranges, special = [], [(c, [ord(x) for x in convert(chr(c))]) for c in cells]
-        if ranges:
-            out += ["", f"const CaseRange k{name}Ranges[] = {{"]
-            wrap(["{%#x, %#x, %d, %d}" % r for r in ranges], out)
-            out += ["};", f"const int k{name}RangeCount = {len(ranges)};"]
-        out += ["", f"const CaseSpecial k{name}Specials[] = {{"]
-        wrap(["{%#x, {%s}}" % (c, ", ".join(hex(x) for x in to)) for c, to in special], out)
-        out += ["};", f"const int k{name}SpecialCount = {len(special)};"]
+def begin():
+    return ["// Made by tools/references/jinja_unicode.py from Python's Unicode tables; do not edit.",
+            '#include "jinja/unicode.h"', "", "namespace kvasir::jinja::unicode {", "",
+            "// clang-format off"]
+
+
+def end(out, path):
     out += ["// clang-format on", "", "}  // namespace kvasir::jinja::unicode", ""]
     open(path, "w").write("\n".join(out))
 
 
-main(sys.argv[1])
+def write_properties(path):
+    out = begin() + ["// Runs of equal properties: first character << 10 | CharBits.",
+                     "const uint32_t kRuns[] = {"]
+    cells = runs()
+    wrap([hex(r) for r in cells], out)
+    out += ["};", f"const int kRunCount = {len(cells)};"]
+    end(out, path)
+
+
+def write_cases(path):
+    out = begin()
+    for name, convert, base in (("Upper", str.upper, None), ("Lower", str.lower, None),
+                                ("Title", str.title, str.upper), ("Fold", str.casefold, str.lower)):
+        if base is None:
+            ranges, special = mapping(convert)
+            out += [f"const CaseRange k{name}Ranges[] = {{"]
+            wrap(["{%#x, %#x, %d, %d}" % r for r in ranges], out)
+            out += ["};", f"const int k{name}RangeCount = {len(ranges)};", ""]
+        else:  # only where it differs from the base
+            special = [(c, [ord(x) for x in convert(chr(c))]) for c in range(LIMIT)
+                       if not 0xD800 <= c < 0xE000 and convert(chr(c)) != base(chr(c))]
+        out += [f"const CaseSpecial k{name}Specials[] = {{"]
+        wrap(["{%#x, {%s}}" % (c, ", ".join(hex(x) for x in to)) for c, to in special], out)
+        out += ["};", f"const int k{name}SpecialCount = {len(special)};", ""]
+    end(out[:-1], path)
+
+
+write_properties(sys.argv[1] + "/unicode_properties.cc")
+write_cases(sys.argv[1] + "/unicode_cases.cc")
