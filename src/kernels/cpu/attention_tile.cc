@@ -70,7 +70,7 @@ void ExpandKeysOf(const std::byte* plane, int head_dim, const std::byte* next, f
     for (int c = c0; c < end; ++c) {
       PrefetchBytes(next + c * keys.kChannelBytes, keys.kChannelBytes);
       for (int v = 0; v < kVectorsPerPage; ++v) {
-        const V key = keys.Load(c - c % keys.kStep, c % keys.kStep, v * kLanes, affine[v]);
+        const V key = keys.Load(c & ~1, c & 1, v * kLanes, affine[v]);
         hn::Store(key, D(), out + c * kPageEntries + v * kLanes);
       }
     }
@@ -109,11 +109,11 @@ HWY_INLINE void LogitsBlock(const KeyReader<kCodec>& keys, const float* HWY_REST
     for (int v = 0; v < kTileVectors; ++v) {
       affine[v] = keys.LoadAffine(c0 / kGroupChannels, slot + v * kLanes);
     }
-    for (int c = c0; c < end; c += keys.kStep) {
+    for (int c = c0; c < end; c += 2) {
       if (next != nullptr) {
-        PrefetchBytes(next + c * keys.kChannelBytes, keys.kStep * keys.kChannelBytes);
+        PrefetchBytes(next + c * keys.kChannelBytes, 2 * keys.kChannelBytes);
       }
-      for (int k = 0; k < keys.kStep; ++k) {
+      for (int k = 0; k < 2; ++k) {
         // Queries in registers, keys one at a time: 12 + 3 + 1 registers where there are 16.
         V qc[kQueries];
         for (int i = 0; i < kQueries; ++i) qc[i] = hn::Set(d, q[(c + k) * kQueries + i]);

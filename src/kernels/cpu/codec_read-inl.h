@@ -74,19 +74,17 @@ struct KeyReader {
     return a;
   }
 
-  // Channels are read `kStep` at a time, so that nibbles of a byte share its load.
-  static constexpr int kStep = kCodec == CodecId::kQ4 ? 2 : 1;
-
-  // Channel + k; channel is a multiple of kStep.
+  // Channel + k; channel is even and k a constant 0 or 1, so that two nibbles share a load.
   HWY_INLINE V Load(int channel, int k, int slot, const Affine& a) const {
     if constexpr (kCodec == CodecId::kF32) {
-      return hn::LoadU(D(), reinterpret_cast<const float*>(plane) + channel * kPageEntries + slot);
+      return hn::LoadU(D(),
+                       reinterpret_cast<const float*>(plane) + (channel + k) * kPageEntries + slot);
     } else if constexpr (kCodec == CodecId::kF16) {
-      return LoadF16(plane + (channel * kPageEntries + slot) * 2);
+      return LoadF16(plane + ((channel + k) * kPageEntries + slot) * 2);
     } else if constexpr (kCodec == CodecId::kBF16) {
-      return LoadBF16(plane + (channel * kPageEntries + slot) * 2);
+      return LoadBF16(plane + ((channel + k) * kPageEntries + slot) * 2);
     } else if constexpr (kCodec == CodecId::kQ8) {
-      return hn::Mul(LoadI8(plane + channel * kPageEntries + slot), a.scale);
+      return hn::Mul(LoadI8(plane + (channel + k) * kPageEntries + slot), a.scale);
     } else {
       const std::byte* codes = plane + channel / 2 * kPageEntries + slot;
       return hn::MulAdd(LoadU4(codes, k != 0), a.scale, a.min);
