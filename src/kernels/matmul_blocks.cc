@@ -87,18 +87,21 @@ void ScaleOf256(const uint8_t* b, SplitBlock& out) {
 }
 
 // The integers behind values of the form scale * code + min. Exact while |min| is below 2^16 scale:
-// the rounding of a value is then far below half a step.
-void RecoverCodes(const BlockFormat& format, int n_values, const float* values, SplitBlock& out) {
-  const cpu::PanelFormat kind = cpu::FormatOf(format.kind);
-  const int group = kind.block / kind.groups;
-  const float least = kind.bits == 4 ? 0.0f : -128.0f, most = kind.bits == 4 ? 15.0f : 127.0f;
-  for (int i = 0; i < n_values; ++i) {
-    const float scale = out.scale[i / group];
-    const float min = kind.has_min ? out.min[i / group] : 0.0f;
-    const float code = scale == 0.0f ? 0.0f : std::nearbyint((values[i] - min) / scale);
-    // Not-a-number (a broken scale) becomes a code of no matter.
-    const float bounded = code >= least ? (code <= most ? code : most) : least;
-    out.codes[i] = static_cast<uint8_t>(static_cast<int>(bounded));
+// the rounding of a value is then far below half a step. In groups, which the compiler vectorises.
+template <int kGroup>
+void RecoverCodes(PackedKind kind, int n_values, const float* values, SplitBlock& out) {
+  constexpr float kRound = 0x1.8p23f;  // added and taken away: rounds to the nearest integer
+  const cpu::PanelFormat format = cpu::FormatOf(kind);
+  const float least = format.bits == 4 ? 0.0f : -128.0f, most = format.bits == 4 ? 15.0f : 127.0f;
+  for (int g = 0; g < n_values / kGroup; ++g) {
+    const float min = format.has_min ? out.min[g] : 0.0f;
+    const float scale = out.scale[g] == 0.0f ? HUGE_VALF : out.scale[g];  // all codes are 0
+    for (int i = g * kGroup; i < (g + 1) * kGroup; ++i) {
+      float code = (values[i] - min) / scale;
+      code = code > least ? code : least;  // not-a-number, too: a broken scale, codes of no matter
+      code = code < most ? code : most;
+      out.codes[i] = static_cast<uint8_t>(static_cast<int>(code + kRound - kRound));
+    }
   }
 }
 
@@ -144,7 +147,11 @@ Status SplitBlocks(TensorType type, const BlockFormat& format, const uint8_t* bl
     float values[256];
     KV_RETURN_IF_ERROR(
         Dequantize(type, reinterpret_cast<const std::byte*>(blocks), info.block_values, values));
-    RecoverCodes(format, info.block_values, values, *out);
+    if (cpu::FormatOf(format.kind).groups == 2) {
+      RecoverCodes<16>(format.kind, info.block_values, values, *out);
+    } else {
+      RecoverCodes<32>(format.kind, info.block_values, values, *out);
+    }
   }
   return {};
 }
