@@ -20,20 +20,20 @@ def main(out):
         first, second = int(parts[0], 16), int(parts[1], 16) if len(parts) > 1 else 0
         # Composition exclusions and singletons do not come back together.
         composes = second != 0 and unicodedata.normalize("NFC", chr(first) + chr(second)) == c
-        pairs.append((code, first, second, int(composes)))
+        pairs.append((code, first, second) + (() if composes else (0,)))
     print(f"// Made by tools/references/tokenizer_nfc.py from Unicode {unicodedata.unidata_version}; do not edit.\n"
           '#include "model/tokenizer/nfc_table.h"\n\nnamespace kvasir {\n\n// clang-format off', file=out)
     for kind, name, rows in (("Decomposition", "kDecompositions", pairs), ("CombiningClass", "kCombiningClasses", classes)):
-        cells = ["{" + ",".join(f"0x{v:x}" for v in row[:-1]) + f",{row[-1]}}}" for row in rows]
+        cells = ["{" + ",".join(f"0x{v:x}" if v > 9 else str(v) for v in row) + "}" for row in rows]
         print(f"const {kind} {name}[{len(rows)}] = {{", file=out)
         line = ""
         for cell in cells:
-            if len(line) + len(cell) + 1 > 99:
+            if len(line) + len(cell) + 1 > 100:
                 print(line, file=out)
                 line = ""
             line += cell + ","
         print(line + "};", file=out)
-        print(f"const size_t {name}Size = {len(rows)};\n", file=out)
+        print(f"const size_t {name}Size = {len(rows)};", file=out)
     print("}  // namespace kvasir", file=out)
 
 

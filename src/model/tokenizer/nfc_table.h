@@ -9,7 +9,7 @@ namespace kvasir {
 struct Decomposition {
   char32_t code;
   char32_t first, second;  // second 0: a single character
-  uint32_t composes;       // 1: NFC puts the two together again
+  uint32_t composes = 1;   // 1: NFC puts the two together again
 };
 struct CombiningClass {
   char32_t begin, end;  // both inside
