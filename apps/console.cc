@@ -48,7 +48,8 @@ Console Console::For(const Args& args) {
 }
 
 void Console::Write(std::string_view text) {
-  if (write_error_ != 0) return;
+  if (write_error_ != 0 || text.empty()) return;
+  wrote_ = true;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     write_error_ = errno;
   }

@@ -23,6 +23,7 @@ class Console {
   static Console For(const Args& args);
 
   bool json() const { return json_; }
+  bool wrote() const { return wrote_; }  // something of the result
   // The result. A write that fails is remembered for Close.
   void Write(std::string_view text);
   void WriteJson(const nlohmann::ordered_json& document);
@@ -42,7 +43,7 @@ class Console {
 
  private:
   LogLevel level_;
-  bool json_, error_is_terminal_, colours_;
+  bool json_, error_is_terminal_, colours_, wrote_ = false;
   int write_error_ = 0;  // errno
 };
 

@@ -35,6 +35,8 @@ Result<std::string> PromptText(const Args& args, std::string_view between) {
 }  // namespace
 
 Result<std::string> ModelPath(const Args& args) {
+  const bool names_one = args.command().operand == "[MODEL]" && !args.operands().empty();
+  if (names_one) return args.operands()[0];
   if (args.Given("model")) return args.Text("model");
   std::string path = DefaultModelPath();
   std::error_code error;

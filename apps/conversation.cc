@@ -1,11 +1,9 @@
 #include "conversation.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "whole_file.h"
 
 namespace kvasir::cli {
 
@@ -14,22 +12,12 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-// Written beside and renamed: an older file is whole until the new one is.
-Status WriteMessages(const std::string& path, const std::vector<Message>& messages) {
+std::string MessagesText(const std::vector<Message>& messages) {
   Json json = Json::array();
   for (const Message& message : messages) {
     json.push_back({{"role", message.role}, {"content", message.content}});
   }
-  const std::string beside = path + ".part";
-  std::ofstream file(beside, std::ios::binary);
-  file << json.dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
-  file.close();
-  if (!file || std::rename(beside.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    std::remove(beside.c_str());
-    return Fail("{}: {}", path, std::strerror(error));
-  }
-  return {};
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 Result<std::vector<Message>> ReadMessages(const std::string& path) {
@@ -125,8 +113,10 @@ Result<Turn> Conversation::Say(const std::string& text) {
 }
 
 Status Conversation::Save(const std::string& path) const {
+  KV_RETURN_IF_ERROR(CheckReplaceable(path));
+  KV_RETURN_IF_ERROR(CheckReplaceable(path + ".json"));
   KV_RETURN_IF_ERROR(session_->Save(path));
-  return WriteMessages(path + ".json", messages_);
+  return WriteWhole(path + ".json", MessagesText(messages_));
 }
 
 Status Conversation::Load(const std::string& path) {

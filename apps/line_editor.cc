@@ -1,6 +1,7 @@
 #include "line_editor.h"
 
 #include <histedit.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -27,6 +28,24 @@ class PlainLines final : public LineEditor {
   bool is_terminal() const override { return false; }
 };
 
+// No signals from keys. libedit shows its prompt before it sets the terminal up, and a Ctrl-C
+// between the two would be lost.
+class KeysForSignals {
+ public:
+  KeysForSignals() {
+    tcgetattr(STDIN_FILENO, &before_);
+    struct termios mode = before_;
+    mode.c_lflag &= ~static_cast<tcflag_t>(ISIG);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
+  }
+  ~KeysForSignals() { tcsetattr(STDIN_FILENO, TCSADRAIN, &before_); }
+  KeysForSignals(const KeysForSignals&) = delete;
+  KeysForSignals& operator=(const KeysForSignals&) = delete;
+
+ private:
+  struct termios before_ = {};
+};
+
 // libedit. While a line is edited Ctrl-C is a key and no signal, so that the terminal is never left
 // in raw mode.
 class TerminalLines final : public LineEditor {
@@ -43,7 +62,7 @@ class TerminalLines final : public LineEditor {
     el_set(edit_, EL_PROMPT, &Prompt);
     el_set(edit_, EL_EDITOR, "emacs");
     el_set(edit_, EL_HIST, history, history_);
-    el_set(edit_, EL_SETTY, "-d", "intr=", nullptr);
+    el_set(edit_, EL_SETTY, "-d", "-isig", nullptr);
     el_set(edit_, EL_ADDFN, "kvasir-interrupt", "leaves the line", &OnInterrupt);
     el_set(edit_, EL_BIND, "^C", "kvasir-interrupt", nullptr);
     el_set(edit_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
@@ -61,6 +80,7 @@ class TerminalLines final : public LineEditor {
   Got Read(std::string& line) override {
     interrupted_ = false;
     int n = 0;
+    const KeysForSignals keys;
     const char* text = el_gets(edit_, &n);
     if (interrupted_ || text == nullptr || n <= 0) {
       std::fputc('\n', stderr);

@@ -2,12 +2,9 @@
 #include <png.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <memory>
 
 #include "inspect.h"
+#include "whole_file.h"
 
 namespace kvasir::cli {
 namespace {
@@ -76,22 +73,6 @@ Canvas Paint(const CacheMap& map) {
   return canvas;
 }
 
-struct FileCloser {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-
-Status WriteFile(const std::string& path, std::string_view bytes) {
-  std::unique_ptr<std::FILE, FileCloser> file(std::fopen(path.c_str(), "wb"));
-  if (!file) return Fail("{}: {}", path, std::strerror(errno));
-  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
-  if (!written || std::fclose(file.release()) != 0) {
-    const int error = errno;
-    std::remove(path.c_str());
-    return Fail("{}: {}", path, std::strerror(error));
-  }
-  return {};
-}
-
 }  // namespace
 
 double CacheMap::Share(size_t row, int64_t first, int64_t end) const {
@@ -115,11 +96,11 @@ Status WritePng(const std::string& path, int width, int height, const std::vecto
   if (png_image_write_to_memory(&image, bytes.data(), &n_bytes, 0, rgb.data(), 0, nullptr) == 0) {
     return Fail("{}: {}", path, image.message);
   }
-  return WriteFile(path, std::string_view(bytes).substr(0, n_bytes));
+  return WriteWhole(path, std::string_view(bytes).substr(0, n_bytes));
 }
 
 Status DrawMap(const CacheMap& map, const std::string& path) {
-  if (path.ends_with(".html")) return WriteFile(path, MapHtml(map));
+  if (path.ends_with(".html")) return WriteWhole(path, MapHtml(map));
   const Canvas canvas = Paint(map);
   return WritePng(path, canvas.width(), canvas.height(), canvas.rgb());
 }

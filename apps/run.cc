@@ -81,7 +81,7 @@ Result<int> RunCommand(Context& context) {
       Session::Open(model, SessionOptionsOf(context.args, context.args.Text("kv"))));
 
   auto run = Work(context, *session, prompt);
-  if (!context.console.json()) context.console.Write("\n");  // also after half an answer
+  if (!context.console.json() && context.console.wrote()) context.console.Write("\n");
   KV_RETURN_IF_ERROR(run);
   if (context.console.json()) {
     context.console.WriteJson(RunJson(*run));

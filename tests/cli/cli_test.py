@@ -1,0 +1,803 @@
+#!/usr/bin/env python3
+"""The promises of docs/commands.md: streams, JSON fields, exit codes, errors.
+
+    python3 tests/cli/cli_test.py build/release/kvasir [unittest arguments]
+
+Runs on the tiny models of tests/golden/models, so it needs no download.
+"""
+
+import json
+import math
+import os
+import pathlib
+import pty
+import re
+import resource
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
+MODEL = GOLDEN / "models" / "llama.gguf"
+REFERENCE = json.loads((GOLDEN / "models" / "llama.json").read_text())
+KVASIR = None  # set in main
+RUN_FIELDS = ["text", "ids", "prompt_tokens", "generated_tokens", "stop_reason", "ttft_ms",
+              "prefill_tok_s", "decode_tok_s", "kv", "rss_peak_bytes"]
+KV_FIELDS = ["spec", "entries", "entries_full", "bytes", "bytes_full", "by_codec", "by_tier",
+             "read_entries_per_step"]
+BENCH_FIELDS = ["spec", "phase", "prompt", "depth", "batch", "threads", "tok_s_median",
+                "tok_s_min", "tok_s_max", "ttft_ms", "kv_bytes", "rss_peak_bytes",
+                "read_bytes_per_token", "floor_tok_s"]
+
+
+def environment(**more):
+    """Nothing of ours from outside, and no model but the one a test gives."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("KVASIR_")}
+    env.update(XDG_CACHE_HOME="/nonexistent", XDG_STATE_HOME="/nonexistent", TERM="xterm")
+    env.update(more)
+    return env
+
+
+def kvasir(*args, text=None, env=None, check=0):
+    done = subprocess.run([KVASIR, *map(str, args)], input=text, env=environment(**(env or {})),
+                          capture_output=True, timeout=120,
+                          **({"encoding": "utf-8"} if not isinstance(text, bytes) else {}))
+    if check is not None and done.returncode != check:
+        raise AssertionError(f"{args}: code {done.returncode}, not {check}\n{done.stderr}")
+    return done
+
+
+def document(*args, **kwargs):
+    done = kvasir(*args, "--json", **kwargs)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1, f"one document is promised: {done.stdout!r}"
+    return json.loads(lines[0])
+
+
+def run_ids(n=64, **_):
+    return ",".join(map(str, REFERENCE["prompt_ids"][:n]))
+
+
+class Case(unittest.TestCase):
+    def fails(self, code, *args, says=(), **kwargs):
+        """Exit code, nothing on stdout, one line on stderr that says these things."""
+        done = kvasir(*args, check=code, **kwargs)
+        self.assertEqual(done.stdout, "")
+        lines = done.stderr.splitlines()
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertTrue(lines[0].startswith("kvasir: "), lines[0])
+        for word in says:
+            self.assertIn(word, lines[0])
+
+
+class WrongUsage(Case):
+    def test_no_command(self):
+        self.fails(2, says=["--help"])
+
+    def test_command_near_another(self):
+        self.fails(2, "rnu", says=["'run'"])
+        self.fails(2, "frobnicate", says=["--help"])
+
+    def test_flag_near_another(self):
+        self.fails(2, "run", "--temperatur", "1", says=["--temperatur"])
+        self.fails(2, "run", "--tmp", "1", says=["--temp"])
+        self.fails(2, "run", "-Z", says=["-Z"])
+
+    def test_values(self):
+        for flag, value, right in [("--temp", "hot", "number"), ("--temp", "-1", "at least 0"),
+                                   ("--top-p", "1.5", "from 0 to 1"), ("-n", "many", "whole"),
+                                   ("--kv-type", "f8", "f16"), ("--device", "tpu", "cpu"),
+                                   ("--ids", "1,x", "'x'"), ("--ctx", "0", "at least 1"),
+                                   ("--kv-memory", "lots", "4GiB"), ("--temp", "nan", "number"),
+                                   ("-n", "99999999999999999999", "whole")]:
+            with self.subTest(flag=flag, value=value):
+                self.fails(2, "run", flag, value, says=[right])
+
+    def test_specs(self):
+        for spec, right in [("snapkv:budgt=9", "did you mean 'budget'"), ("snapvk", "'snapkv'"),
+                            ("snapkv:budget=0", "at least 1"), ("snapkv:budget=-5", "budget"),
+                            ("snapkv:budget=101%", "100%"), ("snapkv:budget=lots", "lots"),
+                            ("", "full"), ("renumber", "renumber")]:
+            with self.subTest(spec=spec):
+                self.fails(2, "run", "-m", MODEL, "-p", "x", "--kv", spec, says=[right])
+
+    def test_missing_value_and_stray_words(self):
+        self.fails(2, "run", "-p", says=["-p TEXT"])
+        self.fails(2, "run", "--prompt", says=["--prompt TEXT"])
+        self.fails(2, "run", "hello", says=["hello", "-p"])
+        self.fails(2, "run", "-m", MODEL, says=["-p TEXT"])
+
+    def test_flags_that_do_not_go_together(self):
+        self.fails(2, "run", "-m", MODEL, "-p", "a", "--ids", "1", says=["--ids"])
+        self.fails(2, "run", "-m", MODEL, "-p", "a", "--raw", "--system", "b", says=["--system"])
+        self.fails(2, "score", "-m", MODEL, "--ids", "1,2", "--against", "full", says=["--prefix"])
+        self.fails(2, "inspect", MODEL, "--values", says=["--tensor"])
+        self.fails(2, "inspect", MODEL, "--ids", "1", "--map", "x.gif", says=[".png"])
+        self.fails(2, "tokenize", "-m", MODEL, says=["-p TEXT"])
+        self.fails(2, "template", "-m", MODEL, says=["--messages"])
+        self.fails(2, "methods", "snapkv", "--matrix", says=["one at a time"])
+        self.fails(2, "methods", "snapkvv", says=["'snapkv'"])
+        self.fails(2, "completion", "tcsh", says=["zsh"])
+
+
+class Failures(Case):
+    def test_no_model(self):
+        self.fails(1, "run", "-p", "x", says=["make model", "-m"])
+
+    def test_missing_and_broken_models(self):
+        self.fails(1, "run", "-m", "/no/such.gguf", "-p", "x", says=["/no/such.gguf"])
+        with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+            file.write(b"not a model at all" * 10)
+            file.flush()
+            self.fails(1, "run", "-m", file.name, "-p", "x", says=[file.name])
+            file.seek(0)
+            file.write(MODEL.read_bytes()[:5000])
+            file.flush()
+            self.fails(1, "inspect", file.name, says=[file.name])
+
+    def test_unknown_architecture(self):
+        self.fails(1, "run", "-m", GOLDEN / "quants" / "all_types.gguf", "-p", "x", says=["quants"])
+
+    def test_missing_prompt_file(self):
+        self.fails(1, "run", "-m", MODEL, "-f", "/no/such.txt", says=["/no/such.txt"])
+
+    def test_prompt_longer_than_context(self):
+        self.fails(1, "run", "-m", MODEL, "--ids", run_ids(64), "--ctx", 32, says=["64", "32"])
+
+    def test_token_outside_of_the_vocabulary(self):
+        self.fails(1, "run", "-m", MODEL, "--ids", "1,512", says=["512", "511"])
+
+    def test_cache_limit(self):
+        self.fails(1, "run", "-m", MODEL, "--ids", run_ids(400), "--kv-memory", "100kB")
+
+    def test_cuda(self):
+        self.fails(1, "run", "-m", MODEL, "-p", "x", "--device", "cuda", says=["cpu"])
+
+    def test_full_disk(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([KVASIR, "run", "-m", MODEL, "--ids", "1,2", "-n", "2"],
+                                  stdout=full, stderr=subprocess.PIPE, env=environment())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"standard output", done.stderr)
+
+
+class Pages(Case):
+    COMMANDS = ["run", "chat", "score", "tokenize", "template", "inspect", "methods", "bench",
+                "completion", "man", "help"]
+
+    def test_help(self):
+        overview = kvasir("--help").stdout
+        for command in self.COMMANDS:
+            self.assertIn(f"\n  {command} ", overview)
+            page = kvasir(command, "--help").stdout
+            self.assertIn("Example:\n", page)
+            self.assertEqual(page, kvasir("help", command).stdout)
+            self.assertLessEqual(max(map(len, page.splitlines())), 110)
+        self.assertIn("[256]", kvasir("run", "--help").stdout)
+
+    def test_version(self):
+        self.assertRegex(kvasir("--version").stdout, r"^kvasir \d+\.\d+\.\d+\n")
+        self.assertIn("avx2", json.loads(kvasir("--version", "--json").stdout)["cpu_paths"])
+
+    def test_completion_knows_every_flag(self):
+        flags = set(re.findall(r"^ +(?:-\w, )?--([a-z0-9-]+)", kvasir("run", "--help").stdout, re.M))
+        self.assertGreater(len(flags), 25)
+        for shell, spelling in [("bash", "--{}"), ("zsh", "--{}"), ("fish", "-l {}")]:
+            script = kvasir("completion", shell).stdout
+            for flag in flags:
+                self.assertIn(spelling.format(flag), script, shell)
+
+    def test_bash_completion_works(self):
+        script = kvasir("completion", "bash").stdout + """
+complete_line() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvasir; echo "${COMPREPLY[@]}"; }
+complete_line kvasir tok
+complete_line kvasir run --top
+complete_line kvasir run --kv-type b
+complete_line kvasir run --kv stre
+"""
+        done = subprocess.run(["bash", "-c", script], capture_output=True, encoding="utf-8")
+        self.assertEqual(done.stdout.splitlines(),
+                         ["tokenize", "--top-k --top-p", "bf16", "streaming"], done.stderr)
+
+    def test_man(self):
+        page = kvasir("man").stdout
+        self.assertTrue(page.startswith('.\\"'))
+        for section in ["NAME", "COMMANDS", "ENVIRONMENT", "EXIT STATUS"]:
+            self.assertIn(f".SH {section}\n", page)
+
+
+class Run(Case):
+    def test_fields_and_greedy_tokens(self):
+        ids = ",".join(map(str, REFERENCE["prompt_ids"]))
+        answer = document("run", "-m", MODEL, "--ids", ids, "-n", 32, "--ignore-eos")
+        self.assertEqual(list(answer), RUN_FIELDS)
+        self.assertEqual(list(answer["kv"]), KV_FIELDS)
+        self.assertEqual(answer["ids"], REFERENCE["greedy"])
+        self.assertEqual(answer["prompt_tokens"], len(REFERENCE["prompt_ids"]))
+        self.assertEqual(answer["generated_tokens"], 32)
+        self.assertEqual(answer["stop_reason"], "length")
+        kv = answer["kv"]
+        # 4 layers of 2 KV heads hold every token.
+        self.assertEqual(kv["entries"], 8 * (len(REFERENCE["prompt_ids"]) + 32))
+        self.assertEqual(kv["entries"], kv["entries_full"])
+        self.assertEqual(sum(kv["by_tier"].values()), kv["bytes"])
+
+    def test_streams(self):
+        done = kvasir("run", "-m", MODEL, "--ids", run_ids(), "-n", 8, "--ignore-eos")
+        as_json = document("run", "-m", MODEL, "--ids", run_ids(), "-n", 8, "--ignore-eos")
+        self.assertEqual(done.stdout, as_json["text"] + "\n")
+        for word in ["prompt", "64 tokens", "8 tokens", "KV cache", "peak RSS"]:
+            self.assertIn(word, done.stderr)
+        self.assertNotIn("\x1b", done.stderr)
+        quiet = kvasir("run", "-m", MODEL, "--ids", run_ids(), "-n", 8, "--quiet")
+        self.assertEqual(quiet.stderr, "")
+
+    def test_file_comes_before_the_prompt(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write("one two\n")
+            file.flush()
+            both = document("run", "-m", MODEL, "-f", file.name, "-p", "three", "-n", 1)
+            raw = document("run", "-m", MODEL, "-f", file.name, "-p", "three", "-n", 1, "--raw")
+        joined = document("run", "-m", MODEL, "-p", "one two\n\nthree", "-n", 1)
+        self.assertEqual(both["prompt_tokens"], joined["prompt_tokens"])
+        plain = document("tokenize", "-m", MODEL, "-p", "one two\nthree")
+        self.assertEqual(raw["prompt_tokens"], len(plain["ids"]))
+        self.assertLess(raw["prompt_tokens"], both["prompt_tokens"])
+        piped = document("run", "-m", MODEL, "-f", "-", "-p", "three", "-n", 1, text="one two\n")
+        self.assertEqual(piped["ids"], both["ids"])
+
+    def test_system_message_is_in_the_prompt(self):
+        without = document("run", "-m", MODEL, "-p", "hi", "-n", 1)
+        with_system = document("run", "-m", MODEL, "-p", "hi", "-n", 1, "--system", "Be brief")
+        self.assertGreater(with_system["prompt_tokens"], without["prompt_tokens"])
+
+    def test_brackets_and_dashes_are_text(self):
+        for text in ["[INST] a, b [/INST]", "--temp", "-1", ""]:
+            with self.subTest(text=text):
+                document("run", "-m", MODEL, "-p", text, "-n", 1)
+
+    def test_stop_text(self):
+        whole = document("run", "-m", MODEL, "--ids", run_ids(), "-n", 12, "--ignore-eos")
+        stop = whole["text"][4:6]
+        cut = document("run", "-m", MODEL, "--ids", run_ids(), "-n", 12, "--ignore-eos",
+                       "--stop", "\x01never", "--stop", stop)
+        self.assertEqual(cut["stop_reason"], "stop")
+        self.assertEqual(cut["text"], whole["text"][:whole["text"].index(stop)])
+
+    def test_full_context(self):
+        done = kvasir("run", "-m", MODEL, "--ids", run_ids(60), "-n", 50, "--ctx", 64, "--json",
+                      "--ignore-eos")
+        answer = json.loads(done.stdout)
+        self.assertEqual((answer["stop_reason"], answer["generated_tokens"]), ("length", 4))
+        self.assertIn("--ctx", done.stderr)
+
+    def test_context_beyond_training_warns(self):
+        done = kvasir("run", "-m", MODEL, "--ids", "1,2", "-n", 1, "--ctx", 1000000)
+        self.assertIn("warning: --ctx 1000000", done.stderr)
+
+    def test_eviction_shows_in_the_account(self):
+        kv = document("run", "-m", MODEL, "--ids", run_ids(400), "-n", 1, "--ignore-eos",
+                      "--kv", "streaming:budget=100,when=prompt")["kv"]
+        self.assertEqual(kv["entries"], 8 * 101)
+        self.assertEqual(kv["entries_full"], 8 * 401)
+        self.assertLess(kv["bytes"], kv["bytes_full"] / 2)
+
+    def test_seed_decides(self):
+        def draw(*flags):
+            return document("run", "-m", MODEL, "--ids", run_ids(), "-n", 16, "--ignore-eos",
+                            "--temp", 2, *flags)["ids"]
+        self.assertEqual(draw("--seed", 5), draw("--seed", 5))
+        self.assertNotEqual(draw("--seed", 5), draw("--seed", 6))
+
+    def test_threads_and_chunks_change_nothing(self):
+        def ids(*flags):
+            return document("score", "-m", MODEL, "--ids", run_ids(300), *flags)["logprobs"]
+        base = ids("--threads", 1)
+        self.assertEqual(base, ids("--threads", 2))
+        self.assertEqual(base, ids("--chunk", 37))
+        self.assertEqual(base, ids("--chunk", 64, "--chunk-major"))
+
+    def test_hugging_face_folder(self):
+        folder = GOLDEN / "models" / "llama.hf"
+        answer = document("run", "-m", folder, "--ids", run_ids(), "-n", 8, "--ignore-eos")
+        again = document("run", "-m", MODEL, "--ids", run_ids(), "-n", 8, "--ignore-eos")
+        self.assertEqual(answer["ids"], again["ids"])
+
+
+class Precedence(Case):
+    def spec(self, *flags, env=None):
+        return document("run", "-m", MODEL, "--ids", "1,2,3", "-n", 1, *flags, env=env)
+
+    def test_command_line_beats_environment_beats_preset(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write('max-tokens = 4\nkv = "streaming:budget=8"\nignore-eos = true\n'
+                       '[score]\nkv = "full"\n[run]\nkv = "streaming:budget=9"\n')
+            file.flush()
+            flags = ["run", "-m", MODEL, "--ids", "1,2,3", "--preset", file.name]
+            preset = document(*flags)
+            self.assertEqual(preset["kv"]["spec"], "streaming:budget=9")
+            self.assertEqual(preset["generated_tokens"], 4)
+            env = {"KVASIR_MAX_TOKENS": "3", "KVASIR_KV": "streaming:budget=7"}
+            twin = document(*flags, env=env)
+            self.assertEqual((twin["generated_tokens"], twin["kv"]["spec"]),
+                             (3, "streaming:budget=7"))
+            line = document(*flags, "-n", 2, "--kv", "full", env=env)
+            self.assertEqual((line["generated_tokens"], line["kv"]["spec"]), (2, "full"))
+
+    def test_environment(self):
+        answer = document("run", "--ids", "1,2", "-n", 1, env={"KVASIR_MODEL": str(MODEL)})
+        self.assertEqual(answer["prompt_tokens"], 2)
+        done = kvasir("run", "-m", MODEL, "--ids", "1,2", "-n", 1, env={"KVASIR_JSON": "1"})
+        json.loads(done.stdout)
+        done = kvasir("run", "-m", MODEL, "--ids", "1,2", "-n", 1, "--json=false",
+                      env={"KVASIR_JSON": "1"})
+        self.assertFalse(done.stdout.startswith("{"))
+        self.fails(2, "run", "-m", MODEL, "-p", "x", env={"KVASIR_TEMP": "hot"},
+                   says=["KVASIR_TEMP", "number"])
+
+    def test_bad_presets(self):
+        for text, right in [("temperatur = 1", "temperatur"), ("temp = ", "line 1"),
+                            ("[rum]\ntemp = 1", "rum"), ('temp = "hot"', "number")]:
+            with self.subTest(text=text), tempfile.NamedTemporaryFile("w") as file:
+                file.write(text)
+                file.flush()
+                self.fails(2, "run", "-m", MODEL, "-p", "x", "--preset", file.name, says=[right])
+        self.fails(2, "run", "-m", MODEL, "-p", "x", "--preset", "/no/preset", says=["/no/preset"])
+
+
+class Score(Case):
+    def test_whole_text_matches_the_reference(self):
+        ids = REFERENCE["prompt_ids"]
+        answer = document("score", "-m", MODEL, "--ids", ",".join(map(str, ids)))
+        self.assertEqual(list(answer)[:5], ["ids", "logprobs", "nll", "perplexity", "kv"])
+        self.assertEqual(answer["ids"], ids)
+        self.assertIsNone(answer["logprobs"][0])
+        self.assertEqual(len(answer["logprobs"]), len(ids))
+        for mine, theirs in zip(answer["logprobs"][1:], REFERENCE["logprobs"]):
+            self.assertAlmostEqual(mine, theirs, delta=2e-3)
+        nll = -sum(answer["logprobs"][1:]) / (len(ids) - 1)
+        self.assertAlmostEqual(answer["nll"], nll, places=9)
+        self.assertAlmostEqual(answer["perplexity"], math.exp(nll), places=6)
+
+    def test_token_by_token_agrees_with_the_prefill(self):
+        ids = run_ids(200)
+        whole = document("score", "-m", MODEL, "--ids", ids)["logprobs"]
+        steps = document("score", "-m", MODEL, "--ids", ids, "--prefix", 40)["logprobs"]
+        self.assertEqual(len(steps), 200)
+        for a, b in zip(whole[1:], steps[1:]):
+            self.assertAlmostEqual(a, b, delta=2e-3)
+
+    def test_methods_act_after_the_prefix_only(self):
+        ids = run_ids(200)
+        full = document("score", "-m", MODEL, "--ids", ids, "--prefix", 100)["logprobs"]
+        cut = document("score", "-m", MODEL, "--ids", ids, "--prefix", 100,
+                       "--kv", "streaming:budget=10,when=prompt")
+        self.assertEqual(cut["logprobs"][:101], full[:101])
+        self.assertNotEqual(cut["logprobs"][102:], full[102:])
+        self.assertEqual(cut["kv"]["entries"], 8 * 110)
+        same = document("score", "-m", MODEL, "--ids", ids, "--kv", "streaming:budget=10")
+        self.assertEqual(same["logprobs"], document("score", "-m", MODEL, "--ids", ids)["logprobs"])
+
+    def test_top(self):
+        answer = document("score", "-m", MODEL, "--ids", run_ids(20), "--prefix", 15, "--top", 3)
+        self.assertEqual(len(answer["top"]), 5)
+        for i, position in enumerate(answer["top"], 15):
+            self.assertEqual(len(position), 3)
+            logprobs = [token["logprob"] for token in position]
+            self.assertEqual(logprobs, sorted(logprobs, reverse=True))
+            for token in position:
+                if token["id"] == answer["ids"][i]:
+                    self.assertAlmostEqual(token["logprob"], answer["logprobs"][i], places=9)
+
+    def test_against(self):
+        flags = ["score", "-m", MODEL, "--ids", run_ids(120), "--prefix", 80, "--against", "full"]
+        same = document(*flags)["against"]
+        self.assertEqual((same["kl_mean"], same["kl_p99"], same["top1_agreement"]), (0, 0, 1))
+        cut = document(*flags, "--kv", "streaming:budget=8")["against"]
+        self.assertGreater(cut["kl_mean"], 0)
+        self.assertGreaterEqual(cut["kl_p99"], cut["kl_mean"])
+        self.assertLess(cut["top1_agreement"], 1)
+
+
+class Text(Case):
+    def test_tokenize_and_back(self):
+        for text in ["Hello world", "naïve €", "12 000", " \n\t"]:
+            done = kvasir("tokenize", "-m", MODEL, "-p", text)
+            answer = json.loads(done.stdout)
+            self.assertEqual(len(answer["ids"]), len(answer["pieces"]))
+            back = kvasir("tokenize", "-m", MODEL, "--decode", "--ids",
+                          ",".join(map(str, answer["ids"])))
+            self.assertEqual(back.stdout, text + "\n")
+
+    def test_special_tokens(self):
+        text = "<|im_start|>"
+        self.assertEqual(len(document("tokenize", "-m", MODEL, "-p", text)["ids"]), 1)
+        self.assertGreater(
+            len(document("tokenize", "-m", MODEL, "-p", text, "--no-special")["ids"]), 1)
+
+    def test_jsonl(self):
+        rows = [{"text": "a b"}, {"text": "<|im_end|>", "parse_special": False}, {"ids": [5, 6]},
+                {"ids": [99999]}, {"nothing": 1}]
+        done = kvasir("tokenize", "-m", MODEL, "--jsonl", "-",
+                      text="".join(json.dumps(row) + "\n" for row in rows))
+        out = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([list(row) for row in out],
+                         [["ids"], ["ids"], ["text"], ["error"], ["error"]])
+        self.assertEqual(out[0]["ids"], document("tokenize", "-m", MODEL, "-p", "a b")["ids"])
+        self.assertGreater(len(out[1]["ids"]), 1)
+        bad = kvasir("tokenize", "-m", MODEL, "--jsonl", "-", text='{"text": "a"}\nnonsense\n',
+                     check=1)
+        self.assertIn("line 2", bad.stderr)
+        deep = kvasir("tokenize", "-m", MODEL, "--jsonl", "-", text="[" * 200000 + "\n", check=1)
+        self.assertIn("line 1", deep.stderr)
+
+    def test_template(self):
+        text = kvasir("template", "-m", MODEL, "-p", "Hi", "--system", "Be brief.").stdout
+        self.assertEqual(text, "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi"
+                               "<|im_end|>\n<|im_start|>assistant\n")
+        closed = kvasir("template", "-m", MODEL, "-p", "Hi", "--no-generation-prompt").stdout
+        self.assertTrue(closed.endswith("<|im_end|>\n"))
+
+    def test_template_of_ones_own(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "t.jinja").write_text("{{ strftime_now('%Y') }} {{ messages[0].content }}"
+                                            "{{ tools | length }}")
+            (folder / "m.json").write_text('[{"role": "user", "content": "x"}]')
+            (folder / "tools.json").write_text('[{}, {}]')
+            done = kvasir("template", "--template", folder / "t.jinja", "--messages",
+                          folder / "m.json", "--tools", folder / "tools.json", "--date",
+                          "2024-07-26")
+            self.assertEqual(done.stdout, "2024 x2")
+
+    def test_template_lines(self):
+        messages = [{"role": "user", "content": "x"}]
+        rows = [{"template": "{{ messages[0].content }}{{ extra_one }}", "messages": messages,
+                 "extra_one": 7},
+                {"template": "{{ raise_exception('no way') }}", "messages": messages},
+                {"template": "{% if %}", "messages": messages},
+                {"messages": messages, "add_generation_prompt": False}]
+        done = kvasir("template", "-m", MODEL, "--jsonl", "-",
+                      text="".join(json.dumps(row) + "\n" for row in rows))
+        out = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(out[0], {"text": "x7"})
+        self.assertEqual(out[1], {"error": "no way"})
+        self.assertIn("line 1", out[2]["error"])
+        self.assertTrue(out[3]["text"].endswith("<|im_end|>\n"))
+
+    def test_bad_date(self):
+        self.fails(2, "template", "-m", MODEL, "-p", "x", "--date", "26.7.2024", says=["YYYY"])
+
+
+class Inspect(Case):
+    def test_model(self):
+        facts = document("inspect", MODEL)
+        self.assertEqual((facts["architecture"], facts["layers"], facts["kv_heads"]),
+                         ("llama", 4, 2))
+        by_type = {row["kv_type"]: row["bytes_a_token"] for row in facts["kv"]}
+        self.assertEqual(by_type["f16"], 2 * 4 * 2 * 32 * 2)  # K, V x layers x heads x dim x 2
+        self.assertIn("KV a token", kvasir("inspect", MODEL).stdout)
+        self.assertEqual(kvasir("inspect", "-m", MODEL).stdout, kvasir("inspect", MODEL).stdout)
+
+    def test_positions(self):
+        answer = document("inspect", MODEL, "--ids", run_ids(100),
+                          "--kv", "streaming:budget=20,sinks=4")
+        self.assertEqual(len(answer["layers"]), 4)
+        for layer in answer["layers"]:
+            self.assertEqual(len(layer["heads"]), 2)
+            for head in layer["heads"]:
+                self.assertEqual(head["positions"], [0, 1, 2, 3, *range(84, 100)])
+                self.assertNotIn("rope_positions", head)
+                self.assertNotIn("channels", head)
+                self.assertEqual((head["k_codec"], head["v_codec"], head["tier"]),
+                                 ("f32", "f32", "host"))
+        self.assertEqual(sum(h["bytes"] for l in answer["layers"] for h in l["heads"]),
+                         answer["kv"]["bytes"])
+
+    def test_renumbered_positions(self):
+        answer = document("inspect", MODEL, "--ids", run_ids(100),
+                          "--kv", "renumber + streaming:budget=20,sinks=4")
+        for layer in answer["layers"]:
+            for head in layer["heads"]:
+                self.assertEqual(head["positions"], [0, 1, 2, 3, *range(84, 100)])
+                self.assertEqual(head["rope_positions"], list(range(20)))
+
+    def test_map(self):
+        with tempfile.TemporaryDirectory() as folder:
+            png, html = pathlib.Path(folder) / "a.png", pathlib.Path(folder) / "a.html"
+            flags = ["inspect", MODEL, "--ids", run_ids(100), "--kv", "streaming:budget=20"]
+            kvasir(*flags, "--map", png)
+            kvasir(*flags, "--map", html)
+            self.assertEqual(png.read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
+            page = html.read_text()
+            self.assertNotIn("http", page.replace("http-equiv", ""))
+            rows = json.loads(re.search(r"const data = (.*?);\n", page).group(1))["rows"]
+            self.assertEqual(rows, [[0, 4, 84, 16]] * 8)
+        self.fails(1, *flags, "--map", "/no/such/folder/a.png", says=["/no/such/folder/a.png"])
+
+    def test_tensors(self):
+        quants = GOLDEN / "quants" / "all_types.gguf"
+        names = [t["name"] for t in document("inspect", quants, "--list")["tensors"]]
+        self.assertIn("Q4_K.q", names)
+        stored = document("inspect", quants, "--tensor", "Q4_K.q", "--values")
+        plain = document("inspect", quants, "--tensor", "Q4_K.f32", "--values")
+        self.assertEqual(stored["type"], "Q4_K")
+        self.assertEqual(stored["shape"], [8, 1024])
+        self.assertEqual(stored["values"], plain["values"])
+        self.assertEqual(len(plain["values"]), 8 * 1024)
+        self.assertEqual(struct.pack("f", plain["max"]), struct.pack("f", max(plain["values"])))
+        self.assertNotIn("values", document("inspect", quants, "--tensor", "Q4_K.q"))
+        self.fails(1, "inspect", quants, "--tensor", "Q4_K.p", says=["did you mean 'Q4_K.q'"])
+
+
+class Methods(Case):
+    def test_table_and_pages(self):
+        table = kvasir("methods").stdout
+        methods = document("methods")["methods"]
+        self.assertGreaterEqual({m["name"] for m in methods},
+                                {"full", "renumber", "snapkv", "streaming"})
+        for method in methods:
+            self.assertIn(method["name"], table)
+            page = kvasir("methods", method["name"]).stdout
+            self.assertIn(method["example"], page)
+            for param in method["params"]:
+                self.assertIn(param["name"], page)
+
+    def test_matrix(self):
+        rows = {(r["first"], r["second"]): r for r in document("methods", "--matrix")["combinations"]}
+        self.assertTrue(rows["renumber", "streaming"]["combines"])
+        self.assertFalse(rows["snapkv", "streaming"]["combines"])
+        self.assertIn("why", rows["snapkv", "streaming"])
+
+    def test_explain(self):
+        flags = ["methods", "--prompt", 1000, "--explain"]
+        full = document(*flags, "full")
+        self.assertEqual((full["entries_per_head"], full["entries_per_head_later"]), (1000, 1256))
+        snap = document(*flags, "snapkv:budget=20%")
+        self.assertEqual((snap["entries_per_head"], snap["entries_per_head_later"]), (200, 456))
+        stream = document(*flags, "renumber + streaming:budget=100")
+        self.assertEqual((stream["entries_per_head"], stream["entries_per_head_later"]), (100, 100))
+        self.assertEqual(stream["next_position"], 100)
+        self.assertEqual([i["role"] for i in stream["chains"][0]], ["wrapper", "base"])
+        self.assertIn("budget = 100", kvasir(*flags, "streaming:budget=100").stdout)
+        self.fails(2, *flags, "streming", says=["'streaming'"])
+
+    def test_explanation_is_what_happens(self):
+        spec = "snapkv:budget=30%,window=8"
+        told = document("methods", "--prompt", 200, "--explain", spec)["entries_per_head"]
+        done = document("inspect", MODEL, "--ids", run_ids(200), "--kv", spec)
+        self.assertEqual(done["kv"]["entries"], told * 8)
+
+
+class Bench(Case):
+    def test_rows(self):
+        rows = document("bench", "-m", MODEL, "--prompt", "64,128", "--gen", 4, "--repeat", 2,
+                        "--kv", "full; streaming:budget=32", "--depth", 96, "--threads", 1)["rows"]
+        self.assertEqual([list(row) for row in rows], [BENCH_FIELDS] * len(rows))
+        seen = [(r["spec"], r["phase"], r["prompt"]) for r in rows]
+        for spec in ["full", "streaming:budget=32"]:
+            for n in [64, 128]:
+                self.assertIn((spec, "prefill", n), seen)
+                self.assertIn((spec, "decode", n), seen)
+            self.assertIn((spec, "decode", 96), seen)
+            self.assertNotIn((spec, "prefill", 96), seen)
+        for row in rows:
+            self.assertLessEqual(row["tok_s_min"], row["tok_s_median"])
+            self.assertLessEqual(row["tok_s_median"], row["tok_s_max"])
+            self.assertGreater(row["floor_tok_s"], 0)
+        table = kvasir("bench", "-m", MODEL, "--prompt", 32, "--gen", 2, "--repeat", 1).stdout
+        self.assertIn("prefill", table)
+
+
+class Chat(Case):
+    def turns(self, script, *flags):
+        return document("chat", "-m", MODEL, "-n", 6, *flags, text=script)["turns"]
+
+    def test_a_second_turn_reads_only_what_is_new(self):
+        first, second = self.turns("Hello there\nAnd more\n")
+        self.assertLess(second["prompt_tokens"], first["prompt_tokens"] + 12)
+        # The cache gives the same answer as reading everything anew.
+        self.assertEqual(self.turns("Hello there\nAnd more\n")[1]["text"], second["text"])
+        messages = [{"role": "user", "content": "Hello there"},
+                    {"role": "assistant", "content": first["text"]},
+                    {"role": "user", "content": "And more"}]
+        row = kvasir("template", "-m", MODEL, "--jsonl", "-",
+                     text=json.dumps({"messages": messages}) + "\n").stdout
+        fresh = document("run", "-m", MODEL, "--raw", "-f", "-", "-n", 6,
+                         text=json.loads(row)["text"])
+        self.assertEqual(fresh["text"], second["text"])
+
+    def test_works_after_compression(self):
+        turns = self.turns("One\nTwo\nThree\n", "--kv", "streaming:budget=16")
+        self.assertEqual(len(turns), 3)
+
+    def test_commands(self):
+        with tempfile.TemporaryDirectory() as folder:
+            state = pathlib.Path(folder) / "state"
+            saved = self.turns(f"Hello\n/save {state}\nGo on\n")
+            loaded = self.turns(f"/load {state}\nGo on\n")
+            self.assertEqual(loaded[0]["text"], saved[1]["text"])
+            self.assertEqual(loaded[0]["prompt_tokens"], saved[1]["prompt_tokens"])
+            done = kvasir("chat", "-m", MODEL, "--kv", "streaming:budget=8",
+                          text=f"/load {state}\n", check=1)
+            self.assertEqual(done.stdout, "")
+        reset = self.turns("Hello\n/reset\nHello\n")
+        self.assertEqual(reset[0]["text"], reset[1]["text"])
+        self.assertEqual(reset[0]["prompt_tokens"], reset[1]["prompt_tokens"])
+        changed = self.turns("Hello\n/kv streaming:budget=16\nAgain\n")
+        self.assertGreater(changed[1]["prompt_tokens"], changed[0]["prompt_tokens"])
+        stats = kvasir("chat", "-m", MODEL, "-n", 2, text="Hello\n/stats\n/quit\nnot read\n")
+        self.assertIn("KV cache", stats.stderr)
+
+    def test_errors_end_a_script(self):
+        self.assertIn("/stats", kvasir("chat", "-m", MODEL, text="/stat\n", check=1).stderr)
+        kvasir("chat", "-m", MODEL, text="/kv nonsense\n", check=1)
+        kvasir("chat", "-m", MODEL, text="/load /no/such\n", check=1)
+
+    def test_a_failed_save_changes_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            kvasir("chat", "-m", MODEL, "-n", 1, text=f"Hi\n/save {folder}/no/file\n", check=1)
+            self.assertEqual(os.listdir(folder), [])
+            state = pathlib.Path(folder, "state")
+            state.write_text("older")
+
+            def small_disk():  # writes beyond 4 KiB fail as on a full disk
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+            done = subprocess.run([KVASIR, "chat", "-m", str(MODEL), "-n", "1"],
+                                  input=f"Hi\n/save {state}\n".encode(), env=environment(),
+                                  capture_output=True, preexec_fn=small_disk,
+                                  restore_signals=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(str(state).encode(), done.stderr)
+            self.assertEqual(os.listdir(folder), ["state"])
+            self.assertEqual(state.read_text(), "older")
+
+    def test_what_is_no_plain_file_is_not_replaced(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = pathlib.Path(folder, "pipe")
+            os.mkfifo(pipe)
+            done = kvasir("chat", "-m", MODEL, "-n", 1, text=f"Hi\n/save {pipe}\n", check=1)
+            self.assertIn("not a plain file", done.stderr)
+            self.assertTrue(pipe.is_fifo())
+            os.rename(pipe, folder + "/pipe.png")
+            self.fails(1, "inspect", MODEL, "--ids", "1,2", "--map", folder + "/pipe.png",
+                       says=["not a plain file"])
+            self.assertEqual(os.listdir(folder), ["pipe.png"])
+
+    def test_slash_as_text(self):
+        self.assertEqual(self.turns("//etc\n")[0]["user"], "/etc")
+
+
+class Terminal(Case):
+    """Behind a pseudo-terminal: the bar, line editing, Ctrl-C."""
+
+    def start(self, *args, stdout_too=True):
+        main, side = pty.openpty()
+        process = subprocess.Popen(
+            [KVASIR, *map(str, args)], stdin=side, stderr=side,
+            stdout=side if stdout_too else subprocess.PIPE, start_new_session=True,
+            env=environment(XDG_STATE_HOME=self.state),
+            preexec_fn=lambda: __import__("fcntl").ioctl(0, 0x540E, 0))  # TIOCSCTTY
+        os.close(side)
+        self.addCleanup(os.close, main)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, main
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.state = folder.name
+        self.unread = b""
+
+    def read_until(self, main, wanted, seconds=60):
+        end = time.monotonic() + seconds
+        while wanted not in self.unread and time.monotonic() < end:
+            if select.select([main], [], [], 0.2)[0]:
+                try:
+                    self.unread += os.read(main, 65536)
+                except OSError:
+                    break
+        self.assertIn(wanted, self.unread)
+        text, _, self.unread = self.unread.partition(wanted)
+        return text + wanted
+
+    def test_chat(self):
+        process, main = self.start("chat", "-m", MODEL, "-n", 4)
+        self.read_until(main, b"> ")
+        os.write(main, b"Hello\r")
+        self.read_until(main, b"tokens/s")
+        self.read_until(main, b"> ")
+        os.write(main, b"half a li\x03")
+        self.read_until(main, b"Ctrl-C again")
+        self.read_until(main, b"> ")
+        os.write(main, b"/stats\r")
+        self.read_until(main, b"peak RSS")
+        self.read_until(main, b"> ")
+        os.write(main, b"\x04")
+        self.assertEqual(process.wait(20), 0)
+        history = pathlib.Path(self.state, "kvasir", "history")
+        self.assertIn("Hello", history.read_text())
+        self.assertEqual(history.stat().st_mode & 0o77, 0)
+
+    def test_ctrl_c_twice_leaves_the_chat(self):
+        process, main = self.start("chat", "-m", MODEL)
+        self.read_until(main, b"> ")
+        os.write(main, b"\x03")
+        self.read_until(main, b"again")
+        self.read_until(main, b"> ")
+        os.write(main, b"\x03")
+        self.assertEqual(process.wait(20), 130)
+
+    def test_ctrl_c_stops_an_answer_and_the_chat_goes_on(self):
+        process, main = self.start("chat", "-m", MODEL, "-n", 100000, "--ignore-eos", "--ctx", 90000)
+        self.read_until(main, b"> ")
+        os.write(main, b"Hello\r")
+        self.read_until(main, b"Hello\r\n")
+        time.sleep(0.5)
+        os.write(main, b"\x03")
+        self.read_until(main, b"tokens/s")
+        self.read_until(main, b"> ")
+        os.write(main, b"/quit\r")
+        self.assertEqual(process.wait(20), 0)
+
+    def test_no_color(self):
+        done = self.start("run", "-m", MODEL, "--ids", "1,2", "-n", 1)
+        self.assertIn(b"\x1b[2m", self.read_until(done[1], b"peak RSS"))
+
+
+class CtrlC(Case):
+    def interrupted(self, *args, after=0.5, times=1):
+        process = subprocess.Popen([KVASIR, *map(str, args)], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, env=environment())
+        time.sleep(after)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        return out.decode(), err.decode()
+
+    FOREVER = ["run", "-m", MODEL, "--ids", "1,2,3", "-n", 1000000, "--ignore-eos", "--ctx", 1000000,
+               "--kv", "streaming:budget=64"]
+
+    def test_generating(self):
+        out, err = self.interrupted(*self.FOREVER, after=1)
+        self.assertGreater(len(out), 5)
+        self.assertTrue(out.endswith("\n"))
+        self.assertIn("interrupted", err)
+
+    def test_generating_json(self):
+        out, _ = self.interrupted(*self.FOREVER, "--json", after=1)
+        answer = json.loads(out)
+        self.assertEqual(answer["stop_reason"], "interrupted")
+        self.assertEqual(len(answer["ids"]), answer["generated_tokens"])
+        self.assertGreater(answer["generated_tokens"], 0)
+
+    def test_reading(self):
+        ids = ",".join(["5"] * 60000)
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("word " * 30000)
+            file.flush()
+            out, err = self.interrupted("run", "-m", MODEL, "-f", file.name, "--raw", "--ctx",
+                                        1000000, "--threads", 1, "--json", after=1.5)
+        self.assertEqual(json.loads(out)["generated_tokens"], 0)
+
+    def test_at_once(self):
+        self.interrupted(*self.FOREVER, after=0.0 + 0.15, times=2)
+
+    def test_bench_prints_what_it_has(self):
+        out, _ = self.interrupted("bench", "-m", MODEL, "--prompt", 512, "--gen", 512, "--repeat",
+                                  1000, "--json", after=3)
+        self.assertIn("rows", json.loads(out))
+
+
+if __name__ == "__main__":
+    KVASIR = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    unittest.main()
