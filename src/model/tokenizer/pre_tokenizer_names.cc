@@ -88,10 +88,10 @@ std::string CasedWords(std::string_view end, std::string_view number) {
 Patterns Gpt4o() { return {CasedWords(std::string(kContraction) + "?", R"(\p{N}{1,3})")}; }
 Patterns Tekken() { return {CasedWords("", R"(\p{N})")}; }
 Patterns Youtu() {
-  return {
-      R"([\x{ac00}-\x{d7a3}\x{3131}-\x{318e}]+|[\x{ff01}\x{2026}\x{201c}\x{201d}\x{2018}\x{2019}\x{2014}\x{ff1a}\x{ff1b}\x{ff0c}\x{3001}-\x{303f}\x{fe30}-\x{fe4f}]+)"
-      R"(|[\x{3105}-\x{312f}]+|[\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+)",
-      CasedWords(std::string(kContraction) + "?", R"(\p{N})")};
+  return {R"([\x{ac00}-\x{d7a3}\x{3131}-\x{318e}]+|[\x{ff01}\x{2026}\x{201c}\x{201d}\x{2018})"
+          R"(\x{2019}\x{2014}\x{ff1a}\x{ff1b}\x{ff0c}\x{3001}-\x{303f}\x{fe30}-\x{fe4f}]+)"
+          R"(|[\x{3105}-\x{312f}]+|[\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+)",
+          CasedWords(std::string(kContraction) + "?", R"(\p{N})")};
 }
 
 Patterns DeepSeekLlm() {

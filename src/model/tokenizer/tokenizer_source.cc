@@ -140,6 +140,28 @@ Status AddSentencePieceSteps(const Metadata& metadata, bool space_prefix, Tokeni
   return {};
 }
 
+// A Hugging Face folder: what tokenizer_config.json leaves open, generation_config.json and
+// config.json say (their keys are source.h's).
+Result<TokenizerData> TokenizerDataFromFolder(const Metadata& metadata) {
+  KV_ASSIGN_OR_RETURN(const std::string_view json, metadata.String("kvasir.tokenizer_json"));
+  KV_ASSIGN_OR_RETURN(const std::string_view config,
+                      metadata.String("kvasir.tokenizer_config_json", ""));
+  KV_ASSIGN_OR_RETURN(TokenizerData data, TokenizerDataFromJson(json, config));
+  const auto n = static_cast<int64_t>(data.pieces.size());
+  if (data.bos < 0)
+    KV_RETURN_IF_ERROR(ReadId(metadata, "tokenizer.ggml.bos_token_id", n, data.bos));
+  if (data.eos < 0)
+    KV_RETURN_IF_ERROR(ReadId(metadata, "tokenizer.ggml.eos_token_id", n, data.eos));
+  if (metadata.Has("kvasir.eos_token_ids")) {
+    KV_ASSIGN_OR_RETURN(const auto ids, metadata.Ints("kvasir.eos_token_ids"));
+    for (const int64_t id : ids) {
+      if (id < 0 || id >= n) return Fail("eos_token_id: {}: the vocabulary has {} tokens", id, n);
+      data.more_eog.push_back(static_cast<int32_t>(id));
+    }
+  }
+  return data;
+}
+
 }  // namespace
 
 Result<TokenizerData> TokenizerDataFromGguf(const Metadata& metadata) {
@@ -177,13 +199,10 @@ Result<TokenizerData> TokenizerDataFromGguf(const Metadata& metadata) {
 }
 
 Result<Tokenizer> TokenizerFromMetadata(const Metadata& metadata) {
-  if (!metadata.Has("tokenizer.ggml.model") && metadata.Has("kvasir.tokenizer_json")) {
-    KV_ASSIGN_OR_RETURN(const std::string_view json, metadata.String("kvasir.tokenizer_json"));
-    KV_ASSIGN_OR_RETURN(const std::string_view config,
-                        metadata.String("kvasir.tokenizer_config_json", ""));
-    return TokenizerFromJson(json, config);
-  }
-  KV_ASSIGN_OR_RETURN(TokenizerData data, TokenizerDataFromGguf(metadata));
+  const bool folder =
+      !metadata.Has("tokenizer.ggml.model") && metadata.Has("kvasir.tokenizer_json");
+  KV_ASSIGN_OR_RETURN(TokenizerData data,
+                      folder ? TokenizerDataFromFolder(metadata) : TokenizerDataFromGguf(metadata));
   return Tokenizer::Make(std::move(data));
 }
 

@@ -39,6 +39,43 @@ INSTANTIATE_TEST_SUITE_P(Models, Fixtures,
                            return name;
                          });
 
+TEST(Folder, GenerationConfigAddsEnds) {
+  Metadata metadata;
+  metadata.Set("kvasir.tokenizer_json",
+               std::string(R"({"model":{"vocab":{"a":0,"b":1},"merges":[]}})"));
+  metadata.Set("kvasir.eos_token_ids", std::vector<int64_t>{1});
+  metadata.Set("tokenizer.ggml.bos_token_id", int64_t{0});
+  const Result<Tokenizer> made = TokenizerFromMetadata(metadata);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE(made->IsEog(1));
+  EXPECT_EQ(made->bos(), 0);
+  metadata.Set("kvasir.eos_token_ids", std::vector<int64_t>{2});
+  EXPECT_FALSE(TokenizerFromMetadata(metadata));
+}
+
+TEST(Gguf, WhatIsMissingOrOfAWrongTypeIsAnError) {
+  Metadata metadata;
+  const auto message = [&] {
+    const Result<Tokenizer> made = TokenizerFromMetadata(metadata);
+    return made ? std::string() : made.error().message;
+  };
+  EXPECT_NE(message().find("tokenizer.ggml.model"), std::string::npos);
+  metadata.Set("tokenizer.ggml.model", std::string("bert"));
+  EXPECT_NE(message().find("bert"), std::string::npos);
+  metadata.Set("tokenizer.ggml.model", std::string("gpt2"));
+  EXPECT_NE(message().find("tokenizer.ggml.tokens"), std::string::npos);
+  metadata.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "ab"});
+  EXPECT_NE(message().find("tokenizer.ggml.merges"), std::string::npos);
+  metadata.Set("tokenizer.ggml.merges", std::vector<std::string>{"ab"});
+  EXPECT_NE(message().find("entry 0"), std::string::npos);
+  metadata.Set("tokenizer.ggml.merges", std::vector<std::string>{"a b"});
+  EXPECT_EQ(message(), "");
+  metadata.Set("tokenizer.ggml.eos_token_id", int64_t{3});
+  EXPECT_NE(message().find("eos_token_id: 3"), std::string::npos);
+  metadata.Set("tokenizer.ggml.eos_token_id", std::string("2"));
+  EXPECT_NE(message().find("eos_token_id"), std::string::npos);
+}
+
 TEST(SmolLm2Tokenizer, IdsEqualTheReferences) {
   const std::string vectors = std::string(KVASIR_SHARED_DIR) + "/fixtures/tokenizer/smollm2.jsonl";
   if (DefaultModel().empty() || !std::filesystem::exists(vectors)) {
