@@ -11,12 +11,15 @@ Floors::Floors(const ModelConfig& config, const ModelFacts& facts)
       f32_weights_(facts.f32_weights),
       isa_(ParseIsa(facts.cpu).value_or(Isa::kAvx2)),
       pool_(facts.threads) {
-  float_ops_s_ = MeasureFloatPeak(pool_, isa_);
-  weight_ops_s_ = f32_weights_ ? float_ops_s_ : MeasureInt8Peak(pool_, isa_);
   Measure();
 }
 
-void Floors::Measure() { bytes_s_ = std::max(bytes_s_, MeasureReadBandwidth(pool_)); }
+void Floors::Measure() {
+  bytes_s_ = std::max(bytes_s_, MeasureReadBandwidth(pool_));
+  float_ops_s_ = std::max(float_ops_s_, MeasureFloatPeak(pool_, isa_));
+  weight_ops_s_ =
+      std::max(weight_ops_s_, f32_weights_ ? float_ops_s_ : MeasureInt8Peak(pool_, isa_));
+}
 
 double Floors::DecodeTokS(double read_bytes_per_token) const {
   return read_bytes_per_token > 0 ? bytes_s_ / read_bytes_per_token : 0;

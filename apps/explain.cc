@@ -94,6 +94,11 @@ std::string ItemText(const SpecItem& item) {
   return text;
 }
 
+// The method as in its example; what a wrapper does by itself shows on a base that does nothing.
+std::string SpecAlone(const MethodInfo& method) {
+  return ItemText(ExampleItem(method)) + (method.role == Role::kWrapper ? " + full" : "");
+}
+
 Json ItemJson(const SpecItem& item) {
   const MethodInfo& method = *FindMethod(item.name);
   Json params = Json::array();
@@ -164,7 +169,7 @@ Result<HeldEntries> Simulate(std::string_view spec, int64_t n_prompt, int64_t n_
 }
 
 std::string MethodNeeds(const MethodInfo& method) {
-  const auto program = Program::Build(method.example);
+  const auto program = Program::Build(SpecAlone(method));
   if (!program) return "";
   const Needs needs = (*program)->needs(kToyModel);
   std::string text;
@@ -175,7 +180,7 @@ std::string MethodNeeds(const MethodInfo& method) {
 
 std::string MethodSaves(const MethodInfo& method) {
   constexpr int64_t kPrompt = 4096;
-  const auto held = Simulate(method.example, kPrompt, 0);
+  const auto held = Simulate(SpecAlone(method), kPrompt, 0);
   if (!held) return "";
   return held->after_prompt < kPrompt
              ? fmt::format("holds {:.0f} of {} entries", held->after_prompt, kPrompt)

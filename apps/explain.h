@@ -13,9 +13,9 @@ namespace kvasir::cli {
 
 struct Context;
 
-// "queries of the last 32 rows", "acts at every token", "nothing"; of the method's example.
+// "the last 32 queries", "every token", "nothing"; with the parameters of the method's example.
 std::string MethodNeeds(const MethodInfo& method);
-// "1024 of 4096 entries"; of the method's example.
+// "holds 1024 of 4096 entries", likewise.
 std::string MethodSaves(const MethodInfo& method);
 
 struct Combination {
