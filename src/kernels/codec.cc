@@ -42,12 +42,6 @@ Elements ElementsOf(CodecId codec, PlaneKind kind, int head_dim) {
   return {0, 0};
 }
 
-int64_t ElementByte(PlaneKind kind, Elements elements, int slot, int e) {
-  const int64_t index = kind == PlaneKind::kKeys ? int64_t{e} * kPageEntries + slot
-                                                 : int64_t{slot} * elements.count + e;
-  return index * elements.width;
-}
-
 // Byte of a group's scale (array 0) or minimum (array 1).
 int64_t ScaleByte(CodecId codec, PlaneKind kind, int head_dim, int array, int slot, int group) {
   const int64_t index = kind == PlaneKind::kKeys ? int64_t{group} * kPageEntries + slot
@@ -104,35 +98,64 @@ void EncodeGrouped(const cpu::EncodeTable& table, CodecId codec, PlaneKind kind,
   }
 }
 
+// The elements of one entry, contiguous: the inverse of Place.
 template <class T>
-T Read(const std::byte* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(T));
-  return value;
+void Fetch(PlaneKind kind, int count, const std::byte* plane, int slot, T* elements) {
+  const T* from = reinterpret_cast<const T*>(plane);
+  if (kind == PlaneKind::kValues) {
+    std::memcpy(elements, from + int64_t{slot} * count, count * sizeof(T));
+    return;
+  }
+  for (int e = 0; e < count; ++e) elements[e] = from[int64_t{e} * kPageEntries + slot];
 }
 
-float DecodeChannel(CodecId codec, PlaneKind kind, int head_dim, const std::byte* plane, int slot,
-                    int c) {
-  const Code code = CodeOf(codec, kind, c);
-  const Elements elements = ElementsOf(codec, kind, head_dim);
-  const std::byte* at = plane + ElementByte(kind, elements, slot, code.element);
-  const auto scale = [&](int array) {
-    const int64_t byte = ScaleByte(codec, kind, head_dim, array, slot, c / kGroupChannels);
-    return ToFloat(F16{Read<uint16_t>(plane + byte)});
-  };
+void DecodeGrouped(CodecId codec, PlaneKind kind, int head_dim, const std::byte* plane, int slot,
+                   float* x) {
+  uint8_t elements[kMaxHeadDim];
+  Fetch(kind, ElementsOf(codec, kind, head_dim).count, plane, slot, elements);
+  for (int group = 0; group < Groups(head_dim); ++group) {
+    const int c0 = group * kGroupChannels, end = std::min(c0 + kGroupChannels, head_dim);
+    const auto constant = [&](int array) {
+      F16 half;
+      std::memcpy(&half, plane + ScaleByte(codec, kind, head_dim, array, slot, group), 2);
+      return ToFloat(half);
+    };
+    const float scale = constant(0), min = codec == CodecId::kQ4 ? constant(1) : 0.0f;
+    for (int c = c0; c < end; ++c) {
+      const Code code = CodeOf(codec, kind, c);
+      // Both products are exact in f32: 8 or 4 bits times 11.
+      x[c] = codec == CodecId::kQ8
+                 ? static_cast<float>(static_cast<int8_t>(elements[c])) * scale
+                 : static_cast<float>(elements[code.element] >> code.shift & 15) * scale + min;
+    }
+  }
+}
+
+void DecodeEntry(CodecId codec, PlaneKind kind, int head_dim, const std::byte* plane, int slot,
+                 float* x) {
+  uint16_t halves[kMaxHeadDim];
   switch (codec) {
     case CodecId::kF32:
-      return Read<float>(at);
+      return Fetch(kind, head_dim, plane, slot, x);
     case CodecId::kF16:
-      return ToFloat(F16{Read<uint16_t>(at)});
+      Fetch(kind, head_dim, plane, slot, halves);
+      return cpu::N_AVX2::kEncode.from_f16(halves, head_dim, x);  // the least that we run on
     case CodecId::kBF16:
-      return ToFloat(BF16{Read<uint16_t>(at)});
+      Fetch(kind, head_dim, plane, slot, halves);
+      for (int c = 0; c < head_dim; ++c) x[c] = ToFloat(BF16{halves[c]});
+      return;
     case CodecId::kQ8:
-      return static_cast<float>(static_cast<int8_t>(*at)) * scale(0);
-    case CodecId::kQ4:  // the product is exact: 4 bits times 11
-      return static_cast<float>(static_cast<int>(*at) >> code.shift & 15) * scale(0) + scale(1);
+    case CodecId::kQ4:
+      return DecodeGrouped(codec, kind, head_dim, plane, slot, x);
   }
-  return 0.0f;
+}
+
+template <class T>
+void CopyElements(PlaneKind kind, int count, const std::byte* from, int from_slot, std::byte* to,
+                  int to_slot) {
+  T elements[kMaxHeadDim];
+  Fetch(kind, count, from, from_slot, elements);
+  Place(kind, count, elements, count, to_slot, 1, to);
 }
 
 }  // namespace
@@ -193,20 +216,20 @@ void EncodeEntries(Isa isa, CodecId codec, PlaneKind kind, int head_dim, const f
 void DecodeEntries(CodecId codec, PlaneKind kind, int head_dim, const std::byte* plane, int slot,
                    int n, float* x, int64_t x_stride) {
   KV_CHECK(slot >= 0 && n >= 0 && slot + n <= kPageEntries);
+  KV_CHECK(head_dim > 0 && head_dim <= kMaxHeadDim);
   for (int i = 0; i < n; ++i) {
-    for (int c = 0; c < head_dim; ++c) {
-      x[i * x_stride + c] = DecodeChannel(codec, kind, head_dim, plane, slot + i, c);
-    }
+    DecodeEntry(codec, kind, head_dim, plane, slot + i, x + i * x_stride);
   }
 }
 
 void CopyEntry(CodecId codec, PlaneKind kind, int head_dim, const std::byte* from, int from_slot,
                std::byte* to, int to_slot) {
+  KV_CHECK(head_dim > 0 && head_dim <= kMaxHeadDim);
   const Elements elements = ElementsOf(codec, kind, head_dim);
-  for (int e = 0; e < elements.count; ++e) {
-    std::memmove(to + ElementByte(kind, elements, to_slot, e),
-                 from + ElementByte(kind, elements, from_slot, e), elements.width);
-  }
+  const auto copy = elements.width == 4   ? CopyElements<uint32_t>
+                    : elements.width == 2 ? CopyElements<uint16_t>
+                                          : CopyElements<uint8_t>;
+  copy(kind, elements.count, from, from_slot, to, to_slot);
   for (int array = 0; array < cpu::ScaleArrays(codec); ++array) {
     for (int group = 0; group < Groups(head_dim); ++group) {
       std::memmove(to + ScaleByte(codec, kind, head_dim, array, to_slot, group),

@@ -121,6 +121,44 @@ TEST_P(Codec, HalvesRoundToNearestEvenAndSaturate) {
   EXPECT_TRUE(std::isnan(ToFloat(BF16{bits[15]})));
 }
 
+TEST_P(Codec, DecodesEveryHalfExactly) {
+  Buffer plane(PlaneBytes(CodecId::kF16, PlaneKind::kValues, 256));
+  for (uint32_t first = 0; first < 0x10000; first += 64 * 256) {
+    for (uint32_t i = 0; i < 64 * 256; ++i) {
+      plane.as<uint16_t>()[i] = static_cast<uint16_t>(first + i);
+    }
+    std::vector<float> back(64 * 256);
+    DecodeEntries(CodecId::kF16, PlaneKind::kValues, 256, plane.data(), 0, 64, back.data(), 256);
+    for (uint32_t i = 0; i < 64 * 256; ++i) {
+      const float expected = ToFloat(F16{static_cast<uint16_t>(first + i)});
+      if (std::isnan(expected)) {
+        EXPECT_TRUE(std::isnan(back[i]));
+      } else {
+        ASSERT_EQ(back[i], expected);
+      }
+    }
+  }
+}
+
+// Values that lie on the grid come back exactly, and the bytes are those of the layout.
+TEST_P(Codec, GridsByHand) {
+  std::vector<float> x(32), back(32);
+  for (int c = 0; c < 32; ++c) x[c] = static_cast<float>(c % 16) - 3;  // minimum -3, step 1
+  Buffer plane(PlaneBytes(CodecId::kQ4, PlaneKind::kKeys, 32));
+  EncodeEntries(GetParam(), CodecId::kQ4, PlaneKind::kKeys, 32, x.data(), 32, 7, 1, plane.data());
+  EXPECT_EQ(plane.as<uint8_t>()[2 * 64 + 7], 0x54);               // channels 4 and 5
+  EXPECT_EQ(plane.as<uint16_t>()[16 * 64 / 2 + 7], 0x3c00);       // scale 1
+  EXPECT_EQ(plane.as<uint16_t>()[16 * 64 / 2 + 64 + 7], 0xc200);  // minimum -3
+  DecodeEntries(CodecId::kQ4, PlaneKind::kKeys, 32, plane.data(), 7, 1, back.data(), 32);
+  EXPECT_EQ(x, back);
+  for (int c = 0; c < 32; ++c) x[c] = static_cast<float>(c) * 8 - 127;  // -127, a step of 1
+  plane = Buffer(PlaneBytes(CodecId::kQ8, PlaneKind::kValues, 32));
+  EncodeEntries(GetParam(), CodecId::kQ8, PlaneKind::kValues, 32, x.data(), 32, 2, 1, plane.data());
+  EXPECT_EQ(plane.as<int8_t>()[2 * 32 + 1], -119);
+  DecodeEntries(CodecId::kQ8, PlaneKind::kValues, 32, plane.data(), 2, 1, back.data(), 32);
+  EXPECT_EQ(x, back);
+}
+
 TEST_P(Codec, BitsAreTheSameOnEveryInstructionSet) {
   for (CodecId codec : kCodecs) {
     for (PlaneKind kind : kKinds) {

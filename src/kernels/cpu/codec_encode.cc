@@ -29,6 +29,14 @@ void ToF16Row(const float* x, int n, uint16_t* out) {
   }
 }
 
+void FromF16Row(const uint16_t* x, int n, float* out) {
+  const hn::Rebind<hwy::float16_t, D> dh;
+  for (int i = 0; i < n; i += kLanes) {
+    const auto v = hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(x + i));
+    hn::StoreU(hn::PromoteTo(kD, v), kD, out + i);
+  }
+}
+
 void ToBF16Row(const float* x, int n, uint16_t* out) {
   const hn::RebindToUnsigned<D> du;
   const hn::Rebind<uint16_t, D> du16;
@@ -98,7 +106,7 @@ void ToQ4(const float* x, int n, uint8_t* codes, uint16_t* scale, uint16_t* min)
 }
 
 extern const EncodeTable kEncode;
-const EncodeTable kEncode = {ToF16Row, ToBF16Row, ToQ8, ToQ4};
+const EncodeTable kEncode = {ToF16Row, ToBF16Row, FromF16Row, ToQ8, ToQ4};
 
 }  // namespace kvasir::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
