@@ -35,13 +35,13 @@ void ForTiles(int64_t n_rows, ThreadPool& pool, F&& tile) {
 bool HasFloats(PackedKind kind) { return cpu::FormatOf(kind).groups == 0; }
 
 // The panels of a job that begin in [first, last) of its bytes.
-void RunBytes(const MatMulJob& job, const std::byte* x, int64_t n_rows, int64_t first,
-              int64_t last) {
+void RunBytes(const MatMulJob& job, const std::byte* x, const std::byte* residuals, int64_t n_rows,
+              int64_t first, int64_t last) {
   const PackedMatrix& w = *job.weights;
   const PackedKind kind = MatMulAccess::Kind(w);
   const cpu::MatMulKernels& kernels = KernelsOf(MatMulAccess::IsaOf(w));
   const cpu::PanelShape shape(kind, kernels.lanes, w.n_in());
-  const cpu::PanelRange range = {
+  cpu::PanelRange range = {
       .panels = MatMulAccess::Bytes(w),
       .shape = shape,
       .first_panel = (std::max<int64_t>(first, 0) + shape.bytes - 1) / shape.bytes,
@@ -55,7 +55,13 @@ void RunBytes(const MatMulJob& job, const std::byte* x, int64_t n_rows, int64_t 
       .bias = job.bias,
       .accumulate = job.accumulate,
   };
-  if (range.first_panel < range.last_panel) kernels.run[static_cast<int>(kind)](range);
+  if (range.first_panel >= range.last_panel) return;
+  kernels.run[static_cast<int>(kind)](range);
+  if (!job.precise || HasFloats(kind)) return;
+  range.x = residuals;
+  range.bias = nullptr;
+  range.accumulate = true;
+  kernels.run[static_cast<int>(kind)](range);
 }
 
 }  // namespace
@@ -71,14 +77,17 @@ const cpu::MatMulKernels& KernelsOf(Isa isa) {
   }
 }
 
-const std::byte* MatMulAccess::Codes(Activations& x, ThreadPool& pool) {
-  if (!x.has_codes_) {
+const std::byte* MatMulAccess::Codes(Activations& x, bool precise, ThreadPool& pool) {
+  if (!x.has_codes_ || (precise && !x.has_residuals_)) {
     const int64_t row_bytes = x.x_.shape[1] / 32 * cpu::kCodeBlockBytes;
     x.codes_.Grow(static_cast<size_t>(x.x_.shape[0] * row_bytes));
+    if (precise) x.residuals_.Grow(static_cast<size_t>(x.x_.shape[0] * row_bytes));
     ForTiles(x.x_.shape[0], pool, [&](int64_t row, int n) {
-      cpu::QuantiseTile(x.x_, row, n, x.codes_.data() + row * row_bytes);
+      cpu::QuantiseTile(x.x_, row, n, x.codes_.data() + row * row_bytes,
+                        precise ? x.residuals_.data() + row * row_bytes : nullptr);
     });
     x.has_codes_ = true;
+    x.has_residuals_ = precise;
   }
   return x.codes_.data();
 }
@@ -106,7 +115,7 @@ void MatMul(Activations& x, std::span<const MatMulJob> jobs, ThreadPool& pool) {
     if (HasFloats(MatMulAccess::Kind(*job.weights))) {
       MatMulAccess::Floats(x, pool);
     } else {
-      MatMulAccess::Codes(x, pool);
+      MatMulAccess::Codes(x, job.precise, pool);
     }
   }
   const int64_t most = pool.n_threads() == 1 ? 1 : pool.n_threads() * kTasksPerThread;
@@ -116,9 +125,11 @@ void MatMul(Activations& x, std::span<const MatMulJob> jobs, ThreadPool& pool) {
     for (const MatMulJob& job : jobs) {
       const bool floats = HasFloats(MatMulAccess::Kind(*job.weights));
       const std::byte* prepared =
-          floats ? MatMulAccess::Floats(x, pool) : MatMulAccess::Codes(x, pool);
+          floats ? MatMulAccess::Floats(x, pool) : MatMulAccess::Codes(x, job.precise, pool);
       const int64_t n_bytes = static_cast<int64_t>(job.weights->n_bytes());
-      if (first < n_bytes && last > 0) RunBytes(job, prepared, n_rows, first, last);
+      if (first < n_bytes && last > 0) {
+        RunBytes(job, prepared, MatMulAccess::Residuals(x), n_rows, first, last);
+      }
       first -= n_bytes;
       last -= n_bytes;
     }

@@ -71,14 +71,14 @@ class Activations {
   // is prepared from it (int8 blocks, f32 tiles) is made once, by the first product that needs it.
   void Set(MatView<const float> x) {
     x_ = x;
-    has_codes_ = has_floats_ = false;
+    has_codes_ = has_residuals_ = has_floats_ = false;
   }
 
  private:
   friend struct MatMulAccess;
   MatView<const float> x_;
-  Buffer codes_, floats_;
-  bool has_codes_ = false, has_floats_ = false;
+  Buffer codes_, residuals_, floats_;
+  bool has_codes_ = false, has_residuals_ = false, has_floats_ = false;
 };
 
 // One product of a call: several with the same activations run as one parallel region.
@@ -87,6 +87,10 @@ struct MatMulJob {
   MatView<float> y;             // [rows, n_out]; not overlapping x or another job's y
   const float* bias = nullptr;  // [n_out] added; null: none
   bool accumulate = false;      // y += instead of y =
+  // Quantised weights: a second pass multiplies what int8 activations leave (15 bits in all). For
+  // small products where their error counts most; twice the arithmetic, the same weights from
+  // cache.
+  bool precise = false;
 };
 void MatMul(Activations& x, std::span<const MatMulJob> jobs, ThreadPool& pool);
 

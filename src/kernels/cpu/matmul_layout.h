@@ -117,7 +117,9 @@ const MatMulKernels& MatMulAvx512();
 const MatMulKernels& MatMulAvx512Vnni();
 
 // Rows of x, a tile, to int8 blocks (n_in a multiple of 32) or f32 blocks (zeros at the end).
-void QuantiseTile(MatView<const float> x, int64_t row, int n_rows, std::byte* out);
+// residual, where it is not null, gets int8 blocks of what the first ones leave: together 15 bits.
+void QuantiseTile(MatView<const float> x, int64_t row, int n_rows, std::byte* out,
+                  std::byte* residual);
 void CopyTile(MatView<const float> x, int64_t row, int n_rows, std::byte* out);
 
 }  // namespace cpu
@@ -130,7 +132,8 @@ struct MatMulAccess {
   static auto& NIn(auto& m) { return m.n_in_; }
   static auto& IsaOf(auto& m) { return m.isa_; }
   static auto& Kind(auto& m) { return m.kind_; }
-  static const std::byte* Codes(Activations& x, ThreadPool& pool);
+  static const std::byte* Codes(Activations& x, bool precise, ThreadPool& pool);
+  static const std::byte* Residuals(const Activations& x) { return x.residuals_.data(); }
   static const std::byte* Floats(Activations& x, ThreadPool& pool);
   static MatView<const float> X(const Activations& x) { return x.x_; }
 };

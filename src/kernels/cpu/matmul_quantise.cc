@@ -33,16 +33,18 @@ HWY_INLINE void Put(std::byte* at, T value) {
   std::memcpy(at, &value, sizeof value);
 }
 
-// One block of one row of a tile of n_rows, to where CodeBlock<n_rows> has it.
-HWY_INLINE void QuantiseBlock(const float* x, int row, int n_rows, std::byte* out) {
-  __m256 v[4];
-  for (int i = 0; i < 4; ++i) v[i] = _mm256_loadu_ps(x + 8 * i);
+// One block of one row of a tile of n_rows, to where CodeBlock<n_rows> has it. v becomes what the
+// codes leave.
+HWY_INLINE void QuantiseBlock(__m256 (&v)[4], int row, int n_rows, std::byte* out) {
   const float most = LargestMagnitude(v);
   const bool zero = most < kTiny;  // false for NaN, which becomes the scale
   const float scale = zero ? 0.0f : most / 127.0f;
   const __m256 inverse = _mm256_set1_ps(zero ? 0.0f : 127.0f / most);
   __m256i q[4];
   for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
+  for (int i = 0; i < 4; ++i) {
+    v[i] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(q[i]), _mm256_set1_ps(scale), v[i]);
+  }
   // Packing works in 128-bit halves: dwords come out as 0, 4, 1, 5, ...
   const __m256i packed =
       _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
@@ -67,12 +69,17 @@ HWY_INLINE void QuantiseBlock(const float* x, int row, int n_rows, std::byte* ou
 
 }  // namespace
 
-void QuantiseTile(MatView<const float> x, int64_t row, int n_rows, std::byte* out) {
+void QuantiseTile(MatView<const float> x, int64_t row, int n_rows, std::byte* out,
+                  std::byte* residual) {
   const int64_t n_blocks = x.shape[1] / 32;
   for (int t = 0; t < n_rows; ++t) {
     const float* from = x.row(row + t);
     for (int64_t b = 0; b < n_blocks; ++b) {
-      QuantiseBlock(from + 32 * b, t, n_rows, out + b * n_rows * kCodeBlockBytes);
+      const int64_t at = b * n_rows * kCodeBlockBytes;
+      __m256 v[4];
+      for (int i = 0; i < 4; ++i) v[i] = _mm256_loadu_ps(from + 32 * b + 8 * i);
+      QuantiseBlock(v, t, n_rows, out + at);
+      if (residual != nullptr) QuantiseBlock(v, t, n_rows, residual + at);
     }
   }
 }
