@@ -129,10 +129,12 @@ std::string FloatDigits(double magnitude, const FieldSpec& spec) {
 Result<FieldSpec> FieldSpec::Parse(std::string_view text) {
   FieldSpec spec;
   size_t after_fill = 0;
+  bool has_fill = false;
   if (!text.empty()) {
     const char32_t first = NextChar(text, after_fill);
     if (after_fill < text.size() && IsAlign(static_cast<unsigned char>(text[after_fill]))) {
       spec.fill = first;
+      has_fill = true;
       spec.align = text[after_fill];
       text.remove_prefix(after_fill + 1);
     } else if (IsAlign(first)) {
@@ -150,6 +152,7 @@ Result<FieldSpec> FieldSpec::Parse(std::string_view text) {
   if (take("z")) return Fail("the format option 'z' is not supported");
   spec.alternate = take("#") != 0;
   spec.zero = take("0") != 0;
+  if (spec.zero && !has_fill) spec.fill = '0';
   KV_ASSIGN_OR_RETURN(spec.width, TakeNumber(text));
   spec.grouping = take(",_");
   if (take(".")) {

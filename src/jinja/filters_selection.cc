@@ -49,6 +49,7 @@ Result<Value> MapAttribute(Call& call, const ListRef& list) {
 }
 
 Result<Value> Map(Call& call) {
+  if (!call[0].Truth()) return MakeGenerator(call, {});  // also none, as in Jinja
   KV_ASSIGN_OR_RETURN(const ListRef list, Iterate(call.heap, call[0]));
   if (call.rest.empty() && Named(call, "attribute") != nullptr) return MapAttribute(call, list);
   if (call.rest.empty()) return Fail("map requires a filter argument");
@@ -62,6 +63,7 @@ Result<Value> Map(Call& call) {
 }
 
 Result<Value> SelectItems(Call& call, bool wanted, bool by_attribute) {
+  if (!call[0].Truth()) return MakeGenerator(call, {});
   KV_ASSIGN_OR_RETURN(const ListRef list, Iterate(call.heap, call[0]));
   AttributePath path;
   size_t n_used = 0;

@@ -53,7 +53,6 @@ Result<Value> Last(Call& call) {
     KV_ASSIGN_OR_RETURN(std::optional<Value> c, Subscript(call.heap, value, Value::Integer(-1)));
     return *c;
   }
-  if (value.is_undefined()) return FailUndefined(value);
   KV_ASSIGN_OR_RETURN(const ListRef list, Iterate(call.heap, value));
   if (list->items.empty()) return call.heap.MakeUndefined("No last item, sequence was empty.");
   return list->items.back();
@@ -107,6 +106,7 @@ Result<Value> Join(Call& call) {
 }
 
 Result<Value> Sort(Call& call) {
+  KV_ASSIGN_OR_RETURN(const Int reverse, call.has(1) ? call.Integer(1) : Result<Int>(0));
   KV_ASSIGN_OR_RETURN(const ListRef list, Iterate(call.heap, call[0]));
   KV_ASSIGN_OR_RETURN(const std::vector<AttributePath> paths,
                       AttributePath::ParseList(call.given(3) ? call[3] : Value::MakeNone()));
@@ -121,13 +121,14 @@ Result<Value> Sort(Call& call) {
     KV_ASSIGN_OR_RETURN(Value key, call.heap.MakeList(std::move(keys)));
     keyed.push_back({std::move(key), item});
   }
-  KV_RETURN_IF_ERROR(StableSort(call.heap, keyed, call.Flag(1)));
+  KV_RETURN_IF_ERROR(StableSort(call.heap, keyed, reverse != 0));
   return call.heap.MakeList(ItemsOf(keyed));
 }
 
 Result<Value> DictSort(Call& call) {
   if (call[0].is_undefined()) return FailUndefined(call[0]);
   if (!call[0].is_dict()) return Fail("dictsort() needs a dict, not '{}'", TypeName(call[0]));
+  KV_ASSIGN_OR_RETURN(const Int reverse, call.has(3) ? call.Integer(3) : Result<Int>(0));
   KV_ASSIGN_OR_RETURN(const std::string_view by, call.String(2, "key"));
   if (by != "key" && by != "value") return Fail("You can only sort by either \"key\" or \"value\"");
   std::vector<Keyed> keyed;
@@ -136,7 +137,7 @@ Result<Value> DictSort(Call& call) {
     KV_ASSIGN_OR_RETURN(Value key, CaseKey(call.heap, by == "key" ? name : value, call.Flag(1)));
     keyed.push_back({std::move(key), std::move(pair)});
   }
-  KV_RETURN_IF_ERROR(StableSort(call.heap, keyed, call.Flag(3)));
+  KV_RETURN_IF_ERROR(StableSort(call.heap, keyed, reverse != 0));
   return call.heap.MakeList(ItemsOf(keyed));
 }
 

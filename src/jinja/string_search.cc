@@ -155,7 +155,8 @@ Result<Value> Split(Call& call) {
 
 Result<Value> SplitLinesMethod(Call& call) {
   KV_RETURN_IF_ERROR(call.heap.Fits(static_cast<Int>(call[0].str().size()) * 16));
-  return MakeParts(call, SplitLines(call[0].str(), call.Flag(1)));
+  KV_ASSIGN_OR_RETURN(const Int keep_ends, call.has(1) ? call.Integer(1) : Result<Int>(0));
+  return MakeParts(call, SplitLines(call[0].str(), keep_ends != 0));
 }
 
 template <bool from_right>
