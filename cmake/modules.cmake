@@ -3,7 +3,6 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(hwy REQUIRED CONFIG)
 pkg_check_modules(TOML REQUIRED tomlplusplus)  # used header-only, without exceptions
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
