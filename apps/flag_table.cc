@@ -156,7 +156,7 @@ constexpr std::array kMethods = {
     Flag{"matrix", 0, kSwitch, "", "", "", "which methods combine"},
     Flag{"explain", 0, kText, "SPEC", "", "",
          "how a spec is read, what it will hold and read for a prompt"},
-    Flag{"prompt", 0, kInteger, "N", "4096", "1..1048576", "with --explain: tokens of the prompt"},
+    Flag{"prompt", 0, kInteger, "N", "4096", "1..262144", "with --explain: tokens of the prompt"},
 };
 
 constexpr std::array kBench = {

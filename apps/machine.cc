@@ -42,18 +42,12 @@ __attribute__((target("avx2"))) int64_t ReadAll(const std::byte* bytes, size_t n
 // units. Each returns the operations of one round.
 constexpr int kChains = 12;
 
-// Keeps a register alive and unknown to the optimiser.
-template <class V>
-void Touch(V& v) {
-  asm volatile("" : "+x"(v));
-}
-
 __attribute__((target("avx2,fma"))) double FloatRounds256(int64_t rounds) {
   __m256 sums[kChains] = {}, x = _mm256_set1_ps(1.0f), y = _mm256_set1_ps(1e-9f);
   for (int64_t r = 0; r < rounds; ++r) {
     for (__m256& sum : sums) {
       sum = _mm256_fmadd_ps(x, y, sum);
-      Touch(sum);
+      asm volatile("" : "+x"(sum));  // alive, and unknown to the optimiser
     }
   }
   return 2.0 * 8 * kChains;
@@ -75,9 +69,9 @@ __attribute__((target("avx2"))) double Int8Rounds256(int64_t rounds) {
   __m256i sums[kChains] = {}, x = _mm256_set1_epi8(1), ones = _mm256_set1_epi16(1);
   for (int64_t r = 0; r < rounds; ++r) {
     for (__m256i& sum : sums) {
-      Touch(x);
+      asm volatile("" : "+x"(x));
       sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(x, x), ones));
-      Touch(sum);
+      asm volatile("" : "+x"(sum));  // alive, and unknown to the optimiser
     }
   }
   return 2.0 * 32 * kChains;

@@ -15,7 +15,7 @@ constexpr int kMargin = 8;       // pixels around the picture
 struct Rgb {
   uint8_t r, g, b;
 };
-constexpr Rgb kBackground = {255, 255, 255}, kDropped = {238, 241, 245}, kKept = {20, 82, 160};
+constexpr Rgb kDropped = {238, 241, 245}, kKept = {20, 82, 160};
 
 uint8_t Blend(uint8_t from, uint8_t to, double share) {
   return static_cast<uint8_t>(from + (to - from) * share + 0.5);
