@@ -30,16 +30,46 @@ void LayerPlan::Keep(int head, std::vector<int32_t> entries) {
 
 void LayerPlan::Drop(int head, int64_t first, int64_t n) { wishes_[head].drop = Span{first, n}; }
 
+bool LayerPlan::has_scores() const {
+  return std::all_of(wishes_.begin(), wishes_.end(),
+                     [](const Wishes& w) { return w.budget.has_value() && !w.scores.empty(); });
+}
+
+std::vector<bool> LayerPlan::Protected(int head) const {
+  std::vector<bool> is_protected(heads_[head].size(), false);
+  for (const Span& span : wishes_[head].protect) {
+    std::fill_n(is_protected.begin() + span.first, span.n, true);
+  }
+  return is_protected;
+}
+
+std::vector<float> LayerPlan::Ranking(int head) const {
+  float best = std::numeric_limits<float>::lowest();
+  for (const Wishes& wishes : wishes_) {
+    for (float score : wishes.scores) best = std::max(best, score);
+  }
+  std::vector<float> ranking = wishes_[head].scores;
+  const std::vector<bool> is_protected = Protected(head);
+  for (size_t i = 0; i < ranking.size(); ++i) {
+    if (is_protected[i]) ranking[i] = best + 1;
+  }
+  return ranking;
+}
+
 std::optional<std::vector<int32_t>> LayerPlan::Resolve(int head) const {
   const Wishes& wishes = wishes_[head];
   if (wishes.keep) return wishes.keep;
   const int64_t size = heads_[head].size();
+  if (wishes.drop) {
+    std::vector<int32_t> kept(size - wishes.drop->n);
+    std::iota(kept.begin(), kept.begin() + wishes.drop->first, 0);
+    std::iota(kept.begin() + wishes.drop->first, kept.end(),
+              static_cast<int32_t>(wishes.drop->first + wishes.drop->n));
+    return kept;
+  }
   if (!wishes.budget || *wishes.budget >= size) return std::nullopt;
 
-  std::vector<bool> is_protected(size, false);
-  for (const Span& span : wishes.protect) {
-    std::fill_n(is_protected.begin() + span.first, span.n, true);
-  }
+  const std::vector<bool> is_protected = Protected(head);
   std::vector<int32_t> ranked(size);
   std::iota(ranked.begin(), ranked.end(), 0);
   const auto stays_longer = [&](int32_t a, int32_t b) {

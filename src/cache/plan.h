@@ -31,9 +31,15 @@ class LayerPlan {
   void Drop(int head, int64_t first, int64_t n);      // a span goes
   void Renumber() { renumber_ = true; }               // positions follow the entries that stay
 
+  void Unprotect(int head) { wishes_[head].protect.clear(); }
+
   // What has been wished so far, for wrappers.
+  bool has_scores() const;  // every head has scores and a budget
   std::span<const float> scores(int head) const { return wishes_[head].scores; }
   std::optional<int64_t> budget(int head) const { return wishes_[head].budget; }
+  std::vector<bool> Protected(int head) const;  // [entries]
+  // Scores in which protection is a score too: the layer's best and 1.
+  std::vector<float> Ranking(int head) const;
 
   // The entries of a head that stay, ascending; nullopt: all.
   std::optional<std::vector<int32_t>> Resolve(int head) const;

@@ -1,6 +1,7 @@
 #include "engine/cpu_ops.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kvasir {
 namespace {
@@ -17,48 +18,167 @@ GroupReduce Reduction(GroupBy by) {
   return GroupReduce::kMean;
 }
 
+constexpr int64_t kNormRows = 128;  // values multiplied at a time
+
+// The mean of the rotations of n positions: of each pair of channels a rotation and a shortening.
+class MeanRotation {
+ public:
+  MeanRotation(const RopeTable& table, int32_t first, int64_t n) : table_(&table) {
+    for (double frequency : table.inv_freq) {
+      double cos = 0, sin = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        cos += std::cos(frequency * static_cast<double>(first + i));
+        sin += std::sin(frequency * static_cast<double>(first + i));
+      }
+      const double factor = table.attention_factor / static_cast<double>(n);
+      cos_.push_back(cos * factor);
+      sin_.push_back(sin * factor);
+    }
+  }
+
+  // x: a vector whose elements are `stride` apart, rotated in place.
+  void Apply(double* x, int64_t stride) const {
+    const auto n_pairs = static_cast<int64_t>(cos_.size());
+    for (int64_t i = 0; i < n_pairs; ++i) {
+      double& a = x[(table_->neox ? i : 2 * i) * stride];
+      double& b = x[(table_->neox ? i + n_pairs : 2 * i + 1) * stride];
+      const double rotated = a * cos_[i] - b * sin_[i];
+      b = a * sin_[i] + b * cos_[i];
+      a = rotated;
+    }
+  }
+
+ private:
+  const RopeTable* table_;
+  std::vector<double> cos_, sin_;  // [n_rot / 2]
+};
+
 }  // namespace
 
-std::vector<std::vector<float>> CpuOps::AttentionMass(const LayerView& at,
-                                                      const ScoreRequest& request) {
-  KV_CHECK(last_ != nullptr && request.last_rows <= last_->n_rows());
-  const int64_t d = at.model.head_dim, group = at.model.group(), n_q = at.model.n_q_heads;
-  const int64_t first = last_->n_rows() - request.last_rows;
-  const size_t n_heads = at.heads.size();
-  std::vector<std::vector<float>> lse(n_heads), by_slot(n_heads), shifted(n_heads);
-  std::vector<std::vector<const float*>> run_queries(n_heads);
+std::vector<std::vector<float>> MassBySlot(Forward& forward, std::span<const HeadCache> heads,
+                                           int layer, const LastQueries& rows, int64_t first,
+                                           int64_t n, std::span<const float> row_weight,
+                                           GroupBy over_group) {
+  const int64_t d = forward.config().head_dim, n_q = forward.config().n_q_heads;
+  const int64_t group = n_q / static_cast<int64_t>(heads.size());
+  std::vector<std::vector<float>> lse(heads.size()), by_slot(heads.size()), shifted(heads.size());
+  std::vector<std::vector<const float*>> run_queries(heads.size());
   std::vector<MassJob> jobs;
-  for (size_t h = 0; h < n_heads; ++h) {
-    for (int64_t r = first; r < last_->n_rows(); ++r) {
-      const float* row = last_->lse.data() + r * n_q + static_cast<int64_t>(h) * group;
+  for (size_t h = 0; h < heads.size(); ++h) {
+    for (int64_t r = first; r < first + n; ++r) {
+      const float* row = rows.lse.data() + r * n_q + static_cast<int64_t>(h) * group;
       lse[h].insert(lse[h].end(), row, row + group);
     }
-    by_slot[h].resize(at.heads[h].n_slots());
-    const float* q = last_->q.data() + first * n_q * d + static_cast<int64_t>(h) * group * d;
-    run_queries[h] =
-        forward_->QueriesByRun(at.layer, at.heads[h], q, request.last_rows, n_q * d, shifted[h]);
-    jobs.push_back({.runs = at.heads[h].runs(),
+    by_slot[h].resize(heads[h].n_slots());
+    const float* q = rows.q.data() + first * n_q * d + static_cast<int64_t>(h) * group * d;
+    run_queries[h] = forward.QueriesByRun(layer, heads[h], q, n, n_q * d, shifted[h]);
+    jobs.push_back({.runs = heads[h].runs(),
                     .q = q,
                     .run_q = run_queries[h].empty() ? nullptr : run_queries[h].data(),
-                    .q_order = last_->order.data() + first,
+                    .q_order = rows.order.data() + first,
                     .lse = lse[h].data(),
-                    .row_weight = request.row_weight.empty() ? nullptr : request.row_weight.data(),
+                    .row_weight = row_weight.empty() ? nullptr : row_weight.data(),
                     .mass = by_slot[h].data(),
-                    .n_rows = static_cast<int32_t>(request.last_rows),
+                    .n_rows = static_cast<int32_t>(n),
                     .group = static_cast<int32_t>(group),
                     .head_dim = static_cast<int32_t>(d),
                     .q_stride = n_q * d,
                     .mask = {},
-                    .over_group = Reduction(request.over_group)});
+                    .over_group = Reduction(over_group)});
   }
-  kvasir::AttentionMass(forward_->isa(), forward_->logit_spec(), jobs, forward_->pool(),
-                        forward_->attention_scratch());
-  std::vector<std::vector<float>> mass(n_heads);
-  for (size_t h = 0; h < n_heads; ++h) {
+  kvasir::AttentionMass(forward.isa(), forward.logit_spec(), jobs, forward.pool(),
+                        forward.attention_scratch());
+  return by_slot;
+}
+
+std::vector<std::vector<float>> CpuOps::AttentionMass(const LayerView& at,
+                                                      const ScoreRequest& request) {
+  const LastQueries* rows = state_->queries(at.layer);
+  KV_CHECK(rows != nullptr && request.last_rows <= rows->n_rows());
+  const int64_t first = rows->n_rows() - request.last_rows;
+  LastQueries renewed;
+  if (at.moment == Moment::kDecode && request.last_rows > 1) {
+    // Rows of earlier steps were normalised over entries that may be gone by now.
+    renewed = forward_->Renormalised(at.layer, at.heads, *rows);
+    rows = &renewed;
+  }
+  const auto by_slot = MassBySlot(*forward_, at.heads, at.layer, *rows, first, request.last_rows,
+                                  request.row_weight, request.over_group);
+  std::vector<std::vector<float>> mass(at.heads.size());
+  for (size_t h = 0; h < mass.size(); ++h) {
     mass[h].resize(at.heads[h].size());
     at.heads[h].Gather(by_slot[h].data(), mass[h].data());
   }
   return mass;
+}
+
+// W_o of one query head after another as a matrix of its own: the product kernels then cost what
+// the layer's own output projection costs.
+std::vector<float> CpuOps::OutputNorms(const LayerView& at, int kv_head) {
+  const ModelInfo& model = at.model;
+  const int64_t d = model.head_dim, group = model.group(), n = at.heads[kv_head].size();
+  const PackedMatrix& o = forward_->weights().layer(at.layer).o;
+  const int64_t hidden = o.n_out();
+  std::vector<float> row(o.n_in()), columns(group * hidden * d);
+  for (int64_t r = 0; r < hidden; ++r) {
+    UnpackRow(o, r, row.data());
+    for (int64_t g = 0; g < group; ++g) {
+      std::copy_n(row.data() + (kv_head * group + g) * d, d, columns.data() + (g * hidden + r) * d);
+    }
+  }
+  const std::vector<float> values = ReadPlane(at.heads[kv_head], PlaneKind::kValues);
+  Activations x;
+  WeightArena arena;
+  std::vector<float> norms(n), out(std::min(n, kNormRows) * hidden);
+  for (int64_t g = 0; g < group; ++g) {
+    const auto* bytes = reinterpret_cast<const std::byte*>(columns.data() + g * hidden * d);
+    const auto packed =
+        PackWeights(forward_->isa(), {TensorType::kF32, hidden, d, bytes}, forward_->pool(), arena);
+    KV_CHECK(packed.has_value());
+    for (int64_t first = 0; first < n; first += kNormRows) {
+      const int64_t rows = std::min(kNormRows, n - first);
+      x.Set(Mat(values.data() + first * d, rows, d));
+      const MatMulJob product{&*packed, Mat(out.data(), rows, hidden)};
+      MatMul(x, {&product, 1}, forward_->pool());
+      for (int64_t r = 0; r < rows; ++r) {
+        double sum = 0;
+        for (int64_t c = 0; c < hidden; ++c) sum += std::abs(out[r * hidden + c]);
+        norms[first + r] += static_cast<float>(sum / static_cast<double>(group));
+      }
+    }
+  }
+  return norms;
+}
+
+QueryMoments CpuOps::FutureQueries(const LayerView& at, int64_t n) {
+  const QueryStats* stats = state_->stats(at.layer);
+  KV_CHECK(stats != nullptr && n > 0);
+  const int64_t d = at.model.head_dim, n_q = at.model.n_q_heads;
+  QueryMoments moments{std::vector<double>(n_q * d), std::vector<double>(n_q * d * d)};
+  if (stats->n == 0) return moments;
+  const double count = static_cast<double>(stats->n);
+  const double scale = forward_->logit_spec().scale;
+  for (int64_t h = 0; h < n_q; ++h) {
+    const double* sum = stats->sum.data() + h * d;
+    const double* outer = stats->outer.data() + h * d * d;
+    double* mean = moments.mean.data() + h * d;
+    double* covariance = moments.covariance.data() + h * d * d;
+    for (int64_t i = 0; i < d; ++i) mean[i] = sum[i] / count;
+    for (int64_t i = 0; i < d; ++i) {
+      for (int64_t j = 0; j < d; ++j) {
+        const double both = outer[std::min(i, j) * d + std::max(i, j)];
+        covariance[i * d + j] = (both / count - mean[i] * mean[j]) * scale * scale;
+      }
+    }
+    for (int64_t i = 0; i < d; ++i) mean[i] *= scale;
+    const HeadCache& head = at.heads[h / at.model.group()];
+    const RopeTable& rope = forward_->rope(at.layer);
+    const MeanRotation rotation(rope, head.PositionOf(static_cast<int32_t>(at.n_prompt)), n);
+    rotation.Apply(mean, 1);
+    for (int64_t i = 0; i < d; ++i) rotation.Apply(covariance + i * d, 1);  // rows: C R^T
+    for (int64_t j = 0; j < d; ++j) rotation.Apply(covariance + j, d);      // columns: R C R^T
+  }
+  return moments;
 }
 
 }  // namespace kvasir

@@ -2,21 +2,29 @@
 #pragma once
 
 #include "engine/forward.h"
+#include "engine/method_state.h"
 #include "methods/method.h"
 
 namespace kvasir {
 
+// What rows [first, first + n) of some kept queries give each slot: [kv_heads][slots].
+std::vector<std::vector<float>> MassBySlot(Forward& forward, std::span<const HeadCache> heads,
+                                           int layer, const LastQueries& rows, int64_t first,
+                                           int64_t n, std::span<const float> row_weight,
+                                           GroupBy over_group);
+
 class CpuOps final : public Ops {
  public:
-  // `last` are the layer's last queries; null: no method asked for them.
-  CpuOps(Forward& forward, const LastQueries* last) : forward_(&forward), last_(last) {}
+  CpuOps(Forward& forward, const MethodState& state) : forward_(&forward), state_(&state) {}
 
   std::vector<std::vector<float>> AttentionMass(const LayerView& at,
                                                 const ScoreRequest& request) override;
+  std::vector<float> OutputNorms(const LayerView& at, int kv_head) override;
+  QueryMoments FutureQueries(const LayerView& at, int64_t n) override;
 
  private:
   Forward* forward_;
-  const LastQueries* last_;
+  const MethodState* state_;
 };
 
 }  // namespace kvasir

@@ -81,9 +81,12 @@ Status Forward::Attention(int l, MatView<float> x, std::span<const Segment> segm
                            const std::vector<float>& b) {
     return MatMulJob{.weights = &weights, .y = y, .bias = bias(b), .precise = true};
   };
-  const MatMulJob products[] = {
-      product(w.q, q, w.q_bias), product(w.k, k, w.k_bias), product(w.v, v, w.v_bias)};
+  const MatMulJob products[] = {product(w.q, q, w.q_bias), product(w.k, k, w.k_bias),
+                                product(w.v, v, w.v_bias)};
   MatMul(activations_, products, *pool_);
+  for (const Segment& segment : segments) {
+    if (segment.stats != nullptr) AddQueryStats(l, segment);
+  }
   RotateRows(l, n_rows, segments);
   for (const Segment& segment : segments) KV_RETURN_IF_ERROR(Append(l, segment));
   Attend(l, n_rows, segments);
@@ -226,6 +229,59 @@ void Forward::KeepLastQueries(int l, const Segment& segment, int64_t n_rows) con
       last.lse.insert(last.lse.end(), lse, lse + group);
     }
   }
+}
+
+LastQueries Forward::Renormalised(int layer, std::span<const HeadCache> heads,
+                                  const LastQueries& rows) {
+  const int64_t d = config_->head_dim, group = config_->group(), n = rows.n_rows();
+  LastQueries renewed = rows;
+  std::vector<float> out(n * q_width()), lse(n * group), shifted;
+  for (size_t h = 0; h < heads.size(); ++h) {
+    const int64_t first_head = static_cast<int64_t>(h) * group;
+    const float* q = rows.q.data() + first_head * d;
+    const auto run_queries = QueriesByRun(layer, heads[h], q, n, q_width(), shifted);
+    const AttendJob job{.runs = heads[h].runs(),
+                        .q = q,
+                        .run_q = run_queries.empty() ? nullptr : run_queries.data(),
+                        .q_order = rows.order.data(),
+                        .out = out.data(),
+                        .lse = lse.data(),
+                        .n_rows = static_cast<int32_t>(n),
+                        .group = static_cast<int32_t>(group),
+                        .head_dim = static_cast<int32_t>(d),
+                        .q_stride = q_width(),
+                        .out_stride = q_width(),
+                        .mask = {}};
+    kvasir::Attend(isa_, logit_spec(), {&job, 1}, *pool_, attention_scratch_);
+    for (int64_t r = 0; r < n; ++r) {
+      std::copy_n(lse.data() + r * group, group,
+                  renewed.lse.data() + r * config_->n_q_heads + first_head);
+    }
+  }
+  return renewed;
+}
+
+// Of the queries before rotation.
+void Forward::AddQueryStats(int l, const Segment& segment) const {
+  QueryStats& stats = (*segment.stats)[l];
+  const int64_t d = config_->head_dim, n_q = config_->n_q_heads;
+  const int64_t skip = std::max<int64_t>(0, stats.first_order - segment.first_order);
+  const int64_t n = segment.n_rows - skip;
+  if (n <= 0) return;
+  stats.n += n;
+  stats.sum.resize(n_q * d);
+  stats.outer.resize(n_q * d * d);
+  const std::vector<float>& weight = weights_->layer(l).q_norm;
+  pool_->For(n_q, [&](int64_t h, int) {
+    std::vector<float> rows(n * d);
+    const float* q = q_.as<float>() + (segment.first_row + skip) * q_width() + h * d;
+    for (int64_t r = 0; r < n; ++r) std::copy_n(q + r * q_width(), d, rows.data() + r * d);
+    const MatView<float> view = Mat(rows.data(), n, d);
+    if (!weight.empty()) {
+      RmsNorm(isa_, Mat<const float>(rows.data(), n, d), weight.data(), config_->rms_eps, view);
+    }
+    stats.Add(h, d, rows.data(), n, d);
+  });
 }
 
 void Forward::Mlp(int l, MatView<float> x) {

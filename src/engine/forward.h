@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cache/kv_cache.h"
+#include "engine/query_stats.h"
 #include "engine/rope_cache.h"
 #include "kernels/attention.h"
 #include "model/config.h"
@@ -34,6 +35,7 @@ struct Segment {
   int64_t first_row = 0, n_rows = 0;         // in the batch's x
   int32_t first_order = 0;                   // place in the text of the first row
   std::vector<LastQueries>* last = nullptr;  // [layers]; null: not wanted
+  std::vector<QueryStats>* stats = nullptr;  // [layers]; likewise
 };
 
 class Forward {
@@ -55,6 +57,10 @@ class Forward {
   std::vector<const float*> QueriesByRun(int layer, const HeadCache& head, const float* q,
                                          int64_t n_rows, int64_t q_stride,
                                          std::vector<float>& out) const;
+  // Rows whose log-sum-exps are taken anew, over what the heads hold now.
+  LastQueries Renormalised(int layer, std::span<const HeadCache> heads, const LastQueries& rows);
+  const Weights& weights() const { return *weights_; }
+  const RopeTable& rope(int layer) const { return config_->ropes[config_->layers[layer].rope]; }
   Isa isa() const { return isa_; }
   ThreadPool& pool() { return *pool_; }
   AttentionScratch& attention_scratch() { return attention_scratch_; }
@@ -66,6 +72,7 @@ class Forward {
   void RotateRows(int l, int64_t n_rows, std::span<const Segment> segments);
   Status Append(int l, const Segment& segment);
   void Attend(int l, int64_t n_rows, std::span<const Segment> segments);
+  void AddQueryStats(int l, const Segment& segment) const;
   void KeepLastQueries(int l, const Segment& segment, int64_t n_rows) const;
   void Norm(MatView<const float> x, std::span<const float> weight, MatView<float> out);
   // x += post_norm(y W^T + bias)

@@ -50,9 +50,8 @@ SessionImpl::SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOption
       program_(std::move(program)),
       needs_(program_->needs(model_->info())),
       pool_(std::move(pool)),
-      cache_(std::move(cache)) {
-  if (needs_.last_queries > 0) last_.resize(model_->config().n_layers);
-}
+      cache_(std::move(cache)),
+      state_(needs_, model_->info()) {}
 
 Status SessionImpl::CheckTokens(std::span<const int32_t> tokens) const {
   if (tokens.empty()) return Fail("nothing to read: the prompt has no tokens");
@@ -84,6 +83,7 @@ Status SessionImpl::Prefill(std::span<const int32_t> tokens, const ProgressFn& p
   const auto n = static_cast<int64_t>(tokens.size());
   const ModelConfig& config = model_->config();
   std::optional<KvCache> before;  // pages are shared, so this costs their tables only
+  const MethodState state_before = state_;
   if (n_before > 0) before = cache_.Fork();
   const int64_t n_prompt_before = n_prompt_;
   first_prompt_ = n_before == 0;
@@ -91,13 +91,11 @@ Status SessionImpl::Prefill(std::span<const int32_t> tokens, const ProgressFn& p
 
   x_.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
   const MatView<float> x = Mat(x_.as<float>(), n, config.hidden);
-  for (LastQueries& last : last_) {
-    last.Clear();
-    last.first_order = static_cast<int32_t>(n_prompt_ - needs_.last_queries);
-  }
+  state_.StartPrompt(static_cast<int32_t>(n_prompt_));
   const Status status = ReadPrompt(tokens, x, progress);
-  for (LastQueries& last : last_) last = {};
+  state_.EndPrompt();
   if (!status) {
+    state_ = state_before;
     n_prompt_ = n_prompt_before;
     if (before) {
       cache_ = std::move(*before);
@@ -138,7 +136,7 @@ Status SessionImpl::ReadPrompt(std::span<const int32_t> tokens, MatView<float> x
     }
     for (int l = first_layer; l < end_layer; ++l) {
       KV_RETURN_IF_ERROR(Compress(l, Moment::kPromptEnd));
-      if (!last_.empty()) last_[l] = {};
+      state_.EndLayer(l);
     }
   }
   if (progress) progress(n, n);
@@ -148,30 +146,41 @@ Status SessionImpl::ReadPrompt(std::span<const int32_t> tokens, MatView<float> x
 Status SessionImpl::RunChunk(int first_layer, int end_layer, int64_t first, int64_t n,
                              MatView<float> x) {
   const auto order = static_cast<int32_t>(tokens_.size() + first);
-  const bool wanted = !last_.empty() && order + n > last_[0].first_order;
-  const Segment segment{.cache = &cache_,
-                        .first_row = 0,
-                        .n_rows = n,
-                        .first_order = order,
-                        .last = wanted ? &last_ : nullptr};
-  return model_->forward().Run(first_layer, end_layer,
-                               Mat(x.row(first), n, x.shape[1], x.stride[0]), {&segment, 1});
+  Segment segment{.cache = &cache_, .first_row = 0, .n_rows = n, .first_order = order};
+  state_.Attach(segment);
+  KV_RETURN_IF_ERROR(model_->forward().Run(
+      first_layer, end_layer, Mat(x.row(first), n, x.shape[1], x.stride[0]), {&segment, 1}));
+  const bool all = order + n == n_prompt_;
+  for (int l = first_layer; l < end_layer; ++l) {
+    AddRows(l, all);
+  }
+  return {};
+}
+
+void SessionImpl::AddRows(int layer, bool all) {
+  const bool windowed = model_->config().layers[layer].window > 0;
+  state_.AddRows(model_->forward(), windowed ? std::span<HeadCache>() : cache_.layer(layer), layer,
+                 all);
 }
 
 Status SessionImpl::Compress(int layer, Moment moment) {
   // A sliding window is a property of the layer: what it holds is bounded already.
   if (program_->is_full() || model_->config().layers[layer].window > 0) return {};
-  const LastQueries* last = last_.empty() || moment == Moment::kDecode ? nullptr : &last_[layer];
   const LayerView at{.model = model_->info(),
                      .layer = layer,
                      .moment = moment,
                      .n_prompt = n_prompt_,
                      .first_prompt = first_prompt_,
+                     .n_generated = moment == Moment::kPromptEnd
+                                        ? 0
+                                        : static_cast<int64_t>(tokens_.size()) + 1 - n_prompt_,
                      .heads = cache_.layer(layer),
-                     .n_last_queries = last == nullptr ? 0 : last->n_rows()};
-  CpuOps ops(model_->forward(), last);
+                     .n_last_queries = state_.n_last_queries(layer),
+                     .mass = state_.mass(layer)};
+  CpuOps ops(model_->forward(), state_);
   LayerPlan plan(cache_.layer(layer));
   program_->Compress(at, ops, plan);
+  for (int h = 0; needs_.mass && h < plan.n_heads(); ++h) state_.Keep(layer, h, plan.Resolve(h));
   KV_ASSIGN_OR_RETURN(const bool changed, plan.Execute(model_->forward().rotator(layer)));
   if (changed) {
     const auto n = static_cast<int64_t>(tokens_.size());
@@ -191,16 +200,21 @@ Status SessionImpl::Step(int32_t token) {
   x_.Grow(static_cast<size_t>(config.hidden) * sizeof(float));
   const MatView<float> x = Mat(x_.as<float>(), 1, config.hidden);
   forward.Embed({&token, 1}, x);
-  const Segment segment{.cache = &cache_, .first_row = 0, .n_rows = 1, .first_order = order};
+  Segment segment{.cache = &cache_, .first_row = 0, .n_rows = 1, .first_order = order};
+  if (needs_.at_decode) state_.Attach(segment);
   Status status;
   read_entries_ = 0;
   for (int l = 0; l < config.n_layers && status; ++l) {
     status = forward.Run(l, l + 1, x, {&segment, 1});
     for (const HeadCache& head : cache_.layer(l)) read_entries_ += head.size();
-    if (status && needs_.at_decode) status = Compress(l, Moment::kDecode);
+    if (status && needs_.at_decode) {
+      AddRows(l, /*all=*/true);
+      status = Compress(l, Moment::kDecode);
+    }
   }
   if (!status) {
     cache_.Truncate(order);
+    state_.Truncate(cache_, order);
     return status;
   }
   tokens_.push_back(token);
@@ -236,6 +250,7 @@ Status SessionImpl::Truncate(int64_t n) {
     }
   }
   cache_.Truncate(static_cast<int32_t>(n));
+  state_.Truncate(cache_, static_cast<int32_t>(n));
   tokens_.resize(n);
   n_prompt_ = std::min(n_prompt_, n);
   logits_.clear();
@@ -244,6 +259,7 @@ Status SessionImpl::Truncate(int64_t n) {
 
 void SessionImpl::Reset() {
   cache_.Clear();
+  state_.Clear();
   tokens_.clear();
   logits_.clear();
   n_prompt_ = compressed_at_ = read_entries_ = 0;
@@ -257,6 +273,7 @@ Result<std::unique_ptr<Session>> SessionImpl::Fork() const {
   fork->n_prompt_ = n_prompt_;
   fork->compressed_at_ = compressed_at_;
   fork->first_prompt_ = first_prompt_;
+  fork->state_ = state_;
   return std::unique_ptr<Session>(std::move(fork));
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/byte_stream.h"
 #include "engine/loaded_model.h"
+#include "engine/method_state.h"
 #include "methods/registry.h"
 
 namespace kvasir {
@@ -51,6 +52,7 @@ class SessionImpl final : public Session {
                  const RowLogitsFn& on_logits);
   Status ReadPrompt(std::span<const int32_t> tokens, MatView<float> x, const ProgressFn& progress);
   Status RunChunk(int first_layer, int end_layer, int64_t first, int64_t n, MatView<float> x);
+  void AddRows(int layer, bool all);
   Status Compress(int layer, Moment moment);
   bool Acts(Moment moment) const;
 
@@ -63,9 +65,9 @@ class SessionImpl final : public Session {
   KvCache cache_;
   std::vector<int32_t> tokens_;
   std::vector<float> logits_;
-  std::vector<LastQueries> last_;  // [layers], where a method asked for them
-  int64_t n_prompt_ = 0;           // tokens at the last prompt's end
-  int64_t compressed_at_ = 0;      // tokens when a method last changed the cache
+  MethodState state_;          // what methods asked for
+  int64_t n_prompt_ = 0;       // tokens at the last prompt's end
+  int64_t compressed_at_ = 0;  // tokens when a method last changed the cache
   bool first_prompt_ = true;
   int64_t read_entries_ = 0;  // of the last decode step
   Buffer x_;                  // hidden states of a prompt

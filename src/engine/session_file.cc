@@ -21,6 +21,7 @@ Status SessionImpl::Save(const std::string& path) const {
   file.Value(compressed_at_);
   file.Value(static_cast<uint8_t>(first_prompt_));
   CacheFile::Write(cache_, file);
+  state_.Write(file);
   return file.Commit();
 }
 
@@ -59,7 +60,9 @@ Status SessionImpl::Restore(ByteReader& file) {
   }
   KvCache before = std::move(cache_);  // comes back if the file is bad
   cache_ = before.Empty(*pool_);
-  if (Status status = CacheFile::Read(file, n, cache_); !status) {
+  Status status = CacheFile::Read(file, n, cache_);
+  if (status) status = state_.Read(file, cache_, n);
+  if (!status) {
     cache_ = std::move(before);
     return status;
   }

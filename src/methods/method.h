@@ -4,8 +4,10 @@
 // all sequences and threads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,8 +24,12 @@ struct ModelInfo {
 
 // What a method must be given; what no active method needs is never computed or kept.
 struct Needs {
-  int last_queries = 0;    // post-RoPE queries of the last rows of the prompt
-  bool at_decode = false;  // Compress after each generated token too
+  int last_queries = 0;           // post-RoPE queries of the last rows (of the prompt; with
+                                  // at_decode of what is generated too)
+  bool at_decode = false;         // Compress after each generated token too
+  bool mass = false;              // LayerView::mass
+  int32_t query_stats_from = -1;  // Ops::FutureQueries, of tokens of this order and later; -1: none
+  bool moves = false;             // positions of what is kept change
 };
 
 enum class Moment : uint8_t {
@@ -38,8 +44,17 @@ struct LayerView {
   Moment moment = Moment::kPromptEnd;
   int64_t n_prompt = 0;              // tokens read at the last prompt's end: shares are of these
   bool first_prompt = true;          // false in a further turn
+  int64_t n_generated = 0;           // tokens since the last prompt's end, this one included
   std::span<const HeadCache> heads;  // [kv_heads]
   int64_t n_last_queries = 0;        // rows that a score request can look at
+  // [kv_heads][entries]: attention that an entry has got from all queries, mean over the group.
+  std::span<const std::vector<float>> mass;
+
+  // True where `keep` entries a head are no limit: nothing to do then.
+  bool Fits(int64_t keep) const {
+    return std::all_of(heads.begin(), heads.end(),
+                       [&](const HeadCache& head) { return head.size() <= keep; });
+  }
 };
 
 enum class GroupBy : uint8_t { kMean, kMax, kSum };  // over the query heads of a KV head
@@ -52,6 +67,13 @@ struct ScoreRequest {
   GroupBy over_group = GroupBy::kMean;
 };
 
+// Mean and covariance, over the prompt's tokens, of the queries as they will be at the positions
+// after it (averaged over those), times the scale of the logits.
+struct QueryMoments {
+  std::vector<double> mean;        // [q_heads][head_dim]
+  std::vector<double> covariance;  // [q_heads][head_dim][head_dim]
+};
+
 // Operations that run where the data is.
 class Ops {
  public:
@@ -59,7 +81,19 @@ class Ops {
   // [kv_heads][entries]
   virtual std::vector<std::vector<float>> AttentionMass(const LayerView& at,
                                                         const ScoreRequest& request) = 0;
+  // What an entry's value weighs after the output projection: mean over the group of
+  // ||W_o,h v||_1. [entries]
+  virtual std::vector<float> OutputNorms(const LayerView& at, int kv_head) = 0;
+  // Queries of the n positions after the text, in the frame of a KV head's positions.
+  virtual QueryMoments FutureQueries(const LayerView& at, int64_t n) = 0;
 };
+
+// All keys or values of a head: [entries][head_dim].
+inline std::vector<float> ReadPlane(const HeadCache& head, PlaneKind kind) {
+  std::vector<float> x(head.size() * head.format().head_dim);
+  head.Read(kind, 0, head.size(), x.data());
+  return x;
+}
 
 // 1-D pooling over neighbours, stride 1, same length. Mean pads with zeros and always divides by
 // `kernel`; max ignores what is outside. kernel is odd.
@@ -70,6 +104,8 @@ class Method {
  public:
   virtual ~Method() = default;
   virtual Needs needs(const ModelInfo&) const { return {}; }
+  // A wrapper that decides when its base acts; nullopt: as the base says.
+  virtual std::optional<bool> Acts(const LayerView&) const { return std::nullopt; }
   // After a layer's last prompt row, and after each generated token where needs() asks for it.
   virtual void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const = 0;
 };

@@ -5,14 +5,32 @@
 
 namespace kvasir {
 
+extern const MethodInfo kAdaKv;
+extern const MethodInfo kChunkKv;
+extern const MethodInfo kCriticalKv;
+extern const MethodInfo kCur;
+extern const MethodInfo kDecode;
+extern const MethodInfo kExpected;
+extern const MethodInfo kFinch;
 extern const MethodInfo kFull;
+extern const MethodInfo kH2o;
+extern const MethodInfo kKeyDiff;
+extern const MethodInfo kKnorm;
+extern const MethodInfo kLagKv;
+extern const MethodInfo kProtect;
+extern const MethodInfo kPyramidKv;
 extern const MethodInfo kRenumber;
+extern const MethodInfo kSimLayer;
 extern const MethodInfo kSnapKv;
 extern const MethodInfo kStreaming;
+extern const MethodInfo kTova;
 
 namespace {
 
-constexpr std::array kMethods = {&kFull, &kRenumber, &kSnapKv, &kStreaming};  // sorted by name
+constexpr std::array kMethods = {  // sorted by name
+    &kAdaKv,    &kChunkKv,  &kCriticalKv, &kCur,       &kDecode, &kExpected, &kFinch,
+    &kFull,     &kH2o,      &kKeyDiff,    &kKnorm,     &kLagKv,  &kProtect,  &kPyramidKv,
+    &kRenumber, &kSimLayer, &kSnapKv,     &kStreaming, &kTova};
 
 Error UnknownMethod(std::string_view spec, std::string_view name) {
   std::vector<std::string_view> names;
@@ -44,7 +62,8 @@ Result<std::shared_ptr<const Program>> Program::Build(std::string_view spec,
   program->spec_ = spec;
   KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec(spec));
   Chain chain;
-  std::string_view waiting;  // the outermost wrapper that has no base yet
+  std::vector<const MethodInfo*> wrapped;  // the wrappers that wait for their base
+  std::string_view waiting;                // the outermost wrapper that has no base yet
   bool has_base = false;
   for (const SpecItem& item : items) {
     const MethodInfo* info = find(item.name);
@@ -52,6 +71,10 @@ Result<std::shared_ptr<const Program>> Program::Build(std::string_view spec,
     KV_ASSIGN_OR_RETURN(const Params params, Params::Check(item, info->params));
     KV_ASSIGN_OR_RETURN(std::unique_ptr<Method> method, info->make(params));
     if (info->role == Role::kWrapper) {
+      if (std::count(wrapped.begin(), wrapped.end(), info) > 0) {
+        return Fail("--kv \"{}\": '{}' is stacked twice on one method", spec, info->name);
+      }
+      wrapped.push_back(info);
       if (waiting.empty()) waiting = info->name;
       chain.wrappers.insert(chain.wrappers.begin(), std::move(method));
       continue;
@@ -63,9 +86,19 @@ Result<std::shared_ptr<const Program>> Program::Build(std::string_view spec,
           spec, item.name);
     }
     has_base = true;
+    for (const MethodInfo* wrapper : wrapped) {
+      if (wrapper->scored && !info->scored) {
+        return Fail(
+            "--kv \"{}\": '{}' changes scores and budgets, and '{}' writes none; write "
+            "\"{} + snapkv:budget=20%\", or another base that scores",
+            spec, wrapper->name, info->name, wrapper->name);
+      }
+    }
+    wrapped.clear();
     program->is_full_ = item.name == "full" && chain.wrappers.empty();
     chain.base = std::move(method);
     program->chains_.push_back(std::move(chain));
+    KV_RETURN_IF_ERROR(program->CheckDecoding());
     chain = Chain{};
     waiting = {};
   }
@@ -84,6 +117,9 @@ Needs Program::needs(const ModelInfo& model) const {
     const Needs needs = method.needs(model);
     all.last_queries = std::max(all.last_queries, needs.last_queries);
     all.at_decode = all.at_decode || needs.at_decode;
+    all.mass = all.mass || needs.mass;
+    all.query_stats_from = std::max(all.query_stats_from, needs.query_stats_from);
+    all.moves = all.moves || needs.moves;
   };
   for (const Chain& chain : chains_) {
     add(*chain.base);
@@ -92,9 +128,31 @@ Needs Program::needs(const ModelInfo& model) const {
   return all;
 }
 
+// What acts while generating can need what only a prompt gives.
+Status Program::CheckDecoding() const {
+  const Needs all = needs(ModelInfo{.n_q_heads = 1, .n_kv_heads = 1});
+  if (!all.at_decode) return {};
+  if (all.query_stats_from >= 0) {
+    return Fail(
+        "--kv \"{}\": it looks at the queries of a whole prompt, so it cannot act while "
+        "generating; leave 'decode' out",
+        spec_);
+  }
+  if (all.moves && all.last_queries > 1) {
+    return Fail(
+        "--kv \"{}\": queries of earlier steps do not fit keys whose positions have "
+        "changed since; leave out what renumbers, or use a base that looks at the last "
+        "query alone (tova) or at none (keydiff)",
+        spec_);
+  }
+  return {};
+}
+
 void Program::Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const {
   for (const Chain& chain : chains_) {
-    if (at.moment == Moment::kDecode && !chain.base->needs(at.model).at_decode) continue;
+    bool acts = at.moment == Moment::kPromptEnd || chain.base->needs(at.model).at_decode;
+    for (const auto& wrapper : chain.wrappers) acts = wrapper->Acts(at).value_or(acts);
+    if (!acts) continue;
     chain.base->Compress(at, ops, plan);
     for (const auto& wrapper : chain.wrappers) wrapper->Compress(at, ops, plan);
   }

@@ -25,6 +25,7 @@ struct MethodInfo {
   std::string_view example;
   std::span<const ParamInfo> params;
   Result<std::unique_ptr<Method>> (*make)(const Params&);
+  bool scored = false;  // a base that writes scores and a budget; a wrapper that changes those
 };
 
 std::span<const MethodInfo* const> AllMethods();  // sorted by name
@@ -44,6 +45,7 @@ class Program {
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const;
 
  private:
+  Status CheckDecoding() const;
   // A base and the wrappers that change it, in the order in which they write the plan.
   struct Chain {
     std::unique_ptr<Method> base;

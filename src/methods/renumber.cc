@@ -8,6 +8,8 @@ namespace {
 
 class Renumber final : public Method {
  public:
+  Needs needs(const ModelInfo&) const override { return {.moves = true}; }
+
   void Compress(const LayerView&, Ops&, LayerPlan& plan) const override { plan.Renumber(); }
 };
 

@@ -33,12 +33,14 @@ class SnapKv final : public Method {
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     if (!at.first_prompt && !resnap_) return;
     const int64_t keep = budget_.Of(at.n_prompt);
-    const auto fits = [&](const HeadCache& head) { return head.size() <= keep; };
-    if (std::all_of(at.heads.begin(), at.heads.end(), fits)) return;
-    const int64_t window = std::min<int64_t>(window_, at.n_last_queries);
-    std::vector<std::vector<float>> votes = ops.AttentionMass(at, {.last_rows = window});
+    if (at.Fits(keep)) return;
+    const int64_t rows = std::min<int64_t>(window_, at.n_last_queries);
+    std::vector<std::vector<float>> votes = ops.AttentionMass(at, {.last_rows = rows});
     for (int h = 0; h < plan.n_heads(); ++h) {
       const int64_t n = at.heads[h].size();
+      const int64_t window = std::min(rows, n);
+      // The mean, not the sum: wrappers that add to scores (criticalkv) mean numbers below 1.
+      for (float& vote : votes[h]) vote /= static_cast<float>(rows);
       const std::vector<float> pooled =
           Pool1d(std::span(votes[h]).first(n - window), kernel_, pool_);
       std::copy(pooled.begin(), pooled.end(), votes[h].begin());
@@ -83,6 +85,7 @@ extern constinit const MethodInfo kSnapKv = {
     .example = "snapkv:budget=1024,window=16",
     .params = kParams,
     .make = &Make,
+    .scored = true,
 };
 
 }  // namespace kvasir

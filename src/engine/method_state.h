@@ -1,0 +1,55 @@
+// MethodState: what the methods of a session have asked to be collected of one sequence (Needs),
+// and nothing else. Copied with a fork, saved with a session.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/byte_stream.h"
+#include "engine/forward.h"
+#include "methods/method.h"
+
+namespace kvasir {
+
+class MethodState {
+ public:
+  MethodState(const Needs& needs, const ModelInfo& model);
+
+  // Before a prompt whose last token has order end - 1.
+  void StartPrompt(int32_t end);
+  void EndPrompt();  // lets go of what generating does not need
+  void Clear();
+
+  // Asks Forward for what these rows have to give.
+  void Attach(Segment& segment);
+  // After a layer has attended over rows; no heads: one that methods do not look at. `all`: no more
+  // rows come before the methods look.
+  void AddRows(Forward& forward, std::span<const HeadCache> heads, int layer, bool all);
+  // After the methods have looked: entries `kept` of a head stay; nullopt: all.
+  void Keep(int layer, int head, const std::optional<std::vector<int32_t>>& kept);
+  void EndLayer(int layer);
+  // The entries of the cache of order >= n are gone.
+  void Truncate(const KvCache& cache, int32_t n);
+
+  // null: nobody asked, or there is none at this moment.
+  const LastQueries* queries(int layer) const;
+  const QueryStats* stats(int layer) const { return stats_.empty() ? nullptr : &stats_[layer]; }
+  int64_t n_last_queries(int layer) const;
+  std::span<const std::vector<float>> mass(int layer) const;
+
+  void Write(FileWriter& file) const;
+  Status Read(ByteReader& file, const KvCache& cache, int64_t n_tokens);
+
+ private:
+  bool generating_too() const { return needs_.at_decode && !queries_.empty(); }
+
+  Needs needs_;
+  ModelInfo model_;
+  std::vector<LastQueries> queries_;       // [layers]: the last rows, and rows not yet in mass
+  std::vector<int64_t> n_added_;           // [layers] of queries_, rows that are in mass
+  std::vector<std::vector<double>> sums_;  // [layers * kv_heads][slots] of this prompt
+  std::vector<std::vector<float>> mass_;   // [layers * kv_heads][entries]
+  std::vector<QueryStats> stats_;          // [layers]
+};
+
+}  // namespace kvasir

@@ -1,0 +1,127 @@
+// Keeps the entries that future queries are expected to attend to. Devoto et al., Expected
+// Attention, arXiv 2510.00636. Moment: compress at the prompt's end; cost: the queries' covariance
+// along the prompt, head_dim^2 a query, and as much again a key.
+//
+// Queries are taken as Gaussian, with mean and covariance of the prompt's queries before rotation,
+// rotated to the mean of the next `future` positions: E[exp(q k)] = exp(k mu + k^T C k / 2). score
+// = softmax of that exponent over the entries after the sinks, mean over the group, plus epsilon,
+// times ||v||.
+#include <cmath>
+
+#include "methods/registry.h"
+
+namespace kvasir {
+namespace {
+
+constexpr ParamInfo kParams[] = {
+    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    {"future", ParamKind::kInteger, "512", "1..65536", "positions ahead that are averaged over"},
+    {"sinks", ParamKind::kInteger, "4", "0..65536",
+     "first entries, which stay; their queries do not count"},
+    {"covariance", ParamKind::kFlag, "true", "true|false", "use the covariance, or the mean alone"},
+    {"vnorm", ParamKind::kFlag, "true", "true|false", "weigh by the norm of the value"},
+    {"epsilon", ParamKind::kNumber, "0.02", "0..1", "added before values weigh"},
+};
+
+struct Options {
+  Budget budget;
+  int64_t future = 512, sinks = 4;
+  bool covariance = true, vnorm = true;
+  double epsilon = 0;
+};
+
+class Expected final : public Method {
+ public:
+  explicit Expected(const Options& options) : options_(options) {}
+
+  Needs needs(const ModelInfo&) const override {
+    return {.query_stats_from = static_cast<int32_t>(options_.sinks)};
+  }
+
+  void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
+    const int64_t keep = options_.budget.Of(at.n_prompt);
+    if (at.Fits(keep)) return;
+    const QueryMoments queries = ops.FutureQueries(at, options_.future);
+    for (int h = 0; h < plan.n_heads(); ++h) {
+      plan.Score(h, Scores(at, h, queries));
+      plan.Protect(h, 0, std::min(options_.sinks, at.heads[h].size()));
+      plan.Budget(h, keep);
+    }
+  }
+
+ private:
+  std::vector<float> Scores(const LayerView& at, int h, const QueryMoments& queries) const {
+    const int64_t n = at.heads[h].size(), d = at.model.head_dim, group = at.model.group();
+    const int64_t first = std::min(options_.sinks, n);
+    const std::vector<float> keys = ReadPlane(at.heads[h], PlaneKind::kKeys);
+    std::vector<double> scores(n), logits(n);
+    for (int64_t q = h * group; q < (h + 1) * group; ++q) {
+      double most = -INFINITY, total = 0;
+      for (int64_t i = first; i < n; ++i) {
+        logits[i] = Exponent(keys.data() + i * d, queries.mean.data() + q * d,
+                             queries.covariance.data() + q * d * d, d);
+        most = std::max(most, logits[i]);
+      }
+      for (int64_t i = first; i < n; ++i) total += logits[i] = std::exp(logits[i] - most);
+      for (int64_t i = first; i < n; ++i) {
+        scores[i] += logits[i] / total / static_cast<double>(group);
+      }
+    }
+    if (options_.vnorm) WeighByValues(at.heads[h], scores);
+    return std::vector<float>(scores.begin(), scores.end());
+  }
+
+  double Exponent(const float* key, const double* mean, const double* covariance, int64_t d) const {
+    double linear = 0, square = 0;
+    for (int64_t i = 0; i < d; ++i) linear += key[i] * mean[i];
+    for (int64_t i = 0; i < d && options_.covariance; ++i) {
+      double row = 0;
+      for (int64_t j = 0; j < d; ++j) row += covariance[i * d + j] * key[j];
+      square += key[i] * row;
+    }
+    return linear + square / 2;
+  }
+
+  void WeighByValues(const HeadCache& head, std::vector<double>& scores) const {
+    const std::vector<float> values = ReadPlane(head, PlaneKind::kValues);
+    const int64_t d = head.format().head_dim;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      double sum = 0;
+      for (int64_t c = 0; c < d; ++c) sum += double{values[i * d + c]} * values[i * d + c];
+      scores[i] = (scores[i] + options_.epsilon) * std::sqrt(sum);
+    }
+  }
+
+  const Options options_;
+};
+
+Result<std::unique_ptr<Method>> Make(const Params& params) {
+  return std::make_unique<Expected>(Options{.budget = params.GetBudget("budget"),
+                                            .future = params.GetInt("future"),
+                                            .sinks = params.GetInt("sinks"),
+                                            .covariance = params.GetFlag("covariance"),
+                                            .vnorm = params.GetFlag("vnorm"),
+                                            .epsilon = params.GetNumber("epsilon")});
+}
+
+}  // namespace
+
+extern constinit const MethodInfo kExpected = {
+    .name = "expected",
+    .role = Role::kBase,
+    .family = "evict",
+    .summary = "keeps what the queries to come are expected to attend to",
+    .paper = "arXiv 2510.00636",
+    .about =
+        "Guesses future queries from the distribution of the prompt's own, at the positions they "
+        "will have, so it does not depend on what the last tokens happen to look at. Among the "
+        "best at half the entries, and with `adakv`; a single needle that no query of the prompt "
+        "resembles is lost at small budgets. Costs the most of the scorers that need no second "
+        "pass: head_dim^2 a query and key. Cannot act while generating.",
+    .example = "adakv + expected:budget=50%",
+    .params = kParams,
+    .make = &Make,
+    .scored = true,
+};
+
+}  // namespace kvasir

@@ -1,0 +1,67 @@
+// Keeps the entries whose keys have the smallest L2 norm. Devoto et al., EMNLP 2024, arXiv
+// 2406.11430. Moment: compress at the prompt's end; cost: one pass over the keys. RoPE is a
+// rotation, so the norm of a key does not depend on its position.
+#include <cmath>
+
+#include "methods/registry.h"
+
+namespace kvasir {
+namespace {
+
+constexpr ParamInfo kParams[] = {
+    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    {"when", ParamKind::kWord, "prompt", "prompt|always",
+     "act at the prompt's end only, or after each generated token too"},
+};
+
+class Knorm final : public Method {
+ public:
+  Knorm(Budget budget, bool at_decode) : budget_(budget), at_decode_(at_decode) {}
+
+  Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
+
+  void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
+    const int64_t keep = budget_.Of(at.n_prompt), dim = at.model.head_dim;
+    if (at.Fits(keep)) return;
+    for (int h = 0; h < plan.n_heads(); ++h) {
+      const std::vector<float> keys = ReadPlane(at.heads[h], PlaneKind::kKeys);
+      std::vector<float> scores(at.heads[h].size());
+      for (size_t i = 0; i < scores.size(); ++i) {
+        double sum = 0;
+        for (int64_t c = 0; c < dim; ++c) sum += double{keys[i * dim + c]} * keys[i * dim + c];
+        scores[i] = -static_cast<float>(std::sqrt(sum));
+      }
+      plan.Score(h, std::move(scores));
+      plan.Budget(h, keep);
+    }
+  }
+
+ private:
+  const Budget budget_;
+  const bool at_decode_;
+};
+
+Result<std::unique_ptr<Method>> Make(const Params& params) {
+  return std::make_unique<Knorm>(params.GetBudget("budget"), params.GetWord("when") == "always");
+}
+
+}  // namespace
+
+extern constinit const MethodInfo kKnorm = {
+    .name = "knorm",
+    .role = Role::kBase,
+    .family = "evict",
+    .summary = "keeps the entries whose keys have the smallest norm",
+    .paper = "arXiv 2406.11430",
+    .about =
+        "Keys of small norm tend to draw attention, so those stay. Needs no queries and next to no "
+        "time, so it can compress a document before the question is known. Nothing recent is "
+        "protected: stack `protect`. The paper keeps the first two layers whole, which this does "
+        "not. The coarsest scorer here: below half of the entries it loses to most others.",
+    .example = "knorm:budget=20%",
+    .params = kParams,
+    .make = &Make,
+    .scored = true,
+};
+
+}  // namespace kvasir

@@ -1,0 +1,91 @@
+// Gives lower layers more of the budget than upper ones. Cai et al., PyramidKV, arXiv 2406.02069.
+// Moment: after the base; costs nothing.
+//
+// paper (KVCache-Factory): of C = budget, w protected: base = C - w, min = base / beta, max =
+// 2 base - min; where max exceeds the n - w that there are, max = n - w and min = 2 base - max; a
+// layer gets max - layer * ((max - min) / (L - 1)) and its w, all in whole numbers. Below n =
+// 2 base all layers get the same.
+// kvpress: the window is counted in, divisions are real, rounded half to even, and the ramp stands
+// back for the plain budget unless n >= max >= min >= w.
+#include <cmath>
+
+#include "methods/registry.h"
+
+namespace kvasir {
+namespace {
+
+constexpr ParamInfo kParams[] = {
+    {"beta", ParamKind::kInteger, "20", "1..10000",
+     "the last layer gets a beta-th of the average, the first nearly twice"},
+    {"variant", ParamKind::kWord, "paper", "paper|kvpress", "how the ramp is rounded"},
+};
+
+class PyramidKv final : public Method {
+ public:
+  PyramidKv(int64_t beta, bool kvpress) : beta_(beta), kvpress_(kvpress) {}
+
+  void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
+    if (!plan.has_scores() || at.model.n_layers < 2) return;
+    for (int h = 0; h < plan.n_heads(); ++h) {
+      const int64_t n = at.heads[h].size(), budget = *plan.budget(h);
+      if (budget >= n) continue;
+      const std::vector<bool> is_protected = plan.Protected(h);
+      const int64_t window = std::count(is_protected.begin(), is_protected.end(), true);
+      plan.Budget(h, kvpress_ ? RealRamp(at, n, budget, window) : Ramp(at, n, budget, window));
+    }
+  }
+
+ private:
+  int64_t Ramp(const LayerView& at, int64_t n, int64_t budget, int64_t window) const {
+    const int64_t base = budget - window;
+    if (base <= 0 || n < 2 * base) return budget;
+    int64_t min = base / beta_, max = 2 * base - min;
+    if (max >= n - window) {
+      max = n - window;
+      min = 2 * base - max;
+    }
+    return max - at.layer * ((max - min) / (at.model.n_layers - 1)) + window;
+  }
+
+  int64_t RealRamp(const LayerView& at, int64_t n, int64_t budget, int64_t window) const {
+    const auto total = static_cast<double>(budget);
+    double min = total / static_cast<double>(beta_), max = 2 * total - min;
+    if (max >= static_cast<double>(n - window)) {
+      max = static_cast<double>(n - window);
+      min = 2 * total - max;
+    }
+    const bool ramp =
+        max <= static_cast<double>(n) && max >= min && min >= static_cast<double>(window);
+    if (!ramp) return budget;
+    return std::llrint(max - at.layer * ((max - min) / (at.model.n_layers - 1)));
+  }
+
+  const int64_t beta_;
+  const bool kvpress_;
+};
+
+Result<std::unique_ptr<Method>> Make(const Params& params) {
+  return std::make_unique<PyramidKv>(params.GetInt("beta"), params.GetWord("variant") == "kvpress");
+}
+
+}  // namespace
+
+extern constinit const MethodInfo kPyramidKv = {
+    .name = "pyramidkv",
+    .role = Role::kWrapper,
+    .family = "budget",
+    .summary = "gives lower layers more of the budget, upper ones less",
+    .paper = "arXiv 2406.02069",
+    .about =
+        "Lower layers look everywhere, upper ones at a few places, so the budget falls from nearly "
+        "twice the average in the first layer to a beta-th in the last. The average is the base's "
+        "budget, to a few per cent in the paper's whole numbers. Helps at very small budgets; at "
+        "20 % and more a plain budget is usually as good or better, and a model of few layers "
+        "gains nothing.",
+    .example = "pyramidkv:beta=20 + snapkv:window=8,budget=20%",
+    .params = kParams,
+    .make = &Make,
+    .scored = true,
+};
+
+}  // namespace kvasir
