@@ -2,6 +2,7 @@
 // and passed to whoever needs it: no global state, so tests run every path in one process.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
