@@ -69,3 +69,13 @@ if(KVASIR_FUZZ)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   endforeach()
 endif()
+
+if(KVASIR_BENCH)
+  # bench/kernels/<name>_bench.cc
+  file(GLOB benches CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/kernels/*_bench.cc)
+  foreach(source ${benches})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE kvasir_kernels)
+  endforeach()
+endif()

@@ -112,11 +112,11 @@ Sum Reference(const Weights& w, int64_t out, const float* x, bool quantised) {
 }
 
 std::vector<float> Multiply(const PackedMatrix& w, const std::vector<float>& x, int64_t rows,
-                            ThreadPool& pool) {
+                            ThreadPool& pool, bool precise = false) {
   Activations activations;
   activations.Set(Mat(x.data(), rows, w.n_in()));
   std::vector<float> y(static_cast<size_t>(rows * w.n_out()), 12345.0f);
-  const MatMulJob job = {.weights = &w, .y = Mat(y.data(), rows, w.n_out())};
+  const MatMulJob job = {.weights = &w, .y = Mat(y.data(), rows, w.n_out()), .precise = precise};
   MatMul(activations, {&job, 1}, pool);
   return y;
 }
@@ -266,6 +266,36 @@ TEST_P(MatMulOn, AddsBiasAndAccumulates) {
   }
 }
 
+// The second pass takes the error of int8 activations down by its steps, 254; rounding of f32 and
+// of the steps leaves at least a factor of 50. Its bits depend on the row alone as well.
+TEST_P(MatMulOn, PreciseJobsMatchUnquantisedActivations) {
+  ThreadPool pool(2);
+  WeightArena arena;
+  const int64_t n_in = 768, n_out = 21, rows = 19;
+  const Weights weights(type(), n_out, n_in, 11);
+  const PackedMatrix packed = Pack(isa(), weights, pool, arena);
+  const std::vector<float> x = RandomRows(rows, n_in, 12);
+  const std::vector<float> plain = Multiply(packed, x, rows, pool);
+  const std::vector<float> precise = Multiply(packed, x, rows, pool, true);
+  double plain_error = 0, precise_error = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t o = 0; o < n_out; ++o) {
+      const double exact = Reference(weights, o, x.data() + r * n_in, false).value;
+      plain_error += std::pow(plain[static_cast<size_t>(r * n_out + o)] - exact, 2);
+      precise_error += std::pow(precise[static_cast<size_t>(r * n_out + o)] - exact, 2);
+    }
+    const auto begin = x.begin() + r * n_in;
+    const std::vector<float> row = Multiply(packed, {begin, begin + n_in}, 1, pool, true);
+    ASSERT_EQ(0, std::memcmp(row.data(), &precise[static_cast<size_t>(r * n_out)],
+                             row.size() * sizeof(float)));
+  }
+  if (IsFloat(type())) {
+    EXPECT_EQ(plain, precise);
+  } else {
+    EXPECT_LT(precise_error * 50 * 50, plain_error);
+  }
+}
+
 std::string TestName(const testing::TestParamInfo<std::tuple<Isa, TensorType>>& info) {
   return std::string(IsaName(std::get<0>(info.param))) + "_" +
          std::string(InfoOf(std::get<1>(info.param)).name);
@@ -351,6 +381,26 @@ TEST(MatMul, SeesNewActivationsAfterSet) {
     EXPECT_EQ(Multiply(a, x, rows, pool), ya);
     EXPECT_EQ(Multiply(b, x, rows, pool), yb);
   }
+}
+
+// A precise job after a plain one of the same call: the residuals are made in time.
+TEST(MatMul, MixesPreciseAndPlainJobs) {
+  ThreadPool pool(2);
+  WeightArena arena;
+  const Weights weights(TensorType::kQ4_1, 30, 96, 1);
+  const PackedMatrix packed = Pack(*BestIsa(), weights, pool, arena);
+  const std::vector<float> x = RandomRows(5, 96, 2);
+  std::vector<float> plain(150), precise(150);
+  Activations activations;
+  activations.Set(Mat(x.data(), 5, 96));
+  const MatMulJob jobs[] = {
+      {.weights = &packed, .y = Mat(plain.data(), 5, 30)},
+      {.weights = &packed, .y = Mat(precise.data(), 5, 30), .precise = true},
+  };
+  MatMul(activations, jobs, pool);
+  EXPECT_EQ(Multiply(packed, x, 5, pool), plain);
+  EXPECT_EQ(Multiply(packed, x, 5, pool, true), precise);
+  EXPECT_NE(plain, precise);
 }
 
 TEST(PackWeights, RefusesOddRows) {
