@@ -1,0 +1,127 @@
+// What every registered method keeps to: its example, with numbers that bite on a short prompt. A
+// new method joins by being registered. All comparisons are of all bits.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <regex>
+
+#include "methods/registry.h"
+#include "tests/engine/engine_test_util.h"
+
+namespace kvasir::testing_ {
+namespace {
+
+std::string With(std::string spec, const std::string& budget, const std::string& recent) {
+  spec = std::regex_replace(spec, std::regex("budget=[^, +]+"), "budget=" + budget);
+  spec = std::regex_replace(spec, std::regex("every=[^, +]+"), "every=8");
+  spec = std::regex_replace(spec, std::regex("threshold=[^, +]+"), "threshold=1%");
+  return std::regex_replace(spec, std::regex("recent=[^, +]+"), "recent=" + recent);
+}
+
+class MethodContract : public testing::TestWithParam<const MethodInfo*> {
+ protected:
+  using Logits = std::vector<std::vector<float>>;
+
+  Logits Run(const std::string& spec, SessionOptions options = {}, int threads = 1) {
+    options.kv = spec;
+    auto session =
+        OpenSession(threads == 1 ? model_ : LoadModel(GoldenModel("llama.gguf"), threads), options);
+    const Logits logits = Feed(*session, prompt_, forced_);
+    orders_ = Orders(*session);
+    return logits;
+  }
+  static std::vector<std::vector<int32_t>> Orders(const SessionImpl& session) {
+    std::vector<std::vector<int32_t>> orders;
+    for (int l = 0; l < session.cache().n_layers(); ++l) {
+      for (const HeadCache& head : session.cache().layer(l)) orders.push_back(head.Orders());
+    }
+    return orders;
+  }
+
+  std::shared_ptr<LoadedModel> model_ = LoadModel(GoldenModel("llama.gguf"));
+  std::vector<int32_t> prompt_ = RandomIds(230, 1), forced_ = RandomIds(20, 2);
+  std::vector<std::vector<int32_t>> orders_;  // of the last Run, at its end
+  const std::string spec_ = With(std::string(GetParam()->example), "60", "40");
+};
+
+TEST_P(MethodContract, BudgetThatCoversTheLengthIsFull) {
+  EXPECT_EQ(Run(With(std::string(GetParam()->example), "4k", "4k")), Run("full"));
+}
+
+TEST_P(MethodContract, ChunksAndPrefillOrderChangeNothing) {
+  const Logits expected = Run(spec_);
+  const auto kept = orders_;
+  for (int chunk : {1, 7, 64, 230}) {
+    for (bool chunk_major : {false, true}) {
+      EXPECT_EQ(Run(spec_, {.chunk = chunk, .chunk_major = chunk_major}), expected)
+          << chunk << " " << chunk_major;
+      EXPECT_EQ(orders_, kept) << chunk << " " << chunk_major;
+    }
+  }
+}
+
+TEST_P(MethodContract, ThreadsChangeNothing) { EXPECT_EQ(Run(spec_, {}, 2), Run(spec_)); }
+
+TEST_P(MethodContract, ThirdRunEqualsTheFirst) {
+  auto session = OpenSession(model_, {.kv = spec_});
+  const Logits first = Feed(*session, prompt_, forced_);
+  session->Reset();
+  Feed(*session, RandomIds(90, 9), RandomIds(5, 10));
+  session->Reset();
+  EXPECT_EQ(Feed(*session, prompt_, forced_), first);
+}
+
+TEST_P(MethodContract, SavedAndForkedSessionsGoOnAlike) {
+  const std::string path = testing::TempDir() + "/kvasir_contract_test.bin";
+  auto session = OpenSession(model_, {.kv = spec_});
+  Feed(*session, prompt_, forced_);
+  ASSERT_TRUE(session->Save(path));
+  auto loaded = OpenSession(model_, {.kv = spec_});
+  const Status status = loaded->Load(path);
+  ASSERT_TRUE(status) << status.error().message;
+  auto fork = *session->Fork();
+  for (int32_t id : RandomIds(20, 3)) {
+    ASSERT_TRUE(session->Step(id) && loaded->Step(id) && fork->Step(id));
+    ASSERT_TRUE(std::ranges::equal(session->logits(), loaded->logits()));
+    ASSERT_TRUE(std::ranges::equal(session->logits(), fork->logits()));
+  }
+}
+
+TEST_P(MethodContract, EveryCodecRuns) {
+  for (const char* codec : {"f32", "f16", "bf16", "q8", "q4"}) {
+    for (const std::vector<float>& row : Run(spec_, {.kv_type = codec})) {
+      for (float logit : row) ASSERT_TRUE(std::isfinite(logit)) << codec;
+    }
+  }
+}
+
+TEST_P(MethodContract, SecondTurnHasTruePositions) {
+  auto session = OpenSession(model_, {.kv = spec_});
+  Feed(*session, prompt_, forced_);
+  ASSERT_TRUE(session->Feed(RandomIds(30, 4), {}));
+  const int32_t n = 230 + 20 + 30;
+  const bool moves = session->program().needs(model_->info()).moves;
+  for (int l = 0; l < session->cache().n_layers(); ++l) {
+    for (const HeadCache& head : session->cache().layer(l)) {
+      EXPECT_EQ(head.PositionOf(n), moves ? head.Positions().back() + 1 : n);
+      EXPECT_GE(head.size(), 1);
+    }
+  }
+}
+
+TEST_P(MethodContract, PromptsOfAFewTokensRun) {
+  for (int n : {1, 2, 5}) {
+    auto session = OpenSession(model_, {.kv = With(spec_, "1", "3")});
+    Feed(*session, RandomIds(n, 5), forced_);
+    for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << n;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MethodContract,
+                         testing::ValuesIn(AllMethods().begin(), AllMethods().end()),
+                         [](const testing::TestParamInfo<const MethodInfo*>& test) {
+                           return std::string(test.param->name);
+                         });
+
+}  // namespace
+}  // namespace kvasir::testing_
