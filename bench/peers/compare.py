@@ -19,6 +19,7 @@ import time
 
 import peers_table
 import peers_venv
+from prompt_ids import prompt_ids
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -54,12 +55,8 @@ def engines(args, python):
     return [engine for engine in known if engine.name.lower().split(".")[0].split()[0] in wanted]
 
 
-def run_case(engine, args, threads, length, seed):
-    """The case's figures, with the peak memory of its process."""
-    command = [*engine.command, "--model", args.model, "--prompt", str(length),
-               "--gen", str(args.gen), "--threads", str(threads), "--seed", str(seed)]
-    if engine.name == "Kvasir":
-        command = command[:-2]  # its bench draws its own tokens
+def run_process(command, name):
+    """What the command wrote to standard output, and the peak memory of its process."""
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process:
             out = process.stdout.read()
@@ -69,11 +66,26 @@ def run_case(engine, args, threads, length, seed):
         said = errors.read().decode(errors="replace")
     if process.returncode != 0:
         tail = said.strip().splitlines()[-1:] or ["no message"]
-        raise RuntimeError(f"{engine.name} {engine.variant}: exit {process.returncode}: {tail[0]}")
-    figures = json.loads(out)
-    if engine.name == "Kvasir":
+        raise RuntimeError(f"{name}: exit {process.returncode}: {tail[0]}")
+    return json.loads(out), usage.ru_maxrss * 1024
+
+
+def run_case(engine, args, threads, length, seed):
+    """The case's figures, with the peak memory of its process."""
+    case = ["--model", args.model, "--threads", str(threads)]
+    name = f"{engine.name} {engine.variant}".strip()
+    more = ["--prompt", str(length), "--gen", str(args.gen)]
+    if engine.name != "Kvasir":
+        figures, rss = run_process([*engine.command, *case, *more, "--seed", str(seed)], name)
+    else:
+        # Its bench also measures the machine, in buffers of its own; so memory is that of `run`.
+        figures, _ = run_process([*engine.command, *case, *more], name)
         figures = figures_of_kvasir(figures, length)
-    figures["rss_peak_bytes"] = usage.ru_maxrss * 1024
+        ids = ",".join(map(str, prompt_ids(length, seed)))
+        _, rss = run_process([args.kvasir, "run", "--json", "--quiet", "--kv", "full", *case,
+                              "--ids", ids, "-n", str(args.gen), "--ignore-eos",
+                              *args.kvasir_args.split()], name)
+    figures["rss_peak_bytes"] = rss
     return figures
 
 
