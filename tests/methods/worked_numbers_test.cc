@@ -1,0 +1,143 @@
+// Numbers worked by hand (the sheets of H2O, PyramidKV and Ada-KV), on heads of given scores.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "methods/registry.h"
+
+namespace kvasir {
+namespace {
+
+using testing::ElementsAre;
+using Scores = std::vector<std::vector<float>>;
+
+// No method here may compute anything.
+class NoOps final : public Ops {
+ public:
+  Scores AttentionMass(const LayerView&, const ScoreRequest&) override { return {}; }
+  std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
+  QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
+};
+
+class Given final : public Method {
+ public:
+  void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
+    for (int h = 0; h < plan.n_heads(); ++h) {
+      plan.Score(h, at.mass[h]);
+      plan.Budget(h, budget);
+      plan.Protect(h, at.heads[h].size() - window, window);
+    }
+  }
+  static inline int64_t budget = 0, window = 0;
+};
+
+constexpr MethodInfo kGiven = {.name = "given",
+                               .role = Role::kBase,
+                               .family = "evict",
+                               .summary = "",
+                               .paper = "",
+                               .about = "",
+                               .example = "given",
+                               .params = {},
+                               .make = [](const Params&) -> Result<std::unique_ptr<Method>> {
+                                 return std::make_unique<Given>();
+                               },
+                               .scored = true};
+
+// What stays of heads with these scores, in a layer of a model of 32.
+std::vector<std::vector<int32_t>> Kept(const std::string& spec, const Scores& scores,
+                                       int64_t budget = 0, int64_t window = 0, int layer = 0) {
+  Given::budget = budget;
+  Given::window = window;
+  PagePool pool;
+  std::vector<HeadCache> heads;
+  std::vector<SlotRange> slots;
+  for (const std::vector<float>& head : scores) {
+    heads.emplace_back(pool, HeadFormat{.head_dim = 16});
+    EXPECT_TRUE(heads.back().Append(static_cast<int64_t>(head.size()), 0, slots));
+  }
+  const MethodInfo* more[] = {&kGiven};
+  const auto program = Program::Build(spec, more);
+  if (!program) {
+    ADD_FAILURE() << program.error().message;
+    return {};
+  }
+  const auto n_heads = static_cast<int>(heads.size());
+  const ModelInfo model{
+      .n_layers = 32, .n_q_heads = n_heads, .n_kv_heads = n_heads, .head_dim = 16};
+  const LayerView at{
+      .model = model, .layer = layer, .n_prompt = heads[0].size(), .heads = heads, .mass = scores};
+  NoOps ops;
+  LayerPlan plan(heads);
+  (*program)->Compress(at, ops, plan);
+  std::vector<std::vector<int32_t>> kept;
+  for (int h = 0; h < n_heads; ++h) {
+    kept.push_back(plan.Resolve(h).value_or(std::vector<int32_t>{-1}));  // -1: all
+  }
+  return kept;
+}
+
+const Scores kTwoHeads = {{.30f, .28f, .20f, .12f, .05f, .05f},
+                          {.90f, .04f, .02f, .02f, .01f, .01f}};
+
+TEST(AdaKv, SharesAddUpToWhatTheLayerHad) {
+  EXPECT_THAT(Kept("adakv:floor=20% + given", kTwoHeads, 2),
+              ElementsAre(ElementsAre(0, 1, 2), ElementsAre(0)));
+  EXPECT_THAT(Kept("adakv:floor=100% + given", kTwoHeads, 2),
+              ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1)));
+  EXPECT_THAT(Kept("adakv:floor=20% + given", {kTwoHeads[0], kTwoHeads[0]}, 2),
+              ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1)));
+}
+
+TEST(AdaKv, ProtectedEntriesAreNotShared) {
+  EXPECT_THAT(Kept("adakv:floor=20% + given", kTwoHeads, 3, 1),
+              ElementsAre(ElementsAre(0, 1, 2, 5), ElementsAre(0, 5)));
+}
+
+// Budget 128, window 8, beta 20, 32 layers, 8000 entries: 234, 227, …, 17 and the window.
+TEST(PyramidKv, FallsByEqualSteps) {
+  const Scores scores = {std::vector<float>(8000, 1.0f)};
+  int64_t sum = 0;
+  for (int layer = 0; layer < 32; ++layer) {
+    const auto kept = Kept("pyramidkv:beta=20 + given", scores, 128, 8, layer);
+    EXPECT_EQ(kept[0].size(), 234u - 7u * layer + 8u);
+    sum += static_cast<int64_t>(kept[0].size()) - 8;
+  }
+  EXPECT_EQ(sum, 4016);
+}
+
+// Uniform attention over four tokens: the first has the most mass, the last is recent.
+TEST(H2o, KeepsHeavyHittersAndTheRecent) {
+  const Scores mass = {{2.0833f, 1.0833f, .5833f, .25f}};
+  EXPECT_THAT(Kept("h2o:budget=2,recent=50%", mass), ElementsAre(ElementsAre(0, 3)));
+  EXPECT_THAT(Kept("h2o:budget=2,variant=kvpress", mass), ElementsAre(ElementsAre(0, 1)));
+}
+
+// Chunks of two by mean .29, .16, .05 and .47, .02, .01: both heads keep the first.
+TEST(ChunkKv, KeepsWholeChunksInAllHeads) {
+  EXPECT_THAT(Kept("chunkkv:chunk=2 + given", kTwoHeads, 3),
+              ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1)));
+  EXPECT_THAT(Kept("chunkkv:chunk=4 + given", kTwoHeads, 3),
+              ElementsAre(ElementsAre(0, 1, 2, 3), ElementsAre(0, 1, 2, 3)));
+}
+
+TEST(Protect, StaysWithinTheBudgetTheNewestFirst) {
+  EXPECT_THAT(Kept("protect:sinks=1,window=2 + given", {{.1f, .9f, .8f, .2f, .3f}}, 4),
+              ElementsAre(ElementsAre(0, 1, 3, 4)));
+  EXPECT_THAT(Kept("protect:sinks=1,window=2 + given", {{.1f, .9f, .8f, .2f, .3f}}, 2),
+              ElementsAre(ElementsAre(3, 4)));
+}
+
+TEST(Stacks, ThatMakeNoSenseAreRefused) {
+  const auto error = [](std::string_view spec) {
+    const auto program = Program::Build(spec);
+    return program ? std::string() : program.error().message;
+  };
+  EXPECT_THAT(error("adakv + streaming"), testing::HasSubstr("'streaming' writes none"));
+  EXPECT_THAT(error("protect + protect + knorm"), testing::HasSubstr("twice"));
+  EXPECT_THAT(error("decode + expected"), testing::HasSubstr("whole prompt"));
+  EXPECT_THAT(error("decode + renumber + snapkv"), testing::HasSubstr("renumbers"));
+  EXPECT_EQ(error("decode + renumber + tova"), "");
+}
+
+}  // namespace
+}  // namespace kvasir
