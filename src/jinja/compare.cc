@@ -190,6 +190,7 @@ Result<bool> Contains(Heap& heap, const Value& container, const Value& item) {
   if (!container.is_list()) {
     return Fail("argument of type '{}' is not iterable", TypeName(container));
   }
+  if (container.list().flavor == Flavor::kKeys) KV_RETURN_IF_ERROR(CheckKey(item));
   for (const Value& candidate : container.list().items) {
     KV_ASSIGN_OR_RETURN(const bool same, Equal(heap, candidate, item));
     if (same) return true;

@@ -15,7 +15,7 @@ bool IsMarkup(const Value& value) { return value.is_string() && value.text().mar
 template <std::string (*convert)(std::string_view)>
 Result<Value> Convert(Call& call) {
   KV_ASSIGN_OR_RETURN(const std::string text, call.Str(0));
-  KV_RETURN_IF_ERROR(call.heap.Step(static_cast<int64_t>(text.size()) >> 6));
+  KV_RETURN_IF_ERROR(call.heap.Step(static_cast<int64_t>(text.size()) >> 4));
   KV_RETURN_IF_ERROR(call.heap.Fits(static_cast<Int>(text.size()) * 8));
   return call.heap.MakeText(convert(text), IsMarkup(call[0]));
 }
@@ -85,13 +85,13 @@ Result<Value> ToString(Call& call) {
 
 Result<Value> StripTagsFilter(Call& call) {
   KV_ASSIGN_OR_RETURN(const std::string text, call.Str(0));
-  KV_RETURN_IF_ERROR(call.heap.Step(static_cast<int64_t>(text.size()) >> 6));
+  KV_RETURN_IF_ERROR(call.heap.Step(static_cast<int64_t>(text.size()) >> 4));
   return call.heap.MakeText(StripTags(text));
 }
 
 Result<Value> WordCount(Call& call) {
   KV_ASSIGN_OR_RETURN(const std::string text, call.Str(0));
-  KV_RETURN_IF_ERROR(call.heap.Step(static_cast<int64_t>(text.size()) >> 6));
+  KV_RETURN_IF_ERROR(call.heap.Step(static_cast<int64_t>(text.size()) >> 4));
   int64_t n = 0;
   bool inside = false;
   for (size_t at = 0; at < text.size();) {

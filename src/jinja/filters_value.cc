@@ -112,7 +112,9 @@ Result<Value> Round(Call& call) {
   const double power = std::pow(10.0, digits);
   const double scaled = value.number() * power;
   if (!std::isfinite(scaled)) return Fail("cannot convert float infinity or NaN to integer");
-  return Value::Float((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / power);
+  // Python's ceil and floor give integers, which have no negative zero.
+  const double whole = (method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) + 0.0;
+  return Value::Float(whole / power);
 }
 
 Result<JsonStyle> StyleOf(Call& call) {

@@ -156,7 +156,7 @@ class JsonWriter {
   }
 
   Status WriteString(std::string_view text) {
-    KV_RETURN_IF_ERROR(heap_.Step(static_cast<int64_t>(text.size()) >> 10));
+    KV_RETURN_IF_ERROR(heap_.Step(static_cast<int64_t>(text.size()) >> 4));
     out_ += '"';
     for (size_t at = 0; at < text.size();) {
       const size_t start = at;

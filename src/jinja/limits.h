@@ -7,12 +7,11 @@
 namespace kvasir::jinja {
 
 struct Limits {
-  int64_t max_output_bytes = int64_t{64}
-                             << 20;             // text written, captured blocks and macros included
-  int64_t max_live_bytes = int64_t{256} << 20;  // strings, lists, dicts and objects alive at once
-  int64_t max_steps = 50'000'000;               // nodes evaluated, elements and KiB touched
-  int64_t max_iterations = 1'000'000;           // loop bodies run
-  int max_depth = 500;  // nested evaluations: expressions, blocks, macro calls
+  int64_t max_output_bytes = 64 << 20;  // text written, captured blocks included
+  int64_t max_live_bytes = 256 << 20;   // strings, lists, dicts and objects alive at once
+  int64_t max_steps = 10'000'000;       // nodes evaluated, elements and blocks of text touched
+  int64_t max_iterations = 1'000'000;   // loop bodies run
+  int max_depth = 500;                  // nested evaluations: expressions, blocks, macro calls
 };
 
 // Bounds that do not depend on the render.

@@ -175,9 +175,11 @@ Result<Value> RepeatText(Heap& heap, const Text& text, Int n) {
   if (n <= 0 || text.bytes.empty()) return heap.MakeText("", text.markup);
   const Int most = heap.limits().max_live_bytes;
   KV_RETURN_IF_ERROR(heap.Fits(n > most ? n : n * static_cast<Int>(text.bytes.size())));
+  const size_t n_bytes = static_cast<size_t>(n) * text.bytes.size();
   std::string out;
-  out.reserve(static_cast<size_t>(n) * text.bytes.size());
-  for (Int i = 0; i < n; ++i) out += text.bytes;
+  out.reserve(n_bytes);
+  out = text.bytes;
+  while (out.size() < n_bytes) out.append(out, 0, std::min(out.size(), n_bytes - out.size()));
   return heap.MakeText(std::move(out), text.markup);
 }
 

@@ -130,6 +130,7 @@ Status AppendRepr(Heap& heap, const Value& value, std::string& out) {
   KV_RETURN_IF_ERROR(heap.Step());
   KV_RETURN_IF_ERROR(heap.Fits(static_cast<Int>(out.size())));
   if (value.is_string()) {
+    KV_RETURN_IF_ERROR(heap.Step(static_cast<int64_t>(value.str().size()) >> 4));
     const std::string quoted = QuotedRepr(value.str());
     out += value.text().markup ? "Markup(" + quoted + ")" : quoted;
   } else if (value.is_undefined()) {

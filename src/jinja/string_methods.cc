@@ -28,7 +28,7 @@ Result<std::string> Part(Call& call, size_t i) {
 template <std::string (*convert)(std::string_view)>
 Result<Value> Convert(Call& call) {
   const std::string_view text = call[0].str();
-  KV_RETURN_IF_ERROR(call.heap.Step(static_cast<int64_t>(text.size()) >> 6));
+  KV_RETURN_IF_ERROR(call.heap.Step(static_cast<int64_t>(text.size()) >> 4));
   KV_RETURN_IF_ERROR(call.heap.Fits(static_cast<Int>(text.size()) * 8));
   return Same(call, convert(text));
 }

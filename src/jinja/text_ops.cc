@@ -62,7 +62,7 @@ Result<std::string> ReplaceAll(Heap& heap, std::string_view text, std::string_vi
                                std::string_view to, Int count) {
   std::string out;
   size_t at = 0;
-  KV_RETURN_IF_ERROR(heap.Step(static_cast<int64_t>(text.size()) >> 8));
+  KV_RETURN_IF_ERROR(heap.Step(static_cast<int64_t>(text.size()) >> 4));
   const auto room = [&]() { return heap.Fits(static_cast<Int>(out.size()) + to.size()); };
   if (from.empty()) {  // between all characters, and at both ends
     while (count != 0) {
