@@ -1,11 +1,11 @@
 #include "explain.h"
 
 #include <algorithm>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "cache/kv_cache.h"
 #include "context.h"
+#include "kernels/codec.h"
 #include "report.h"
 
 namespace kvasir::cli {
@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr ModelInfo kToyModel = {.n_layers = 1, .n_q_heads = 4, .n_kv_heads = 2, .head_dim = 16};
+constexpr ModelInfo kToyModel = {.n_layers = 4, .n_q_heads = 4, .n_kv_heads = 2, .head_dim = 16};
 constexpr int64_t kGenerated = 256;  // tokens after the prompt that an explanation looks at
 
 // A number in (0, 1) from a place: the same every time.
@@ -24,12 +24,34 @@ float Noise(uint64_t a, uint64_t b) {
   return static_cast<float>((z ^ (z >> 31)) >> 40) * 0x1p-24f;
 }
 
+// Attention as a model might have it: random, but the same every time.
 class ToyOps final : public Ops {
  public:
   std::vector<std::vector<float>> AttentionMass(const LayerView& at, const ScoreRequest&) override {
-    std::vector<std::vector<float>> mass(at.heads.size());
-    for (size_t h = 0; h < mass.size(); ++h) {
-      for (int64_t i = 0; i < at.heads[h].size(); ++i) mass[h].push_back(Noise(h + 1, i));
+    return RandomMass(at.layer, at.heads);
+  }
+  std::vector<float> OutputNorms(const LayerView& at, int kv_head) override {
+    return RandomMass(at.layer + kToyModel.n_layers, at.heads)[kv_head];
+  }
+  QueryMoments FutureQueries(const LayerView& at, int64_t) override {
+    const int64_t dim = kToyModel.head_dim;
+    QueryMoments moments;
+    moments.mean.resize(kToyModel.n_q_heads * dim);
+    moments.covariance.resize(kToyModel.n_q_heads * dim * dim);
+    for (int64_t i = 0; i < kToyModel.n_q_heads * dim; ++i) {
+      moments.mean[i] = Noise(at.layer, i);
+      moments.covariance[i * dim + i % dim] = 1;
+    }
+    return moments;
+  }
+
+  static std::vector<std::vector<float>> RandomMass(int stream, std::span<const HeadCache> heads) {
+    std::vector<std::vector<float>> mass(heads.size());
+    for (size_t h = 0; h < heads.size(); ++h) {
+      mass[h].reserve(static_cast<size_t>(heads[h].size()));
+      for (int64_t i = 0; i < heads[h].size(); ++i) {
+        mass[h].push_back(Noise(static_cast<uint64_t>(stream) * 8 + h, i));
+      }
     }
     return mass;
   }
@@ -40,37 +62,52 @@ class ToyRotator final : public KeyRotator {
   void Rotate(float*, int32_t, int32_t) const override {}
 };
 
-Status AppendEntries(KvCache& cache, int64_t n, int64_t first_order) {
-  for (HeadCache& head : cache.layer(0)) {
-    std::vector<SlotRange> slots;
-    KV_RETURN_IF_ERROR(head.Append(n, static_cast<int32_t>(first_order), slots));
-    for (const SlotRange& range : slots) {
-      if (range.slot != 0) continue;  // a fresh page: its bytes are read when heads are packed
-      std::memset(range.k, 0, static_cast<size_t>(head.format().k_bytes()));
-      std::memset(range.v, 0, static_cast<size_t>(head.format().v_bytes()));
+// Entries with random keys and values.
+Status AppendEntries(KvCache& cache, int64_t n, int64_t first_order, Isa isa) {
+  const int dim = kToyModel.head_dim;
+  std::vector<float> x(static_cast<size_t>(n * dim));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = Noise(first_order + 1, i) - 0.5f;
+  std::vector<SlotRange> slots;
+  for (int l = 0; l < cache.n_layers(); ++l) {
+    for (HeadCache& head : cache.layer(l)) {
+      slots.clear();
+      KV_RETURN_IF_ERROR(head.Append(n, static_cast<int32_t>(first_order), slots));
+      for (const SlotRange& range : slots) {
+        const float* rows = x.data() + int64_t{range.row} * dim;
+        EncodeEntries(isa, head.format().k_codec, PlaneKind::kKeys, dim, rows, dim, range.slot,
+                      range.n, range.k);
+        EncodeEntries(isa, head.format().v_codec, PlaneKind::kValues, dim, rows, dim, range.slot,
+                      range.n, range.v);
+      }
     }
   }
   return {};
 }
 
-Status Act(const Program& program, Moment moment, int64_t n_prompt, KvCache& cache) {
-  const LayerView view{
-      .model = kToyModel,
-      .moment = moment,
-      .n_prompt = n_prompt,
-      .heads = std::as_const(cache).layer(0),
-      .n_last_queries = std::min<int64_t>(program.needs(kToyModel).last_queries, n_prompt)};
+Status Act(const Program& program, Moment moment, int64_t n_prompt, int64_t n_generated,
+           KvCache& cache) {
   ToyOps ops;
-  LayerPlan plan(cache.layer(0));
-  program.Compress(view, ops, plan);
-  KV_RETURN_IF_ERROR(plan.Execute(ToyRotator()));
+  const int64_t n_last = std::min<int64_t>(program.needs(kToyModel).last_queries, n_prompt);
+  for (int l = 0; l < cache.n_layers(); ++l) {
+    const std::span<const HeadCache> heads = std::as_const(cache).layer(l);
+    const std::vector<std::vector<float>> mass = ToyOps::RandomMass(l, heads);
+    const LayerView view{.model = kToyModel,
+                         .layer = l,
+                         .moment = moment,
+                         .n_prompt = n_prompt,
+                         .n_generated = n_generated,
+                         .heads = heads,
+                         .n_last_queries = n_last,
+                         .mass = mass};
+    LayerPlan plan(cache.layer(l));
+    program.Compress(view, ops, plan);
+    KV_RETURN_IF_ERROR(plan.Execute(ToyRotator()));
+  }
   return {};
 }
 
 double MeanEntries(const KvCache& cache) {
-  double sum = 0;
-  for (const HeadCache& head : cache.layer(0)) sum += static_cast<double>(head.size());
-  return sum / kToyModel.n_kv_heads;
+  return static_cast<double>(cache.Account().entries) / (kToyModel.n_layers * kToyModel.n_kv_heads);
 }
 
 // The item of a method within its own example: what it takes to use it.
@@ -92,11 +129,6 @@ std::string ItemText(const SpecItem& item) {
     separator = ',';
   }
   return text;
-}
-
-// The method as in its example; what a wrapper does by itself shows on a base that does nothing.
-std::string SpecAlone(const MethodInfo& method) {
-  return ItemText(ExampleItem(method)) + (method.role == Role::kWrapper ? " + full" : "");
 }
 
 Json ItemJson(const SpecItem& item) {
@@ -150,37 +182,47 @@ std::string ChainsText(const Json& chains) {
 
 Result<HeldEntries> Simulate(std::string_view spec, int64_t n_prompt, int64_t n_generated) {
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<const Program> program, Program::Build(spec));
+  KV_ASSIGN_OR_RETURN(const Isa isa, BestIsa());
   PagePool pool;
-  const HeadFormat format{.head_dim = kToyModel.head_dim};
-  KvCache cache(pool, std::span(&format, 1), kToyModel.n_kv_heads);
-  KV_RETURN_IF_ERROR(AppendEntries(cache, n_prompt, 0));
-  KV_RETURN_IF_ERROR(Act(*program, Moment::kPromptEnd, n_prompt, cache));
+  const std::vector<HeadFormat> formats(kToyModel.n_layers, {.head_dim = kToyModel.head_dim});
+  KvCache cache(pool, formats, kToyModel.n_kv_heads);
+  KV_RETURN_IF_ERROR(AppendEntries(cache, n_prompt, 0, isa));
+  KV_RETURN_IF_ERROR(Act(*program, Moment::kPromptEnd, n_prompt, 0, cache));
   HeldEntries held;
   held.after_prompt = MeanEntries(cache);
   for (int64_t i = 0; i < n_generated; ++i) {
-    KV_RETURN_IF_ERROR(AppendEntries(cache, 1, n_prompt + i));
+    KV_RETURN_IF_ERROR(AppendEntries(cache, 1, n_prompt + i, isa));
     if (program->needs(kToyModel).at_decode) {
-      KV_RETURN_IF_ERROR(Act(*program, Moment::kDecode, n_prompt, cache));
+      KV_RETURN_IF_ERROR(Act(*program, Moment::kDecode, n_prompt, i + 1, cache));
     }
   }
   held.after_generated = MeanEntries(cache);
-  held.last_position = cache.layer(0)[0].Positions().back();
+  held.next_position = cache.layer(0)[0].PositionOf(static_cast<int32_t>(n_prompt + n_generated));
   return held;
 }
 
 std::string MethodNeeds(const MethodInfo& method) {
-  const auto program = Program::Build(SpecAlone(method));
-  if (!program) return "";
-  const Needs needs = (*program)->needs(kToyModel);
+  const auto params = Params::Check(ExampleItem(method), method.params);
+  if (!params) return "";
+  const auto made = method.make(*params);
+  if (!made) return "";
+  const Needs needs = (*made)->needs(kToyModel);
   std::string text;
-  if (needs.last_queries > 0) text = fmt::format("the last {} queries", needs.last_queries);
-  if (needs.at_decode) text += text.empty() ? "every token" : ", every token";
+  const auto add = [&](std::string_view need) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", need);
+  };
+  if (needs.last_queries > 1) add(fmt::format("the last {} queries", needs.last_queries));
+  if (needs.last_queries == 1) add("the last query");
+  if (needs.mass) add("attention mass");
+  if (needs.query_stats_from >= 0) add("query statistics");
+  if (needs.at_decode) add("every token");
   return text.empty() ? "nothing" : text;
 }
 
 std::string MethodSaves(const MethodInfo& method) {
+  if (method.role == Role::kWrapper) return "as its base";
   constexpr int64_t kPrompt = 4096;
-  const auto held = Simulate(SpecAlone(method), kPrompt, 0);
+  const auto held = Simulate(ItemText(ExampleItem(method)), kPrompt, 0);
   if (!held) return "";
   return held->after_prompt < kPrompt
              ? fmt::format("holds {:.0f} of {} entries", held->after_prompt, kPrompt)
@@ -193,12 +235,11 @@ std::vector<Combination> AllCombinations() {
     for (const MethodInfo* second : AllMethods()) {
       Combination each{first->name, second->name, false, ""};
       std::string spec = ItemText(ExampleItem(*first)) + " + " + ItemText(ExampleItem(*second));
-      // Two wrappers need something to wrap.
-      if (second->role == Role::kWrapper) spec += " + full";
+      // Two wrappers need something to wrap; a base that keys alone decide suits most of them.
+      if (second->role == Role::kWrapper) spec += " + keydiff:budget=1024";
       const auto program = Program::Build(spec);
-      each.works = first != second && program.has_value();
-      if (!each.works)
-        each.why = program ? "a method twice does nothing more" : program.error().message;
+      each.works = program.has_value();
+      if (!each.works) each.why = program.error().message;
       all.push_back(std::move(each));
     }
   }
@@ -229,7 +270,7 @@ Result<int> ExplainSpec(Context& context) {
          {"read_per_step", held.after_prompt},
          {"generated_tokens", kGenerated},
          {"entries_per_head_later", held.after_generated},
-         {"next_position", held.last_position + 1}});
+         {"next_position", held.next_position}});
     return kExitDone;
   }
   context.console.Write(fmt::format(
@@ -239,8 +280,8 @@ Result<int> ExplainSpec(Context& context) {
       "the next token's position    {}{}\n",
       spec, ChainsText(chains), n_prompt, held.after_prompt,
       100 * held.after_prompt / static_cast<double>(n_prompt), kGenerated, held.after_generated,
-      n_all, 100 * held.after_generated / static_cast<double>(n_all), held.last_position + 1,
-      held.last_position + 1 == n_all ? " (true)" : " (renumbered)"));
+      n_all, 100 * held.after_generated / static_cast<double>(n_all), held.next_position,
+      held.next_position == n_all ? " (true)" : " (renumbered)"));
   return kExitDone;
 }
 

@@ -30,7 +30,7 @@ std::vector<Combination> AllCombinations();
 struct HeldEntries {
   double after_prompt = 0;     // of n_prompt tokens
   double after_generated = 0;  // n_generated tokens later
-  int64_t last_position = 0;   // of the newest entry then, as rotated
+  int64_t next_position = 0;   // at which the token after them is rotated
 };
 // Runs the methods of a spec on a layer whose attention is random but fixed.
 Result<HeldEntries> Simulate(std::string_view spec, int64_t n_prompt, int64_t n_generated);
