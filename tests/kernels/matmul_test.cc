@@ -390,17 +390,26 @@ TEST(MatMul, MixesPreciseAndPlainJobs) {
   const Weights weights(TensorType::kQ4_1, 30, 96, 1);
   const PackedMatrix packed = Pack(*BestIsa(), weights, pool, arena);
   const std::vector<float> x = RandomRows(5, 96, 2);
-  std::vector<float> plain(150), precise(150);
+  const std::vector<float> bias(30, 64.0f);
+  std::vector<float> plain(150), precise(150), sum(150, 8.0f);
   Activations activations;
   activations.Set(Mat(x.data(), 5, 96));
   const MatMulJob jobs[] = {
       {.weights = &packed, .y = Mat(plain.data(), 5, 30)},
       {.weights = &packed, .y = Mat(precise.data(), 5, 30), .precise = true},
+      {.weights = &packed,
+       .y = Mat(sum.data(), 5, 30),
+       .bias = bias.data(),
+       .accumulate = true,
+       .precise = true},
   };
   MatMul(activations, jobs, pool);
   EXPECT_EQ(Multiply(packed, x, 5, pool), plain);
   EXPECT_EQ(Multiply(packed, x, 5, pool, true), precise);
   EXPECT_NE(plain, precise);
+  for (size_t i = 0; i < sum.size(); ++i) {  // the bias once; two more roundings
+    EXPECT_NEAR(72.0 + precise[i], sum[i], 1e-6 * (72.0 + std::abs(precise[i])));
+  }
 }
 
 TEST(PackWeights, RefusesOddRows) {
