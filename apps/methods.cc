@@ -119,13 +119,19 @@ Result<int> ShowMatrix(Context& context) {
     context.console.WriteJson({{"combinations", std::move(rows)}});
     return kExitDone;
   }
-  std::string text = fmt::format("{:<14}", "first + second");
-  for (const MethodInfo* method : AllMethods()) text += fmt::format(" {:>10}", method->name);
-  std::string_view row;
-  for (const Combination& each : combinations) {
-    if (each.first != row) text += fmt::format("\n{:<14}", each.first);
-    row = each.first;
-    text += fmt::format(" {:>10}", each.works ? "yes" : "-");
+  // Bases begin no pair, so columns are wrappers.
+  std::string text = fmt::format("{:<12}", "");
+  for (const MethodInfo* method : AllMethods()) {
+    if (method->role == Role::kWrapper)
+      text += fmt::format(" {:>12}", fmt::format("{} +", method->name));
+  }
+  for (const MethodInfo* second : AllMethods()) {
+    text += fmt::format("\n{:<12}", second->name);
+    for (const Combination& each : combinations) {
+      const bool listed =
+          each.second == second->name && FindMethod(each.first)->role == Role::kWrapper;
+      if (listed) text += fmt::format(" {:>12}", each.works ? "yes" : "-");
+    }
   }
   context.console.Write(text + "\n");
   return kExitDone;
