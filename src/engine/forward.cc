@@ -75,8 +75,8 @@ Status Forward::Attention(int l, MatView<float> x, std::span<const Segment> segm
   Norm(x, w.attn_norm, normed);
   activations_.Set(normed);
   const auto bias = [](const std::vector<float>& b) { return b.empty() ? nullptr : b.data(); };
-  // Errors here turn attention, and the inputs have outliers: a third of all the error of int8
-  // activations, for a sixth of the arithmetic.
+  // Errors here turn attention. Measured on the default model, mean |log-probability difference|
+  // with and without: 0.065 / 0.069 (48 tokens), 0.032 / 0.046 (258 tokens).
   const auto product = [&](const PackedMatrix& weights, MatView<float> y,
                            const std::vector<float>& b) {
     return MatMulJob{.weights = &weights, .y = y, .bias = bias(b), .precise = true};
