@@ -27,6 +27,8 @@ std::string_view KindName(ParamKind kind) {
       return "word";
     case ParamKind::kFlag:
       return "true or false";
+    case ParamKind::kText:
+      return "text";
   }
   return "";
 }

@@ -25,7 +25,7 @@ foreach(header
     base/result.h base/thread_pool.h
     kernels/attention.h kernels/codec.h kernels/isa.h
     cache/head_cache.h cache/page_pool.h cache/plan.h
-    methods/method.h methods/registry.h methods/spec.h)
+    methods/method.h methods/registry.h methods/side_file.h methods/spec.h)
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${PROJECT_SOURCE_DIR}/src/${header}
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kvasir/internal/${folder})

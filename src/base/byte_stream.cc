@@ -40,6 +40,10 @@ void FileWriter::Bytes(const void* data, size_t n) {
 Status FileWriter::Commit() {
   const uint64_t sum = XXH3_64bits_digest(static_cast<XXH3_state_t*>(hash_));
   std::fwrite(&sum, sizeof(sum), 1, file_);
+  return CommitPlain();
+}
+
+Status FileWriter::CommitPlain() {
   errno = 0;
   bool good = std::ferror(file_) == 0 && std::fflush(file_) == 0 && fsync(fileno(file_)) == 0;
   int reason = errno;

@@ -38,6 +38,7 @@ class FileWriter {
   void Text(const std::string& text) { Values(std::span<const char>(text)); }
   // Appends the checksum of all bytes, flushes to the disk, and renames.
   Status Commit();
+  Status CommitPlain();  // the same without a checksum, for formats that are not ours
 
  private:
   FileWriter(std::string path, std::string temporary, std::FILE* file, void* hash)

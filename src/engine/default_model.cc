@@ -3,11 +3,12 @@
 
 #include <cstdlib>
 
+#include "engine/cache_folder.h"
 #include "kvasir/kvasir.h"
 
 namespace kvasir {
 
-std::string DefaultModelPath() {
+std::string CacheFolder() {
   const auto folder = [](const char* variable) -> std::string {
     const char* value = std::getenv(variable);
     // The XDG specification: a path that is not absolute is to be ignored.
@@ -20,7 +21,9 @@ std::string DefaultModelPath() {
     if (user != nullptr) home = user->pw_dir;
     cache = home + "/.cache";
   }
-  return cache + "/kvasir/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  return cache + "/kvasir";
 }
+
+std::string DefaultModelPath() { return CacheFolder() + "/models/SmolLM2-135M-Instruct.Q4_1.gguf"; }
 
 }  // namespace kvasir

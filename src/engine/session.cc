@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/cpu_ops.h"
+#include "engine/side_file_io.h"
 
 namespace kvasir {
 namespace {
@@ -26,8 +27,11 @@ Result<std::unique_ptr<Session>> Session::Open(std::shared_ptr<Model> model,
 
 Result<std::unique_ptr<SessionImpl>> SessionImpl::Open(std::shared_ptr<LoadedModel> model,
                                                        const SessionOptions& options) {
-  KV_ASSIGN_OR_RETURN(std::shared_ptr<const Program> program,
+  KV_ASSIGN_OR_RETURN(std::shared_ptr<Program> program,
                       Program::Build(options.kv, options.methods));
+  KV_RETURN_IF_ERROR(program->Bind(model->info(), [&](const SideFileWish& wish) {
+    return LoadSideFile(wish, model->facts().fingerprint);
+  }));
   KV_ASSIGN_OR_RETURN(const CodecId codec, BaseCodec(*model, options.kv_type));
   if (options.chunk < 1) return Fail("a chunk of {} tokens: at least 1 is needed", options.chunk);
   if (options.ctx < 0) return Fail("--ctx {}: a number of tokens is needed", options.ctx);

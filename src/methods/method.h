@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "cache/plan.h"
+#include "methods/side_file.h"
 
 namespace kvasir {
 
@@ -104,6 +105,11 @@ class Method {
  public:
   virtual ~Method() = default;
   virtual Needs needs(const ModelInfo&) const { return {}; }
+  // The side file that it cannot work without.
+  virtual std::optional<SideFileWish> side_file() const { return std::nullopt; }
+  // Before the first token: the model it will serve and the file it asked for (else null). What
+  // does not fit is an error. Explanations of a spec, which know no model, leave this out.
+  virtual Status Bind(const ModelInfo&, const SideFile*) { return {}; }
   // A wrapper that decides when its base acts; nullopt: as the base says.
   virtual std::optional<bool> Acts(const LayerView&) const { return std::nullopt; }
   // After a layer's last prompt row, and after each generated token where needs() asks for it.

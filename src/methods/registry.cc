@@ -50,8 +50,8 @@ const MethodInfo* FindMethod(std::string_view name) {
   return found == kMethods.end() ? nullptr : *found;
 }
 
-Result<std::shared_ptr<const Program>> Program::Build(std::string_view spec,
-                                                      std::span<const MethodInfo* const> more) {
+Result<std::shared_ptr<Program>> Program::Build(std::string_view spec,
+                                                std::span<const MethodInfo* const> more) {
   const auto find = [&](std::string_view name) {
     for (const MethodInfo* info : more) {
       if (info->name == name) return info;
@@ -108,7 +108,24 @@ Result<std::shared_ptr<const Program>> Program::Build(std::string_view spec,
         "streaming:budget=1024\"",
         spec, waiting, waiting);
   }
-  return std::shared_ptr<const Program>(std::move(program));
+  return program;
+}
+
+Status Program::Bind(const ModelInfo& model, const SideFileLoader& load) {
+  const auto bind = [&](Method& method) -> Status {
+    const std::optional<SideFileWish> wish = method.side_file();
+    if (!wish) return method.Bind(model, nullptr);
+    KV_ASSIGN_OR_RETURN(const SideFile file, load(*wish));
+    return method.Bind(model, &file);
+  };
+  for (Chain& chain : chains_) {
+    Status status = bind(*chain.base);
+    for (auto& wrapper : chain.wrappers) {
+      if (status) status = bind(*wrapper);
+    }
+    if (!status) return Fail("--kv \"{}\": {}", spec_, status.error().message);
+  }
+  return {};
 }
 
 Needs Program::needs(const ModelInfo& model) const {

@@ -1,6 +1,7 @@
 // The table of all methods, and the program that a spec builds.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,8 +36,11 @@ const MethodInfo* FindMethod(std::string_view name);
 class Program {
  public:
   // `more` are methods of the caller's own, found before the built-in ones.
-  static Result<std::shared_ptr<const Program>> Build(std::string_view spec,
-                                                      std::span<const MethodInfo* const> more = {});
+  static Result<std::shared_ptr<Program>> Build(std::string_view spec,
+                                                std::span<const MethodInfo* const> more = {});
+  // Gives the methods the model that they will serve and their side files.
+  using SideFileLoader = std::function<Result<SideFile>(const SideFileWish&)>;
+  Status Bind(const ModelInfo& model, const SideFileLoader& load);
 
   const std::string& spec() const { return spec_; }  // as written, trimmed
   bool is_full() const { return is_full_; }          // nothing to do: the plain cache

@@ -184,7 +184,9 @@ Result<Params> Params::Check(const SpecItem& item, std::span<const ParamInfo> in
       return Fail("--kv \"{}\": '{}' must be given: {}", item.name, info.name, info.help);
     }
     const std::string place = Place(item, info.name, value.text);
-    if (info.kind == ParamKind::kBudget) {
+    if (info.kind == ParamKind::kText || (info.fallback == "auto" && value.text == "auto")) {
+      // any text; what it means is the method's business
+    } else if (info.kind == ParamKind::kBudget) {
       KV_ASSIGN_OR_RETURN(value.budget, ParseBudget(item, info.name, value.text));
     } else if (info.kind == ParamKind::kInteger || info.kind == ParamKind::kNumber) {
       const auto number = ParseNumber(value.text);

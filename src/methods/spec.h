@@ -30,13 +30,14 @@ struct Budget {
   int64_t Of(int64_t n) const;
 };
 
-enum class ParamKind : uint8_t { kBudget, kInteger, kNumber, kWord, kFlag };
+enum class ParamKind : uint8_t { kBudget, kInteger, kNumber, kWord, kFlag, kText };
 
 // A parameter that a method takes.
 struct ParamInfo {
   std::string_view name;
   ParamKind kind;
-  std::string_view fallback;  // as one would write it; empty: must be given
+  std::string_view fallback;  // as one would write it; empty: must be given; "auto": the method
+                              // finds it, and `auto` may be written whatever the kind
   std::string_view range;     // "1..128", "odd 1..63", "avg|max": checked
   std::string_view help;
 };
@@ -51,7 +52,9 @@ class Params {
   double GetNumber(std::string_view name) const;
   std::string_view GetWord(std::string_view name) const;
   bool GetFlag(std::string_view name) const;
+  std::string_view GetText(std::string_view name) const { return GetWord(name); }
   bool Given(std::string_view name) const;  // written, not the default
+  bool Auto(std::string_view name) const { return GetWord(name) == "auto"; }
 
  private:
   struct Value {

@@ -51,6 +51,7 @@ struct RawEntry {
 class HeaderHandler final : public JsonHandler {
  public:
   std::vector<RawEntry> entries;
+  std::map<std::string, std::string> metadata;
 
   bool null() override { return Unexpected("null"); }
   bool boolean(bool) override { return Unexpected("a boolean"); }
@@ -64,7 +65,10 @@ class HeaderHandler final : public JsonHandler {
     return true;
   }
   bool string(std::string& text) override {
-    if (place_ == Place::kMetadata) return true;
+    if (place_ == Place::kMetadata) {
+      return metadata.emplace(field_, text).second ||
+             Stop("metadata " + Quoted(field_) + " is there twice");
+    }
     if (place_ != Place::kTensor || field_ != "dtype") return Unexpected("a string");
     entries.back().dtype = text;
     return true;
@@ -175,10 +179,9 @@ Result<SafetensorsEntry> Resolve(RawEntry raw, std::span<const std::byte> data) 
   return entry;
 }
 
-}  // namespace
-
-Result<std::vector<SafetensorsEntry>> ParseSafetensors(std::span<const std::byte> bytes,
-                                                       const std::string& name) {
+// Reads the header; what follows it is the data.
+Result<std::span<const std::byte>> ReadHeader(std::span<const std::byte> bytes,
+                                              const std::string& name, HeaderHandler& handler) {
   uint64_t header_bytes = 0;
   if (bytes.size() < sizeof header_bytes) {
     return Fail("{}: {} bytes are no safetensors file (truncated?)", name, bytes.size());
@@ -195,14 +198,22 @@ Result<std::vector<SafetensorsEntry>> ParseSafetensors(std::span<const std::byte
         header_bytes, rest.size());
   }
   const char* text = reinterpret_cast<const char*>(rest.data());
-  HeaderHandler handler;
   if (!Json::sax_parse(text, text + header_bytes, &handler)) {
     return Fail("{}: header: {}", name, handler.error);
   }
+  return rest.subspan(header_bytes);
+}
+
+}  // namespace
+
+Result<std::vector<SafetensorsEntry>> ParseSafetensors(std::span<const std::byte> bytes,
+                                                       const std::string& name) {
+  HeaderHandler handler;
+  KV_ASSIGN_OR_RETURN(const std::span<const std::byte> data, ReadHeader(bytes, name, handler));
   std::vector<SafetensorsEntry> entries;
   entries.reserve(handler.entries.size());
   for (RawEntry& raw : handler.entries) {
-    Result<SafetensorsEntry> entry = Resolve(std::move(raw), rest.subspan(header_bytes));
+    Result<SafetensorsEntry> entry = Resolve(std::move(raw), data);
     if (!entry) return Fail("{}: {}", name, entry.error().message);
     entries.push_back(std::move(*entry));
   }
@@ -215,6 +226,13 @@ Result<std::vector<SafetensorsEntry>> ParseSafetensors(std::span<const std::byte
     }
   }
   return entries;
+}
+
+Result<std::map<std::string, std::string>> SafetensorsMetadata(std::span<const std::byte> bytes,
+                                                               const std::string& name) {
+  HeaderHandler handler;
+  KV_RETURN_IF_ERROR(ReadHeader(bytes, name, handler));
+  return std::move(handler.metadata);
 }
 
 }  // namespace kvasir

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,5 +25,9 @@ struct SafetensorsEntry {
 // In the order of the data. Everything is checked; `name` goes in front of error messages.
 Result<std::vector<SafetensorsEntry>> ParseSafetensors(std::span<const std::byte> bytes,
                                                        const std::string& name);
+
+// The texts under "__metadata__" of the header.
+Result<std::map<std::string, std::string>> SafetensorsMetadata(std::span<const std::byte> bytes,
+                                                               const std::string& name);
 
 }  // namespace kvasir
