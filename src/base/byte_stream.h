@@ -1,5 +1,5 @@
-// Little-endian records in files of our own: a writer that leaves a whole file or none, and a
-// reader that trusts nothing.
+// Little-endian records: a writer that leaves a whole file or none, one into memory, and a reader
+// that trusts nothing.
 #pragma once
 
 #include <cstddef>
@@ -15,16 +15,10 @@
 
 namespace kvasir {
 
-// Writes to a temporary file beside `path`; Commit gives it its name. Without Commit, or after an
-// error (a full disk), nothing is left behind and an older file stays as it was.
-class FileWriter {
+class ByteWriter {
  public:
-  static Result<FileWriter> Create(const std::string& path);
-  FileWriter(FileWriter&& other) noexcept;
-  FileWriter& operator=(FileWriter&&) = delete;
-  ~FileWriter();
-
-  void Bytes(const void* data, size_t n);  // errors are kept for Commit
+  virtual ~ByteWriter() = default;
+  virtual void Bytes(const void* data, size_t n) = 0;
   template <class T>
   void Value(T value) {
     static_assert(std::is_arithmetic_v<T>);
@@ -36,6 +30,30 @@ class FileWriter {
     Bytes(values.data(), values.size_bytes());
   }
   void Text(const std::string& text) { Values(std::span<const char>(text)); }
+};
+
+class MemoryWriter final : public ByteWriter {
+ public:
+  void Bytes(const void* data, size_t n) override {
+    const auto* bytes = static_cast<const std::byte*>(data);
+    bytes_.insert(bytes_.end(), bytes, bytes + n);
+  }
+  std::vector<std::byte> Take() { return std::move(bytes_); }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+// Writes to a temporary file beside `path`; Commit gives it its name. Without Commit, or after an
+// error (a full disk), nothing is left behind and an older file stays as it was.
+class FileWriter final : public ByteWriter {
+ public:
+  static Result<FileWriter> Create(const std::string& path);
+  FileWriter(FileWriter&& other) noexcept;
+  FileWriter& operator=(FileWriter&&) = delete;
+  ~FileWriter() override;
+
+  void Bytes(const void* data, size_t n) override;  // errors are kept for Commit
   // Appends the checksum of all bytes, flushes to the disk, and renames.
   Status Commit();
   Status CommitPlain();  // the same without a checksum, for formats that are not ours

@@ -9,7 +9,7 @@ constexpr uint64_t kMostRuns = 1024;
 
 }  // namespace
 
-void CacheFile::Write(const KvCache& cache, FileWriter& file) {
+void CacheFile::Write(const KvCache& cache, ByteWriter& file) {
   file.Value(int32_t{cache.n_layers()});
   file.Value(int32_t{cache.n_kv_heads()});
   for (int l = 0; l < cache.n_layers(); ++l) {
@@ -17,7 +17,7 @@ void CacheFile::Write(const KvCache& cache, FileWriter& file) {
   }
 }
 
-void CacheFile::WriteHead(const HeadCache& head, FileWriter& file) {
+void CacheFile::WriteHead(const HeadCache& head, ByteWriter& file) {
   const HeadFormat& format = head.format_;
   file.Value(format.head_dim);
   file.Value(static_cast<int32_t>(format.k_codec));

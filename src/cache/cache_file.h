@@ -9,13 +9,13 @@ namespace kvasir {
 
 class CacheFile {
  public:
-  static void Write(const KvCache& cache, FileWriter& file);
+  static void Write(const KvCache& cache, ByteWriter& file);
   // Replaces the entries of `cache`, whose shape and codecs must be those of the file. After an
   // error `cache` is empty. n_tokens: orders are below it.
   static Status Read(ByteReader& file, int64_t n_tokens, KvCache& cache);
 
  private:
-  static void WriteHead(const HeadCache& head, FileWriter& file);
+  static void WriteHead(const HeadCache& head, ByteWriter& file);
   static Status ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head);
   static Status ReadPage(ByteReader& file, int64_t n_tokens, HeadCache& head, HeadCache::Run& run);
 };

@@ -88,6 +88,8 @@ class HeadCache {
   // Makes n slots for entries of order first_order, first_order + 1, … and marks them live; the
   // caller then encodes the vectors into `slots`. Keys are to be rotated at StoredPosition(order).
   Status Append(int64_t n, int32_t first_order, std::vector<SlotRange>& slots);
+  // Most bytes of planes that Append(n) takes from the pool.
+  int64_t AppendBytes(int64_t n) const;
   int32_t StoredPosition(int32_t order) const { return order + delta_ - runs_.back().shift; }
 
   // Facts of the live entries, in slot order; entry i of every call below is the i-th of these.

@@ -152,7 +152,7 @@ std::span<const std::vector<float>> MethodState::mass(int layer) const {
                                   model_.n_kv_heads);
 }
 
-void MethodState::Write(FileWriter& file) const {
+void MethodState::Write(ByteWriter& file) const {
   if (generating_too()) {
     for (const LastQueries& rows : queries_) {
       file.Values(std::span<const int32_t>(rows.order));

@@ -37,7 +37,7 @@ class MethodState {
   int64_t n_last_queries(int layer) const;
   std::span<const std::vector<float>> mass(int layer) const;
 
-  void Write(FileWriter& file) const;
+  void Write(ByteWriter& file) const;
   Status Read(ByteReader& file, const KvCache& cache, int64_t n_tokens);
 
  private:

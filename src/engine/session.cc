@@ -2,19 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/cpu_ops.h"
-#include "engine/side_file_io.h"
-
 namespace kvasir {
-namespace {
-
-// The codec of the base cache: what is asked, else f32 for F32 weights and f16 for others.
-Result<CodecId> BaseCodec(const LoadedModel& model, const std::string& kv_type) {
-  if (!kv_type.empty()) return ParseCodec(kv_type);
-  return model.weights().is_f32() ? CodecId::kF32 : CodecId::kF16;
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Session>> Session::Open(std::shared_ptr<Model> model,
                                                const SessionOptions& options) {
@@ -27,50 +15,19 @@ Result<std::unique_ptr<Session>> Session::Open(std::shared_ptr<Model> model,
 
 Result<std::unique_ptr<SessionImpl>> SessionImpl::Open(std::shared_ptr<LoadedModel> model,
                                                        const SessionOptions& options) {
-  KV_ASSIGN_OR_RETURN(std::shared_ptr<Program> program,
-                      Program::Build(options.kv, options.methods));
-  KV_RETURN_IF_ERROR(program->Bind(model->info(), [&](const SideFileWish& wish) {
-    return LoadSideFile(wish, model->facts().fingerprint);
-  }));
-  KV_ASSIGN_OR_RETURN(const CodecId codec, BaseCodec(*model, options.kv_type));
+  KV_ASSIGN_OR_RETURN(std::shared_ptr<const SequenceSpec> spec,
+                      SequenceSpec::Make(*model, options));
   if (options.chunk < 1) return Fail("a chunk of {} tokens: at least 1 is needed", options.chunk);
-  if (options.ctx < 0) return Fail("--ctx {}: a number of tokens is needed", options.ctx);
   const int64_t limit = options.kv_memory > 0 ? options.kv_memory : kNoLimit;
-  const std::vector<HeadFormat> formats(
-      model->config().n_layers,
-      HeadFormat{.head_dim = model->config().head_dim, .k_codec = codec, .v_codec = codec});
-  auto pool = std::make_shared<PagePool>(limit);
-  KvCache cache(*pool, formats, model->config().n_kv_heads);
-  return std::unique_ptr<SessionImpl>(new SessionImpl(std::move(model), options, std::move(program),
-                                                      std::move(pool), std::move(cache)));
+  auto sequence =
+      std::make_unique<Sequence>(model, std::move(spec), std::make_shared<PagePool>(limit));
+  return std::unique_ptr<SessionImpl>(
+      new SessionImpl(std::move(model), options, std::move(sequence)));
 }
 
 SessionImpl::SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options,
-                         std::shared_ptr<const Program> program, std::shared_ptr<PagePool> pool,
-                         KvCache cache)
-    : model_(std::move(model)),
-      options_(options),
-      ctx_(options.ctx > 0 ? options.ctx : model_->config().n_ctx_train),
-      program_(std::move(program)),
-      needs_(program_->needs(model_->info())),
-      pool_(std::move(pool)),
-      cache_(std::move(cache)),
-      state_(needs_, model_->info()) {}
-
-Status SessionImpl::CheckTokens(std::span<const int32_t> tokens) const {
-  if (tokens.empty()) return Fail("nothing to read: the prompt has no tokens");
-  for (int32_t id : tokens) {
-    if (id < 0 || id >= model_->config().n_vocab) {
-      return Fail("token id {} is not in the vocabulary (0..{})", id, model_->config().n_vocab - 1);
-    }
-  }
-  const auto total = static_cast<int64_t>(tokens_.size() + tokens.size());
-  if (total > ctx_) {
-    return Fail("the prompt has {} tokens, the context {}{}; shorten it, or raise --ctx", total,
-                ctx_, tokens_.empty() ? "" : " (with what was read before)");
-  }
-  return {};
-}
+                         std::unique_ptr<Sequence> sequence)
+    : model_(std::move(model)), options_(options), sequence_(std::move(sequence)) {}
 
 Status SessionImpl::Feed(std::span<const int32_t> tokens, const ProgressFn& progress) {
   return Prefill(tokens, progress, {});
@@ -82,39 +39,34 @@ Status SessionImpl::FeedScored(std::span<const int32_t> tokens, const RowLogitsF
 
 Status SessionImpl::Prefill(std::span<const int32_t> tokens, const ProgressFn& progress,
                             const RowLogitsFn& on_logits) {
-  KV_RETURN_IF_ERROR(CheckTokens(tokens));
-  const int64_t n_before = static_cast<int64_t>(tokens_.size());
+  KV_RETURN_IF_ERROR(sequence_->CheckTokens(tokens));
+  const int64_t n_before = sequence_->size();
   const auto n = static_cast<int64_t>(tokens.size());
   const ModelConfig& config = model_->config();
-  std::optional<KvCache> before;  // pages are shared, so this costs their tables only
-  const MethodState state_before = state_;
-  if (n_before > 0) before = cache_.Fork();
-  const int64_t n_prompt_before = n_prompt_;
-  first_prompt_ = n_before == 0;
-  n_prompt_ = n_before + n;
+  std::unique_ptr<Sequence> before;  // pages are shared, so this costs their tables only
+  if (n_before > 0) before = sequence_->Fork();
 
   x_.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
   const MatView<float> x = Mat(x_.as<float>(), n, config.hidden);
-  state_.StartPrompt(static_cast<int32_t>(n_prompt_));
+  sequence_->StartPrompt(n);
   const Status status = ReadPrompt(tokens, x, progress);
-  state_.EndPrompt();
   if (!status) {
-    state_ = state_before;
-    n_prompt_ = n_prompt_before;
     if (before) {
-      cache_ = std::move(*before);
+      sequence_ = std::move(before);
     } else {
-      cache_.Clear();
+      sequence_->Reset();
     }
     return status;
   }
-  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-  logits_.resize(config.n_vocab);
+  sequence_->EndPrompt();
+  sequence_->Commit(tokens);
+  std::vector<float>& logits = sequence_->logits();
+  logits.resize(config.n_vocab);
   const int64_t first_scored = on_logits ? 0 : n - 1;
   for (int64_t row = first_scored; row < n; ++row) {
     model_->forward().Logits(Mat<const float>(x.row(row), 1, config.hidden),
-                             Mat(logits_.data(), 1, config.n_vocab));
-    if (on_logits) on_logits(n_before + row, logits_);
+                             Mat(logits.data(), 1, config.n_vocab));
+    if (on_logits) on_logits(n_before + row, logits);
   }
   x_ = Buffer();
   return {};
@@ -131,170 +83,46 @@ Status SessionImpl::ReadPrompt(std::span<const int32_t> tokens, MatView<float> x
   model_->forward().Embed(tokens, x);
   int64_t done = 0;
   for (int first_layer = 0; first_layer < n_layers; first_layer += layers_a_pass) {
-    const int end_layer = first_layer + layers_a_pass;
     for (int64_t first = 0; first < n; first += chunk) {
       if (progress && !progress(done / n_layers, work / n_layers)) return Fail("interrupted");
       const int64_t rows = std::min(chunk, n - first);
-      KV_RETURN_IF_ERROR(RunChunk(first_layer, end_layer, first, rows, x));
+      Piece piece{.sequence = sequence_.get(),
+                  .rows = sequence_->Rows(0, rows, sequence_->size() + first)};
+      RunPieces(model_->forward(), first_layer, first_layer + layers_a_pass,
+                Mat(x.row(first), rows, x.shape[1], x.stride[0]), {&piece, 1});
+      KV_RETURN_IF_ERROR(piece.status);
       done += rows * layers_a_pass;
-    }
-    for (int l = first_layer; l < end_layer; ++l) {
-      KV_RETURN_IF_ERROR(Compress(l, Moment::kPromptEnd));
-      state_.EndLayer(l);
     }
   }
   if (progress) progress(n, n);
   return {};
 }
 
-Status SessionImpl::RunChunk(int first_layer, int end_layer, int64_t first, int64_t n,
-                             MatView<float> x) {
-  const auto order = static_cast<int32_t>(tokens_.size() + first);
-  Segment segment{.cache = &cache_, .first_row = 0, .n_rows = n, .first_order = order};
-  state_.Attach(segment);
-  KV_RETURN_IF_ERROR(model_->forward().Run(
-      first_layer, end_layer, Mat(x.row(first), n, x.shape[1], x.stride[0]), {&segment, 1}));
-  const bool all = order + n == n_prompt_;
-  for (int l = first_layer; l < end_layer; ++l) {
-    AddRows(l, all);
-  }
-  return {};
-}
-
-void SessionImpl::AddRows(int layer, bool all) {
-  const bool windowed = model_->config().layers[layer].window > 0;
-  state_.AddRows(model_->forward(), windowed ? std::span<HeadCache>() : cache_.layer(layer), layer,
-                 all);
-}
-
-Status SessionImpl::Compress(int layer, Moment moment) {
-  // A sliding window is a property of the layer: what it holds is bounded already.
-  if (program_->is_full() || model_->config().layers[layer].window > 0) return {};
-  const LayerView at{.model = model_->info(),
-                     .layer = layer,
-                     .moment = moment,
-                     .n_prompt = n_prompt_,
-                     .first_prompt = first_prompt_,
-                     .n_generated = moment == Moment::kPromptEnd
-                                        ? 0
-                                        : static_cast<int64_t>(tokens_.size()) + 1 - n_prompt_,
-                     .heads = cache_.layer(layer),
-                     .n_last_queries = state_.n_last_queries(layer),
-                     .mass = state_.mass(layer)};
-  CpuOps ops(model_->forward(), state_);
-  LayerPlan plan(cache_.layer(layer));
-  program_->Compress(at, ops, plan);
-  for (int h = 0; needs_.mass && h < plan.n_heads(); ++h) state_.Keep(layer, h, plan.Resolve(h));
-  KV_ASSIGN_OR_RETURN(const bool changed, plan.Execute(model_->forward().rotator(layer)));
-  if (changed) {
-    const auto n = static_cast<int64_t>(tokens_.size());
-    compressed_at_ = moment == Moment::kPromptEnd ? n_prompt_ : n + 1;
-  }
-  return {};
-}
-
 Status SessionImpl::Step(int32_t token) {
-  if (static_cast<int64_t>(tokens_.size()) >= ctx_) {
-    return Fail("the context is full: {} tokens; raise --ctx, or bound the cache with --kv", ctx_);
+  if (sequence_->size() >= ctx()) {
+    return Fail("the context is full: {} tokens; raise --ctx, or bound the cache with --kv", ctx());
   }
-  KV_RETURN_IF_ERROR(CheckTokens({&token, 1}));
+  KV_RETURN_IF_ERROR(sequence_->CheckTokens({&token, 1}));
   const ModelConfig& config = model_->config();
   Forward& forward = model_->forward();
-  const auto order = static_cast<int32_t>(tokens_.size());
   x_.Grow(static_cast<size_t>(config.hidden) * sizeof(float));
   const MatView<float> x = Mat(x_.as<float>(), 1, config.hidden);
   forward.Embed({&token, 1}, x);
-  Segment segment{.cache = &cache_, .first_row = 0, .n_rows = 1, .first_order = order};
-  if (needs_.at_decode) state_.Attach(segment);
-  Status status;
-  read_entries_ = 0;
-  for (int l = 0; l < config.n_layers && status; ++l) {
-    status = forward.Run(l, l + 1, x, {&segment, 1});
-    for (const HeadCache& head : cache_.layer(l)) read_entries_ += head.size();
-    if (status && needs_.at_decode) {
-      AddRows(l, /*all=*/true);
-      status = Compress(l, Moment::kDecode);
-    }
+  Piece piece{.sequence = sequence_.get(), .rows = sequence_->Rows(0, 1, sequence_->size())};
+  RunPieces(forward, 0, config.n_layers, x, {&piece, 1});
+  if (!piece.status) {
+    sequence_->RollBack();
+    return piece.status;
   }
-  if (!status) {
-    cache_.Truncate(order);
-    state_.Truncate(cache_, order);
-    return status;
-  }
-  tokens_.push_back(token);
-  logits_.resize(config.n_vocab);
-  forward.Logits(x, Mat(logits_.data(), 1, config.n_vocab));
+  sequence_->Commit({&token, 1});
+  sequence_->logits().resize(config.n_vocab);
+  forward.Logits(x, Mat(sequence_->logits().data(), 1, config.n_vocab));
   return {};
-}
-
-Status SessionImpl::Truncate(int64_t n) {
-  const auto have = static_cast<int64_t>(tokens_.size());
-  if (n < 0 || n > have) return Fail("cannot go back to token {} of {}", n, have);
-  if (n == have) return {};
-  if (n == 0) {
-    Reset();
-    return {};
-  }
-  if (n < compressed_at_) {
-    return Fail(
-        "cannot go back to token {}: '{}' compressed the cache at token {}; read the text "
-        "again",
-        n, program_->spec(), compressed_at_);
-  }
-  for (int l = 0; l < cache_.n_layers(); ++l) {
-    const int32_t window = model_->config().layers[l].window;
-    if (window == 0) continue;
-    for (const HeadCache& head : cache_.layer(l)) {
-      if (head.size() > 0 && head.FirstOrder() > std::max<int64_t>(0, n - window)) {
-        return Fail(
-            "cannot go back to token {}: layer {} has a window of {} and has dropped what "
-            "came before; read the text again",
-            n, l, window);
-      }
-    }
-  }
-  cache_.Truncate(static_cast<int32_t>(n));
-  state_.Truncate(cache_, static_cast<int32_t>(n));
-  tokens_.resize(n);
-  n_prompt_ = std::min(n_prompt_, n);
-  logits_.clear();
-  return {};
-}
-
-void SessionImpl::Reset() {
-  cache_.Clear();
-  state_.Clear();
-  tokens_.clear();
-  logits_.clear();
-  n_prompt_ = compressed_at_ = read_entries_ = 0;
 }
 
 Result<std::unique_ptr<Session>> SessionImpl::Fork() const {
-  std::unique_ptr<SessionImpl> fork(
-      new SessionImpl(model_, options_, program_, pool_, cache_.Fork()));
-  fork->tokens_ = tokens_;
-  fork->logits_ = logits_;
-  fork->n_prompt_ = n_prompt_;
-  fork->compressed_at_ = compressed_at_;
-  fork->first_prompt_ = first_prompt_;
-  fork->state_ = state_;
-  return std::unique_ptr<Session>(std::move(fork));
-}
-
-KvReport SessionImpl::kv() const {
-  const KvAccount account = cache_.Account();
-  const HeadFormat& format = cache_.layer(0)[0].format();
-  const auto n = static_cast<int64_t>(tokens_.size());
-  const int64_t n_heads = int64_t{cache_.n_layers()} * cache_.n_kv_heads();
-  const int64_t n_pages = (n + kPageEntries - 1) / kPageEntries;
-  return {.spec = program_->spec(),
-          .entries = account.entries,
-          .entries_full = n * n_heads,
-          .bytes = account.bytes,
-          .bytes_full = n_pages * n_heads * HeadCache::PageBytes(format),
-          .by_codec = account.by_codec,
-          .by_tier = account.by_tier,
-          .read_entries_per_step = static_cast<double>(read_entries_)};
+  return std::unique_ptr<Session>(
+      std::unique_ptr<SessionImpl>(new SessionImpl(model_, options_, sequence_->Fork())));
 }
 
 }  // namespace kvasir

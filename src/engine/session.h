@@ -1,4 +1,5 @@
-// SessionImpl: the session behind the public interface, with what our own commands may look at.
+// SessionImpl: the session behind the public interface, with what our own commands may look at: one
+// Sequence, and the driver that feeds it alone.
 #pragma once
 
 #include <functional>
@@ -7,9 +8,7 @@
 #include <vector>
 
 #include "base/byte_stream.h"
-#include "engine/loaded_model.h"
-#include "engine/method_state.h"
-#include "methods/registry.h"
+#include "engine/sequence.h"
 
 namespace kvasir {
 
@@ -24,13 +23,13 @@ class SessionImpl final : public Session {
   const Model& model() const override { return *model_; }
   Status Feed(std::span<const int32_t> tokens, const ProgressFn& progress) override;
   Status Step(int32_t token) override;
-  std::span<const float> logits() const override { return logits_; }
-  const std::vector<int32_t>& tokens() const override { return tokens_; }
-  int64_t ctx() const override { return ctx_; }
-  Status Truncate(int64_t n) override;
-  void Reset() override;
+  std::span<const float> logits() const override { return sequence_->logits(); }
+  const std::vector<int32_t>& tokens() const override { return sequence_->tokens(); }
+  int64_t ctx() const override { return sequence_->spec().ctx; }
+  Status Truncate(int64_t n) override { return sequence_->Truncate(n); }
+  void Reset() override { sequence_->Reset(); }
   Result<std::unique_ptr<Session>> Fork() const override;
-  KvReport kv() const override;
+  KvReport kv() const override { return sequence_->Report(); }
   Status Save(const std::string& path) const override;
   Status Load(const std::string& path) override;
 
@@ -38,39 +37,22 @@ class SessionImpl final : public Session {
   Status FeedScored(std::span<const int32_t> tokens, const RowLogitsFn& on_logits);
   // Load, from bytes in memory.
   Status Restore(ByteReader& file);
-  const KvCache& cache() const { return cache_; }
-  const PagePool& pool() const { return *pool_; }
-  const Program& program() const { return *program_; }
+  const KvCache& cache() const { return sequence_->cache(); }
+  const PagePool& pool() const { return sequence_->pool(); }
+  const Program& program() const { return *sequence_->spec().program; }
 
  private:
   SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options,
-              std::shared_ptr<const Program> program, std::shared_ptr<PagePool> pool,
-              KvCache cache);
+              std::unique_ptr<Sequence> sequence);
 
-  Status CheckTokens(std::span<const int32_t> tokens) const;
   Status Prefill(std::span<const int32_t> tokens, const ProgressFn& progress,
                  const RowLogitsFn& on_logits);
   Status ReadPrompt(std::span<const int32_t> tokens, MatView<float> x, const ProgressFn& progress);
-  Status RunChunk(int first_layer, int end_layer, int64_t first, int64_t n, MatView<float> x);
-  void AddRows(int layer, bool all);
-  Status Compress(int layer, Moment moment);
-  bool Acts(Moment moment) const;
 
   std::shared_ptr<LoadedModel> model_;
   SessionOptions options_;
-  int64_t ctx_;
-  std::shared_ptr<const Program> program_;
-  Needs needs_;
-  std::shared_ptr<PagePool> pool_;  // shared with forks
-  KvCache cache_;
-  std::vector<int32_t> tokens_;
-  std::vector<float> logits_;
-  MethodState state_;          // what methods asked for
-  int64_t n_prompt_ = 0;       // tokens at the last prompt's end
-  int64_t compressed_at_ = 0;  // tokens when a method last changed the cache
-  bool first_prompt_ = true;
-  int64_t read_entries_ = 0;  // of the last decode step
-  Buffer x_;                  // hidden states of a prompt
+  std::unique_ptr<Sequence> sequence_;
+  Buffer x_;  // hidden states of a prompt
 };
 
 }  // namespace kvasir

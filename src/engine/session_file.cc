@@ -12,16 +12,7 @@ constexpr char kMagic[] = "kvasir-session-1";
 
 Status SessionImpl::Save(const std::string& path) const {
   KV_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path));
-  file.Bytes(kMagic, sizeof(kMagic));
-  file.Text(model_->facts().fingerprint);
-  file.Text(program_->spec());
-  file.Values(std::span<const int32_t>(tokens_));
-  file.Values(std::span<const float>(logits_));
-  file.Value(n_prompt_);
-  file.Value(compressed_at_);
-  file.Value(static_cast<uint8_t>(first_prompt_));
-  CacheFile::Write(cache_, file);
-  state_.Write(file);
+  sequence_->Write(file);
   return file.Commit();
 }
 
@@ -34,7 +25,22 @@ Status SessionImpl::Load(const std::string& path) {
   return {};
 }
 
-Status SessionImpl::Restore(ByteReader& file) {
+Status SessionImpl::Restore(ByteReader& file) { return sequence_->Read(file); }
+
+void Sequence::Write(ByteWriter& file) const {
+  file.Bytes(kMagic, sizeof(kMagic));
+  file.Text(model_->facts().fingerprint);
+  file.Text(spec_->program->spec());
+  file.Values(std::span<const int32_t>(tokens_));
+  file.Values(std::span<const float>(logits_));
+  file.Value(n_prompt_);
+  file.Value(compressed_at_);
+  file.Value(static_cast<uint8_t>(first_prompt_));
+  CacheFile::Write(cache_, file);
+  state_.Write(file);
+}
+
+Status Sequence::Read(ByteReader& file) {
   char magic[sizeof(kMagic)] = {};
   file.Bytes(magic, sizeof(magic));
   if (!std::equal(magic, magic + sizeof(magic), kMagic)) return Fail("not a saved session");
@@ -43,8 +49,8 @@ Status SessionImpl::Restore(ByteReader& file) {
     return Fail("saved with another model (fingerprint {}, this one is {})", fingerprint,
                 model_->facts().fingerprint);
   }
-  if (spec != program_->spec()) {
-    return Fail("saved with --kv \"{}\", this session has \"{}\"", spec, program_->spec());
+  if (spec != spec_->program->spec()) {
+    return Fail("saved with --kv \"{}\", this session has \"{}\"", spec, spec_->program->spec());
   }
   const std::vector<int32_t> tokens = file.Values<int32_t>(INT32_MAX);
   const std::vector<float> logits = file.Values<float>(model_->config().n_vocab);
@@ -54,7 +60,9 @@ Status SessionImpl::Restore(ByteReader& file) {
   if (!file.ok() || n_prompt < 0 || n_prompt > n || compressed_at < 0 || compressed_at > n) {
     return Fail("its table is damaged");
   }
-  if (n > ctx_) return Fail("it holds {} tokens, the context {}; raise --ctx", n, ctx_);
+  if (n > spec_->ctx) {
+    return Fail("it holds {} tokens, the context {}; raise --ctx", n, spec_->ctx);
+  }
   for (int32_t id : tokens) {
     if (id < 0 || id >= model_->config().n_vocab) return Fail("token id {} is not one", id);
   }

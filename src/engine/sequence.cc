@@ -1,0 +1,276 @@
+#include "engine/sequence.h"
+
+#include <algorithm>
+
+#include "cache/cache_file.h"
+#include "engine/cpu_ops.h"
+#include "engine/side_file_io.h"
+
+namespace kvasir {
+namespace {
+
+// The codec of the base cache: what is asked, else f32 for F32 weights and f16 for others.
+Result<CodecId> BaseCodec(const LoadedModel& model, const std::string& kv_type) {
+  if (!kv_type.empty()) return ParseCodec(kv_type);
+  return model.weights().is_f32() ? CodecId::kF32 : CodecId::kF16;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const SequenceSpec>> SequenceSpec::Make(const LoadedModel& model,
+                                                               const SessionOptions& options) {
+  auto spec = std::make_shared<SequenceSpec>();
+  KV_ASSIGN_OR_RETURN(std::shared_ptr<Program> program,
+                      Program::Build(options.kv, options.methods));
+  KV_RETURN_IF_ERROR(program->Bind(model.info(), [&](const SideFileWish& wish) {
+    return LoadSideFile(wish, model.facts().fingerprint);
+  }));
+  spec->program = std::move(program);
+  KV_ASSIGN_OR_RETURN(const CodecId codec, BaseCodec(model, options.kv_type));
+  if (options.ctx < 0) return Fail("--ctx {}: a number of tokens is needed", options.ctx);
+  spec->needs = spec->program->needs(model.info());
+  spec->formats.assign(
+      model.config().n_layers,
+      HeadFormat{.head_dim = model.config().head_dim, .k_codec = codec, .v_codec = codec});
+  spec->ctx = options.ctx > 0 ? options.ctx : model.config().n_ctx_train;
+  return std::shared_ptr<const SequenceSpec>(std::move(spec));
+}
+
+Sequence::Sequence(std::shared_ptr<LoadedModel> model, std::shared_ptr<const SequenceSpec> spec,
+                   std::shared_ptr<PagePool> pool)
+    : model_(std::move(model)),
+      spec_(std::move(spec)),
+      pool_(std::move(pool)),
+      cache_(*pool_, spec_->formats, model_->config().n_kv_heads),
+      state_(spec_->needs, model_->info()) {}
+
+std::unique_ptr<Sequence> Sequence::Fork() const {
+  KV_CHECK(!suspended());
+  auto fork = std::make_unique<Sequence>(model_, spec_, pool_);
+  fork->cache_ = cache_.Fork();
+  fork->tokens_ = tokens_;
+  fork->logits_ = logits_;
+  fork->state_ = state_;
+  fork->n_prompt_ = n_prompt_;
+  fork->compressed_at_ = compressed_at_;
+  fork->first_prompt_ = first_prompt_;
+  fork->in_prompt_ = in_prompt_;
+  fork->pins_ = pins_;
+  fork->read_entries_ = read_entries_;
+  return fork;
+}
+
+Status Sequence::CheckTokens(std::span<const int32_t> tokens) const {
+  if (tokens.empty()) return Fail("nothing to read: the prompt has no tokens");
+  for (int32_t id : tokens) {
+    if (id < 0 || id >= model_->config().n_vocab) {
+      return Fail("token id {} is not in the vocabulary (0..{})", id, model_->config().n_vocab - 1);
+    }
+  }
+  const auto total = static_cast<int64_t>(tokens_.size() + tokens.size());
+  if (total > spec_->ctx) {
+    return Fail("the prompt has {} tokens, the context {}{}; shorten it, or raise --ctx", total,
+                spec_->ctx, tokens_.empty() ? "" : " (with what was read before)");
+  }
+  return {};
+}
+
+void Sequence::StartPrompt(int64_t n) {
+  first_prompt_ = tokens_.empty();
+  n_prompt_ = size() + n;
+  in_prompt_ = true;
+  state_.StartPrompt(static_cast<int32_t>(n_prompt_));
+}
+
+void Sequence::EndPrompt() {
+  in_prompt_ = false;
+  state_.EndPrompt();
+}
+
+Segment Sequence::Rows(int64_t first_row, int64_t n, int64_t order) {
+  Segment rows{.cache = &cache_,
+               .first_row = first_row,
+               .n_rows = n,
+               .first_order = static_cast<int32_t>(order)};
+  if (in_prompt_ || spec_->needs.at_decode) state_.Attach(rows);
+  return rows;
+}
+
+Status Sequence::AfterLayer(int layer, const Segment& rows) {
+  if (!in_prompt_) {
+    if (layer == 0) read_entries_ = 0;
+    for (const HeadCache& head : cache_.layer(layer)) read_entries_ += head.size();
+    if (!spec_->needs.at_decode) return {};
+  }
+  const bool all = !in_prompt_ || rows.first_order + rows.n_rows == n_prompt_;
+  const bool windowed = model_->config().layers[layer].window > 0;
+  state_.AddRows(model_->forward(), windowed ? std::span<HeadCache>() : cache_.layer(layer), layer,
+                 all);
+  if (!all) return {};
+  KV_RETURN_IF_ERROR(Compress(layer, in_prompt_ ? Moment::kPromptEnd : Moment::kDecode));
+  if (in_prompt_) state_.EndLayer(layer);
+  return {};
+}
+
+Status Sequence::Compress(int layer, Moment moment) {
+  // A sliding window is a property of the layer: what it holds is bounded already.
+  if (spec_->program->is_full() || model_->config().layers[layer].window > 0) return {};
+  const LayerView at{.model = model_->info(),
+                     .layer = layer,
+                     .moment = moment,
+                     .n_prompt = n_prompt_,
+                     .first_prompt = first_prompt_,
+                     .n_generated = moment == Moment::kPromptEnd ? 0 : size() + 1 - n_prompt_,
+                     .heads = cache_.layer(layer),
+                     .n_last_queries = state_.n_last_queries(layer),
+                     .mass = state_.mass(layer)};
+  CpuOps ops(model_->forward(), state_);
+  LayerPlan plan(cache_.layer(layer));
+  spec_->program->Compress(at, ops, plan);
+  if (!pins_.empty()) KeepPins(plan);
+  for (int h = 0; spec_->needs.mass && h < plan.n_heads(); ++h) {
+    state_.Keep(layer, h, plan.Resolve(h));
+  }
+  KV_ASSIGN_OR_RETURN(const bool changed, plan.Execute(model_->forward().rotator(layer)));
+  if (changed) compressed_at_ = moment == Moment::kPromptEnd ? n_prompt_ : size() + 1;
+  return {};
+}
+
+void Sequence::KeepPins(LayerPlan& plan) const {
+  for (int h = 0; h < plan.n_heads(); ++h) {
+    std::optional<std::vector<int32_t>> kept = plan.Resolve(h);
+    if (!kept) continue;
+    const std::vector<int32_t> orders = plan.head(h).Orders();
+    const size_t n_before = kept->size();
+    for (const auto& [first, end] : pins_) {
+      for (size_t i = 0; i < orders.size(); ++i) {
+        if (orders[i] >= first && orders[i] < end) kept->push_back(static_cast<int32_t>(i));
+      }
+    }
+    if (kept->size() == n_before) continue;
+    std::sort(kept->begin(), kept->end());
+    kept->erase(std::unique(kept->begin(), kept->end()), kept->end());
+    plan.Keep(h, std::move(*kept));
+  }
+}
+
+void Sequence::Commit(std::span<const int32_t> tokens) {
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  logits_.clear();
+}
+
+void Sequence::RollBack() {
+  cache_.Truncate(static_cast<int32_t>(size()));
+  state_.Truncate(cache_, static_cast<int32_t>(size()));
+}
+
+int64_t Sequence::AppendBytes(int64_t n) const {
+  int64_t bytes = 0;
+  for (int l = 0; l < cache_.n_layers(); ++l) {
+    for (const HeadCache& head : cache_.layer(l)) bytes += head.AppendBytes(n);
+  }
+  return bytes;
+}
+
+Status Sequence::CheckWindows(int64_t n) const {
+  for (int l = 0; l < cache_.n_layers(); ++l) {
+    const int32_t window = model_->config().layers[l].window;
+    if (window == 0) continue;
+    for (const HeadCache& head : cache_.layer(l)) {
+      if (head.size() > 0 && head.FirstOrder() > std::max<int64_t>(0, n - window)) {
+        return Fail(
+            "cannot go back to token {}: layer {} has a window of {} and has dropped what "
+            "came before; read the text again",
+            n, l, window);
+      }
+    }
+  }
+  return {};
+}
+
+Status Sequence::Truncate(int64_t n) {
+  if (n < 0 || n > size()) return Fail("cannot go back to token {} of {}", n, size());
+  if (n == size()) return {};
+  if (n == 0) {
+    Reset();
+    return {};
+  }
+  if (n < compressed_at_) {
+    return Fail(
+        "cannot go back to token {}: '{}' compressed the cache at token {}; read the text "
+        "again",
+        n, spec_->program->spec(), compressed_at_);
+  }
+  KV_RETURN_IF_ERROR(CheckWindows(n));
+  cache_.Truncate(static_cast<int32_t>(n));
+  state_.Truncate(cache_, static_cast<int32_t>(n));
+  tokens_.resize(n);
+  n_prompt_ = std::min(n_prompt_, n);
+  logits_.clear();
+  return {};
+}
+
+void Sequence::Reset() {
+  cache_.Clear();
+  state_.Clear();
+  tokens_.clear();
+  logits_.clear();
+  suspended_ = {};
+  pins_.clear();
+  n_prompt_ = compressed_at_ = read_entries_ = 0;
+  first_prompt_ = true;
+  in_prompt_ = false;
+}
+
+void Sequence::Suspend() {
+  if (suspended()) return;
+  MemoryWriter writer;
+  CacheFile::Write(cache_, writer);
+  suspended_ = writer.Take();
+  cache_.Clear();
+}
+
+Status Sequence::Resume() {
+  if (!suspended()) return {};
+  ByteReader reader(suspended_);
+  KV_RETURN_IF_ERROR(CacheFile::Read(reader, size(), cache_));
+  suspended_ = {};
+  return {};
+}
+
+KvReport Sequence::Report() const {
+  const KvAccount account = cache_.Account();
+  const HeadFormat& format = cache_.layer(0)[0].format();
+  const int64_t n_heads = int64_t{cache_.n_layers()} * cache_.n_kv_heads();
+  const int64_t n_pages = (size() + kPageEntries - 1) / kPageEntries;
+  return {.spec = spec_->program->spec(),
+          .entries = account.entries,
+          .entries_full = size() * n_heads,
+          .bytes = account.bytes,
+          .bytes_full = n_pages * n_heads * HeadCache::PageBytes(format),
+          .by_codec = account.by_codec,
+          .by_tier = account.by_tier,
+          .read_entries_per_step = static_cast<double>(read_entries_)};
+}
+
+void RunPieces(Forward& forward, int first_layer, int end_layer, MatView<float> x,
+               std::span<Piece> pieces) {
+  std::vector<Segment> segments;
+  std::vector<Piece*> running;
+  for (int l = first_layer; l < end_layer; ++l) {
+    segments.clear();
+    running.clear();
+    for (Piece& piece : pieces) {
+      if (!piece.status) continue;
+      segments.push_back(piece.rows);
+      running.push_back(&piece);
+    }
+    if (running.empty()) return;
+    const Status status = forward.Run(l, l + 1, x, segments);
+    for (Piece* piece : running) {
+      piece->status = status ? piece->sequence->AfterLayer(l, piece->rows) : status;
+    }
+  }
+}
+
+}  // namespace kvasir

@@ -1,0 +1,117 @@
+// Sequence: one text under one spec: its tokens, head caches, logits, and what its methods asked to
+// be collected. It runs nothing itself: a driver (Session for one sequence, BatchEngine for many)
+// takes rows from sequences, sends them through the layers together (RunPieces), and tells each
+// sequence what became of its rows. Used by one thread at a time.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/byte_stream.h"
+#include "engine/loaded_model.h"
+#include "engine/method_state.h"
+#include "methods/registry.h"
+
+namespace kvasir {
+
+// What sequences of one spec share; immutable.
+struct SequenceSpec {
+  static Result<std::shared_ptr<const SequenceSpec>> Make(const LoadedModel& model,
+                                                          const SessionOptions& options);
+  std::shared_ptr<const Program> program;
+  Needs needs;
+  std::vector<HeadFormat> formats;  // [layers]
+  int64_t ctx = 0;                  // most tokens
+};
+
+class Sequence {
+ public:
+  Sequence(std::shared_ptr<LoadedModel> model, std::shared_ptr<const SequenceSpec> spec,
+           std::shared_ptr<PagePool> pool);
+  // A second sequence with the same tokens and cache; pages are shared until one of them writes.
+  std::unique_ptr<Sequence> Fork() const;
+
+  const SequenceSpec& spec() const { return *spec_; }
+  const LoadedModel& model() const { return *model_; }
+  const std::vector<int32_t>& tokens() const { return tokens_; }  // all that was read
+  int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
+  std::vector<float>& logits() { return logits_; }  // after the last token; empty: not known
+  const std::vector<float>& logits() const { return logits_; }
+  const KvCache& cache() const { return cache_; }
+  const PagePool& pool() const { return *pool_; }
+  bool in_prompt() const { return in_prompt_; }
+
+  // Ids of the vocabulary, and room for them in the context.
+  Status CheckTokens(std::span<const int32_t> tokens) const;
+
+  // A prompt of n tokens more begins. Its rows then come in pieces, in order, through each layer;
+  // the methods act on a layer once its last row is through. EndPrompt after the last layer.
+  void StartPrompt(int64_t n);
+  void EndPrompt();
+  // Rows [order, order + n) of the text, at first_row of a batch.
+  Segment Rows(int64_t first_row, int64_t n, int64_t order);
+  // The rows have been through a layer.
+  Status AfterLayer(int layer, const Segment& rows);
+  // The rows have been through all layers: their tokens are read.
+  void Commit(std::span<const int32_t> tokens);
+  // Takes back rows of order >= size() that did not come through all layers.
+  void RollBack();
+
+  // Entries of order [first, end) that no method evicts, on top of its budget.
+  void Pin(std::vector<std::pair<int32_t, int32_t>> pins) { pins_ = std::move(pins); }
+  // Most bytes of planes that appending n rows takes from the pool.
+  int64_t AppendBytes(int64_t n) const;
+
+  // Forgets the tokens from number n on. An error, and nothing changed, where a method, or a
+  // layer's window, has dropped what the remaining tokens would need.
+  Status Truncate(int64_t n);
+  // The least n that Truncate takes, beside 0.
+  int64_t compressed_at() const { return compressed_at_; }
+  void Reset();
+
+  // The cache's bytes leave the pool for ordinary memory, and come back as they were. Resume fails,
+  // and changes nothing, where the pool has no room.
+  void Suspend();
+  Status Resume();
+  bool suspended() const { return !suspended_.empty(); }
+  int64_t suspended_bytes() const { return static_cast<int64_t>(suspended_.size()); }
+
+  KvReport Report() const;
+  void Write(ByteWriter& file) const;
+  Status Read(ByteReader& file);  // an error changes nothing
+
+ private:
+  Status Compress(int layer, Moment moment);
+  void KeepPins(LayerPlan& plan) const;
+  Status CheckWindows(int64_t n) const;
+
+  std::shared_ptr<LoadedModel> model_;
+  std::shared_ptr<const SequenceSpec> spec_;
+  std::shared_ptr<PagePool> pool_;
+  KvCache cache_;
+  std::vector<int32_t> tokens_;
+  std::vector<float> logits_;
+  MethodState state_;          // what methods asked for
+  int64_t n_prompt_ = 0;       // tokens at the last prompt's end
+  int64_t compressed_at_ = 0;  // tokens when a method last changed the cache
+  bool first_prompt_ = true, in_prompt_ = false;
+  std::vector<std::pair<int32_t, int32_t>> pins_;
+  int64_t read_entries_ = 0;          // of the last decode step
+  std::vector<std::byte> suspended_;  // the cache, while it is not in the pool
+};
+
+// Rows of one sequence within a batch, and what became of them.
+struct Piece {
+  Sequence* sequence = nullptr;
+  Segment rows = {};
+  Status status = {};
+};
+
+// The rows of all pieces through layers [first, end). A piece that fails stays out of the layers
+// that follow, and the others go on; the caller rolls it back.
+void RunPieces(Forward& forward, int first_layer, int end_layer, MatView<float> x,
+               std::span<Piece> pieces);
+
+}  // namespace kvasir
