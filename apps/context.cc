@@ -132,13 +132,6 @@ std::string PromptProblem(const Args& args) {
   return "";
 }
 
-std::vector<int32_t> TokenizeRendered(const Model& model, const std::string& text) {
-  std::vector<int32_t> plain = model.Tokenize(text, false);
-  std::vector<int32_t> with_bos = model.Tokenize(text, true);
-  const bool doubled = with_bos.size() > plain.size() && !plain.empty() && plain[0] == with_bos[0];
-  return doubled ? plain : with_bos;
-}
-
 Result<std::vector<int32_t>> PromptTokens(const Args& args, const Model& model) {
   if (args.Given("ids")) return args.Tokens("ids");
   if (args.On("raw")) {

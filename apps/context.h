@@ -36,9 +36,6 @@ GenerateOptions GenerateOptionsOf(const Args& args);
 Result<std::string> ReadText(const std::string& path);
 // The tokens of -p, -f, --ids, --system and --raw.
 Result<std::vector<int32_t>> PromptTokens(const Args& args, const Model& model);
-// The tokens of a conversation as the model's template writes it. BOS is not doubled where the
-// template wrote it already.
-std::vector<int32_t> TokenizeRendered(const Model& model, const std::string& text);
 // Empty: the flags name a prompt in one way. Else what is wrong.
 std::string PromptProblem(const Args& args);
 

@@ -64,6 +64,10 @@ class Model {
                                          bool add_generation_prompt = true) const = 0;
 };
 
+// The tokens of a conversation as the model's template writes it. BOS is not doubled where the
+// template wrote it already.
+std::vector<int32_t> TokenizeRendered(const Model& model, const std::string& text);
+
 // The cache's account, counted by its allocator. Summed over layers and KV heads.
 struct KvReport {
   std::string spec;
@@ -122,14 +126,18 @@ struct SamplingOptions {
   float temperature = 0;  // 0: the most likely token
   int top_k = 0;          // 0: off
   float top_p = 1, min_p = 0;
-  float repeat_penalty = 1;  // on the last 64 tokens
+  float repeat_penalty = 1;                                // on the last 64 tokens
+  float presence_penalty = 0, frequency_penalty = 0;       // on tokens of the answer, as OpenAI's
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  // token id, what is added to its logit
   uint64_t seed = 0;
 };
 
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
-  int32_t Sample(std::span<const float> logits, std::span<const int32_t> history);
+  // The last n_generated tokens of the history are the answer so far.
+  int32_t Sample(std::span<const float> logits, std::span<const int32_t> history,
+                 size_t n_generated = 0);
 
  private:
   SamplingOptions options_;

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/text_stream.h"
 #include "kvasir/kvasir.h"
-#include "model/tokenizer/utf8.h"
 
 namespace kvasir {
 namespace {
@@ -10,54 +10,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double Ms(Clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
-
-// Lets text out up to a stop text, and holds back an end that may become one.
-class StopFilter {
- public:
-  explicit StopFilter(const std::vector<std::string>& stop) {
-    for (const std::string& text : stop) {
-      if (!text.empty()) stop_.push_back(text);
-    }
-  }
-
-  std::string Push(std::string_view text) {
-    held_ += text;
-    size_t end = std::string::npos;
-    for (const std::string& stop : stop_) end = std::min(end, held_.find(stop));
-    stopped_ = end != std::string::npos;
-    if (!stopped_) end = held_.size() - MaybeStart();
-    std::string out = held_.substr(0, end);
-    held_.erase(0, end);
-    return out;
-  }
-  std::string Flush() { return stopped_ ? std::string() : std::exchange(held_, {}); }
-  bool stopped() const { return stopped_; }
-
- private:
-  // Length of the longest end of held_ that begins a stop text.
-  size_t MaybeStart() const {
-    size_t longest = 0;
-    for (const std::string& stop : stop_) {
-      for (size_t n = std::min(stop.size() - 1, held_.size()); n > longest; --n) {
-        if (held_.ends_with(std::string_view(stop).substr(0, n))) longest = n;
-      }
-    }
-    return longest;
-  }
-
-  std::vector<std::string> stop_;
-  std::string held_;
-  bool stopped_ = false;
-};
-
-// The bytes that a token adds after the one before it: the first token of a text may lose a space.
-std::string BytesAfter(const Model& model, std::span<const int32_t> before, int32_t id) {
-  std::vector<int32_t> ids(before.end() - std::min<size_t>(before.size(), 1), before.end());
-  const size_t known = model.Detokenize(ids).size();
-  ids.push_back(id);
-  const std::string all = model.Detokenize(ids);
-  return all.substr(std::min(known, all.size()));
-}
 
 }  // namespace
 
@@ -67,8 +19,7 @@ Result<Generation> Generate(Session& session, const GenerateOptions& options) {
   }
   const Model& model = session.model();
   Sampler sampler(options.sampling);
-  Utf8Stream characters;
-  StopFilter filter(options.stop);
+  TextStream stream(model, options.stop);
   Generation result;
   const Clock::time_point start = Clock::now();
   Clock::time_point first = start, last = start;
@@ -83,7 +34,7 @@ Result<Generation> Generate(Session& session, const GenerateOptions& options) {
       result.context_full = true;
       break;
     }
-    const int32_t id = sampler.Sample(session.logits(), session.tokens());
+    const int32_t id = sampler.Sample(session.logits(), session.tokens(), result.ids.size());
     last = Clock::now();
     if (result.ids.empty()) first = last;
     if (!options.ignore_eos && model.IsEndOfGeneration(id)) {
@@ -91,19 +42,15 @@ Result<Generation> Generate(Session& session, const GenerateOptions& options) {
       break;
     }
     result.ids.push_back(id);
-    const std::string bytes = BytesAfter(model, session.tokens(), id);
-    const bool go_on = emit(filter.Push(characters.Push(bytes)));
+    const bool go_on = emit(stream.Push(session.tokens(), id));
     // Every token of the answer is read, the last too: what follows continues from all of it.
     KV_RETURN_IF_ERROR(session.Step(id));
-    if (filter.stopped() || !go_on) {
-      result.stop_reason = filter.stopped() ? "stop" : "interrupted";
+    if (stream.stopped() || !go_on) {
+      result.stop_reason = stream.stopped() ? "stop" : "interrupted";
       break;
     }
   }
-  if (!filter.stopped()) {
-    emit(filter.Push(characters.Flush()));
-    emit(filter.Flush());
-  }
+  emit(stream.Flush());
   result.first_token_ms = Ms(first - start);
   const double decode_ms = Ms(last - first);
   const auto n_decoded = static_cast<double>(result.ids.size()) - (result.stop_reason != "eos");

@@ -13,12 +13,6 @@ namespace {
 
 Result<Isa> ChooseIsa(const std::string& cpu) { return cpu.empty() ? BestIsa() : ParseIsa(cpu); }
 
-Result<ChatTemplate> TemplateOf(const Metadata& metadata) {
-  KV_ASSIGN_OR_RETURN(const std::string_view text,
-                      metadata.String("tokenizer.chat_template", kChatMlTemplate));
-  return ChatTemplate::Parse(text);
-}
-
 bool Exists(const std::string& path) {
   struct stat info;
   return stat(path.c_str(), &info) == 0;
@@ -50,13 +44,17 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const ModelOptions& optio
   KV_ASSIGN_OR_RETURN(std::unique_ptr<ModelSource> source, OpenModel(path));
   KV_ASSIGN_OR_RETURN(ModelConfig config, ReadConfig(*source));
   KV_ASSIGN_OR_RETURN(Tokenizer tokenizer, TokenizerFromMetadata(source->metadata()));
-  KV_ASSIGN_OR_RETURN(ChatTemplate chat_template, TemplateOf(source->metadata()));
+  KV_ASSIGN_OR_RETURN(const std::string_view template_text,
+                      source->metadata().String("tokenizer.chat_template", kChatMlTemplate));
+  std::string template_source(template_text);
+  KV_ASSIGN_OR_RETURN(ChatTemplate chat_template, ChatTemplate::Parse(template_source));
   if (options.threads < 0 || options.threads > 1024) {
     return Fail("--threads {}: not in 1..1024", options.threads);
   }
   const int n_threads = options.threads > 0 ? options.threads : PhysicalCores();
   std::shared_ptr<LoadedModel> model(new LoadedModel(std::move(config), std::move(tokenizer),
                                                      std::move(chat_template), n_threads));
+  model->template_source_ = std::move(template_source);
   if (model->tokenizer_.n_vocab() > model->config_.n_vocab) {
     return Fail("{}: the tokenizer has {} tokens, the embedding {} rows", path,
                 model->tokenizer_.n_vocab(), model->config_.n_vocab);
@@ -109,18 +107,32 @@ Result<std::string> LoadedModel::RenderChat(std::span<const Message> messages,
   for (const Message& message : messages) {
     list.push_back({{"role", message.role}, {"content", message.content}});
   }
+  return RenderTemplate(list, {}, add_generation_prompt, {});
+}
+
+Result<std::string> LoadedModel::RenderTemplate(const nlohmann::ordered_json& messages,
+                                                const nlohmann::ordered_json& tools,
+                                                bool add_generation_prompt,
+                                                const nlohmann::ordered_json& extra) const {
   const auto piece = [&](int32_t id) {
     return id < 0 ? std::nullopt : std::optional(tokenizer_.Piece(id));
   };
-  jinja::RenderResult text = chat_template_.Render({.messages = std::move(list),
-                                                    .tools = {},
+  jinja::RenderResult text = chat_template_.Render({.messages = messages,
+                                                    .tools = tools,
                                                     .add_generation_prompt = add_generation_prompt,
                                                     .bos_token = piece(tokenizer_.bos()),
                                                     .eos_token = piece(tokenizer_.eos()),
-                                                    .extra = {},
+                                                    .extra = extra,
                                                     .date = {}});
   if (!text) return Fail("chat template: {}", text.error().message);
   return std::move(*text);
+}
+
+std::vector<int32_t> TokenizeRendered(const Model& model, const std::string& text) {
+  std::vector<int32_t> plain = model.Tokenize(text, false);
+  std::vector<int32_t> with_bos = model.Tokenize(text, true);
+  const bool doubled = with_bos.size() > plain.size() && !plain.empty() && plain[0] == with_bos[0];
+  return doubled ? plain : with_bos;
 }
 
 }  // namespace kvasir

@@ -23,10 +23,18 @@ class LoadedModel final : public Model {
   Result<std::string> RenderChat(std::span<const Message> messages,
                                  bool add_generation_prompt) const override;
 
+  // Messages, tools (or null) and more variables (or null) as templates see them.
+  Result<std::string> RenderTemplate(const nlohmann::ordered_json& messages,
+                                     const nlohmann::ordered_json& tools,
+                                     bool add_generation_prompt,
+                                     const nlohmann::ordered_json& extra) const;
+  const std::string& template_source() const { return template_source_; }
+
   const ModelConfig& config() const { return config_; }
   const ModelInfo& info() const { return info_; }
   const Weights& weights() const { return weights_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
+  Isa isa() const { return forward_->isa(); }
   Forward& forward() { return *forward_; }
 
  private:
@@ -39,6 +47,7 @@ class LoadedModel final : public Model {
   Weights weights_;
   Tokenizer tokenizer_;
   ChatTemplate chat_template_;
+  std::string template_source_;
   std::unique_ptr<Forward> forward_;
 };
 

@@ -1,8 +1,9 @@
-// The order of the filters is that of Hugging Face and vLLM: repeat penalty, temperature, top-k,
-// top-p, min-p. Only as much is sorted as the filters look at.
+// The order of the filters is that of Hugging Face and vLLM: bias and penalties, temperature,
+// top-k, top-p, min-p. Only as much is sorted as the filters look at.
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <unordered_map>
 
 #include "kvasir/kvasir.h"
 
@@ -61,6 +62,24 @@ void PenaliseRepeats(std::vector<Candidate>& candidates, std::span<const int32_t
   }
 }
 
+// OpenAI's: a constant for tokens that the answer has, and a part for each time.
+void PenalisePresence(std::vector<Candidate>& candidates, std::span<const int32_t> generated,
+                      const SamplingOptions& options) {
+  std::unordered_map<int32_t, int64_t> counts;
+  for (int32_t id : generated) ++counts[id];
+  for (const auto& [id, count] : counts) {
+    if (id < 0 || static_cast<size_t>(id) >= candidates.size()) continue;
+    candidates[id].first -=
+        options.presence_penalty + options.frequency_penalty * static_cast<float>(count);
+  }
+}
+
+void AddBias(std::vector<Candidate>& candidates, std::span<const std::pair<int32_t, float>> bias) {
+  for (const auto& [id, value] : bias) {
+    if (id >= 0 && static_cast<size_t>(id) < candidates.size()) candidates[id].first += value;
+  }
+}
+
 // Cuts to the fewest most likely candidates whose weights reach top_p of all.
 void CutToNucleus(std::vector<Candidate>& candidates, double top_p) {
   double total = 0;
@@ -88,8 +107,11 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options) {
   state_[1] = SplitMix64(x);
 }
 
-int32_t Sampler::Sample(std::span<const float> logits, std::span<const int32_t> history) {
-  if (options_.temperature <= 0 && options_.repeat_penalty == 1) return ArgMax(logits);
+int32_t Sampler::Sample(std::span<const float> logits, std::span<const int32_t> history,
+                        size_t n_generated) {
+  const bool counts = options_.presence_penalty != 0 || options_.frequency_penalty != 0;
+  const bool as_they_are = options_.repeat_penalty == 1 && !counts && options_.logit_bias.empty();
+  if (options_.temperature <= 0 && as_they_are) return ArgMax(logits);
   candidates_.clear();
   candidates_.reserve(logits.size());
   for (size_t id = 0; id < logits.size(); ++id) {
@@ -98,6 +120,8 @@ int32_t Sampler::Sample(std::span<const float> logits, std::span<const int32_t> 
                              static_cast<int32_t>(id));
   }
   if (candidates_.empty()) return 0;
+  AddBias(candidates_, options_.logit_bias);
+  if (counts) PenalisePresence(candidates_, history.last(n_generated), options_);
   if (options_.repeat_penalty != 1) PenaliseRepeats(candidates_, history, options_.repeat_penalty);
   const Candidate best = *std::min_element(candidates_.begin(), candidates_.end(), MoreLikely);
   if (options_.temperature <= 0 || !std::isfinite(best.first)) return best.second;
