@@ -331,7 +331,7 @@ void Forward::Norm(MatView<const float> x, std::span<const float> weight, MatVie
 
 void Forward::Logits(MatView<const float> x, MatView<float> logits) {
   const MatView<float> normed = Grow(normed_, x.shape[0], config_->hidden);
-  Norm(x, weights_->output_norm(), normed);
+  OutputNorm(x, normed);
   activations_.Set(normed);
   const MatMulJob product{&weights_->head(), logits};
   MatMul(activations_, {&product, 1}, *pool_);

@@ -47,6 +47,10 @@ class Forward {
   // Layers [first, end): x [rows, hidden] is replaced, the rows' keys and values are appended.
   // After an error (no memory for pages) some heads hold the new entries: the caller rolls back.
   Status Run(int first_layer, int end_layer, MatView<float> x, std::span<const Segment> segments);
+  // The last norm, before the head.
+  void OutputNorm(MatView<const float> x, MatView<float> out) {
+    Norm(x, weights_->output_norm(), out);
+  }
   // Logits of rows of final hidden states: [rows, n_vocab].
   void Logits(MatView<const float> x, MatView<float> logits);
 

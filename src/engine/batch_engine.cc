@@ -1,0 +1,217 @@
+#include "engine/batch_engine.h"
+
+#include <future>
+
+namespace kvasir {
+namespace {
+
+constexpr size_t kMostSpecs = 1000;  // that are kept built; then they are forgotten
+
+}  // namespace
+
+Result<std::unique_ptr<BatchEngine>> BatchEngine::Start(std::shared_ptr<LoadedModel> model,
+                                                        const BatchOptions& options) {
+  KV_CHECK(options.n_slots >= 1 && options.step_rows >= 1 && options.queue >= 0);
+  KV_ASSIGN_OR_RETURN(
+      std::shared_ptr<const SequenceSpec> spec,
+      SequenceSpec::Make(*model,
+                         {.kv = options.kv, .kv_type = options.kv_type, .ctx = options.ctx}));
+  return std::unique_ptr<BatchEngine>(new BatchEngine(std::move(model), options, std::move(spec)));
+}
+
+BatchEngine::BatchEngine(std::shared_ptr<LoadedModel> model, const BatchOptions& options,
+                         std::shared_ptr<const SequenceSpec> spec)
+    : model_(std::move(model)),
+      options_(options),
+      default_spec_(std::move(spec)),
+      scheduler_(model_, options),
+      slots_(scheduler_.slots()),
+      thread_([this] { Loop(); }) {}
+
+BatchEngine::~BatchEngine() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = closed_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+Result<std::shared_ptr<const SequenceSpec>> BatchEngine::SpecOf(const std::string& kv,
+                                                                const std::string& kv_type) {
+  if (kv.empty() && kv_type.empty()) return default_spec_;
+  const std::string& text = kv.empty() ? options_.kv : kv;
+  const std::string& type = kv_type.empty() ? options_.kv_type : kv_type;
+  const std::string key = text + "\n" + type;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = specs_.find(key); found != specs_.end()) return found->second;
+  }
+  KV_ASSIGN_OR_RETURN(
+      std::shared_ptr<const SequenceSpec> spec,
+      SequenceSpec::Make(*model_, {.kv = text, .kv_type = type, .ctx = options_.ctx}));
+  const std::lock_guard lock(mutex_);
+  if (specs_.size() >= kMostSpecs) specs_.clear();
+  return specs_.emplace(key, std::move(spec)).first->second;
+}
+
+// What does not depend on the state of things: whether this request can be served at all.
+tl::expected<std::shared_ptr<const SequenceSpec>, BatchError> BatchEngine::Check(
+    const BatchRequest& request) {
+  const auto refuse = [](Refusal refusal, std::string message) {
+    return tl::unexpected<BatchError>(BatchError{refusal, std::move(message)});
+  };
+  auto spec = SpecOf(request.kv, request.kv_type);
+  if (!spec) return refuse(Refusal::kBadRequest, spec.error().message);
+  const auto n = static_cast<int64_t>(request.prompt.size());
+  const int64_t ctx = (*spec)->ctx;
+  if (n == 0) return refuse(Refusal::kBadRequest, "the prompt has no tokens");
+  for (int32_t id : request.prompt) {
+    if (id >= 0 && id < model_->config().n_vocab) continue;
+    return refuse(Refusal::kBadRequest, fmt::format("token id {} is not in the vocabulary (0..{})",
+                                                    id, model_->config().n_vocab - 1));
+  }
+  if (n + (request.n_tokens > 0 ? 1 : 0) > ctx) {
+    return refuse(Refusal::kContextTooLong,
+                  fmt::format("the prompt has {} tokens, the context {}: shorten the prompt, or "
+                              "start the server with a larger --ctx",
+                              n, ctx));
+  }
+  if (request.n_answers < 1 || request.n_answers > options_.n_slots) {
+    return refuse(Refusal::kBadRequest,
+                  fmt::format("{} answers at once: 1 to {} (--parallel) are possible",
+                              request.n_answers, options_.n_slots));
+  }
+  const int64_t bytes = Scheduler::PageBytes(**spec, model_->config().n_kv_heads, n);
+  if (options_.kv_memory > 0 && bytes > options_.kv_memory) {
+    return refuse(Refusal::kNoKvMemory,
+                  fmt::format("the prompt's {} tokens need {} bytes of KV cache, --kv-memory is {}",
+                              n, bytes, options_.kv_memory));
+  }
+  return std::move(*spec);
+}
+
+BatchEngine::Submitted BatchEngine::Submit(BatchRequest request, BatchEventFn on_event) {
+  auto spec = Check(request);
+  if (!spec) return tl::unexpected<BatchError>(std::move(spec.error()));
+  const auto shared = std::make_shared<const BatchRequest>(std::move(request));
+  const auto tell = std::make_shared<const BatchEventFn>(std::move(on_event));
+  uint64_t id;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) {
+      return tl::unexpected<BatchError>({Refusal::kShuttingDown, "the server is shutting down"});
+    }
+    // A request that finds a free slot does not wait in the queue's sense.
+    if (n_waiting_ >= options_.queue + options_.n_slots - figures_.n_running) {
+      return tl::unexpected<BatchError>(
+          {Refusal::kQueueFull, fmt::format("{} requests wait already; try again later, or start "
+                                            "the server with a longer --queue",
+                                            n_waiting_)});
+    }
+    id = next_id_++;
+    Scheduler::Answers answers;
+    for (int i = 0; i < shared->n_answers; ++i) {
+      answers.push_back(std::make_unique<BatchJob>(id, i, shared, *spec, tell, *model_));
+    }
+    inbox_.push_back(std::move(answers));
+    ++n_waiting_;
+    idle_ = false;
+  }
+  wake_.notify_all();
+  return id;
+}
+
+void BatchEngine::Cancel(uint64_t id) {
+  {
+    const std::lock_guard lock(mutex_);
+    canceled_.push_back(id);
+  }
+  wake_.notify_all();
+}
+
+void BatchEngine::Close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+}
+
+bool BatchEngine::idle() const {
+  const std::lock_guard lock(mutex_);
+  return idle_;
+}
+
+void BatchEngine::Between(const std::function<void(Scheduler&)>& work) {
+  std::promise<void> done;
+  {
+    const std::lock_guard lock(mutex_);
+    between_.emplace_back([&] {
+      work(scheduler_);
+      done.set_value();
+    });
+  }
+  wake_.notify_all();
+  done.get_future().wait();
+}
+
+BatchFigures BatchEngine::figures() const {
+  const std::lock_guard lock(mutex_);
+  return figures_;
+}
+
+std::vector<SlotFacts> BatchEngine::slots() const {
+  const std::lock_guard lock(mutex_);
+  return slots_;
+}
+
+bool BatchEngine::TakeInbox() {
+  std::vector<Scheduler::Answers> arrived;
+  std::vector<uint64_t> canceled;
+  std::vector<std::function<void()>> between;
+  {
+    std::unique_lock lock(mutex_);
+    const auto awake = [&] {
+      return stop_ || !inbox_.empty() || !canceled_.empty() || !between_.empty();
+    };
+    if (scheduler_.idle()) {
+      if (scheduler_.expiring()) {
+        wake_.wait_for(lock, std::chrono::milliseconds(200), awake);
+      } else {
+        wake_.wait(lock, awake);
+      }
+    }
+    arrived.swap(inbox_);
+    canceled.swap(canceled_);
+    between.swap(between_);
+    if (stop_) {
+      for (Scheduler::Answers& answers : arrived) scheduler_.Add(std::move(answers));
+      lock.unlock();
+      for (const auto& work : between) work();
+      return false;
+    }
+  }
+  for (Scheduler::Answers& answers : arrived) scheduler_.Add(std::move(answers));
+  for (uint64_t id : canceled) scheduler_.Cancel(id);
+  for (const auto& work : between) work();
+  return true;
+}
+
+void BatchEngine::Publish() {
+  BatchFigures figures = scheduler_.figures();
+  std::vector<SlotFacts> slots = scheduler_.slots();
+  const std::lock_guard lock(mutex_);
+  figures_ = figures;
+  slots_ = std::move(slots);
+  n_waiting_ = figures_.n_waiting + static_cast<int64_t>(inbox_.size());
+  idle_ = scheduler_.idle() && inbox_.empty();
+}
+
+void BatchEngine::Loop() {
+  while (TakeInbox()) {
+    scheduler_.Step();
+    Publish();
+  }
+  scheduler_.FailAll({Refusal::kShuttingDown, "the server stopped"});
+  Publish();
+}
+
+}  // namespace kvasir

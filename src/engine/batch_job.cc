@@ -1,0 +1,162 @@
+#include "engine/batch_job.h"
+
+#include <algorithm>
+
+namespace kvasir {
+namespace {
+
+double Ms(BatchJob::Clock::duration d) {
+  return std::chrono::duration<double, std::milli>(d).count();
+}
+
+SamplingOptions ForAnswer(SamplingOptions options, int answer) {
+  options.seed += static_cast<uint64_t>(answer);
+  return options;
+}
+
+}  // namespace
+
+BatchJob::BatchJob(uint64_t job_id, int answer_index, std::shared_ptr<const BatchRequest> asked,
+                   std::shared_ptr<const SequenceSpec> its_spec,
+                   std::shared_ptr<const BatchEventFn> on_event, const LoadedModel& model)
+    : id(job_id),
+      answer(answer_index),
+      request(std::move(asked)),
+      spec(std::move(its_spec)),
+      model_(&model),
+      on_event_(std::move(on_event)),
+      text_(request->prompt),
+      sampler_(ForAnswer(request->sampling, answer_index)),
+      stream_(model, request->stop) {
+  if (request->constraint) constraint_ = request->constraint->Copy();
+}
+
+TokenRecord BatchJob::Record(std::span<const float> logits, std::span<const int32_t> before,
+                             int32_t id_of_token) const {
+  const float sum = LogSumExp(model_->isa(), logits);
+  TokenRecord record{.id = id_of_token,
+                     .bytes = BytesAfter(*model_, before, id_of_token),
+                     .logprob = logits[id_of_token] - sum,
+                     .top = {}};
+  const auto n = std::min<size_t>(std::max(0, request->top_logprobs), logits.size());
+  std::vector<int32_t> ids(logits.size());
+  for (size_t i = 0; i < ids.size() && n > 0; ++i) ids[i] = static_cast<int32_t>(i);
+  std::partial_sort(
+      ids.begin(), ids.begin() + static_cast<int64_t>(n), ids.end(),
+      [&](int32_t a, int32_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
+  for (size_t i = 0; i < n; ++i) record.top.emplace_back(ids[i], logits[ids[i]] - sum);
+  return record;
+}
+
+void BatchJob::NotePrompt(int64_t first_row_order, MatView<const float> logits) {
+  const std::span<const int32_t> prompt = request->prompt;
+  if (prompt_records_.empty()) {
+    prompt_records_.push_back({.id = prompt[0], .bytes = BytesAfter(*model_, {}, prompt[0])});
+  }
+  for (int64_t r = 0; r < logits.shape[0]; ++r) {
+    const auto next = static_cast<size_t>(first_row_order + r + 1);
+    if (next != prompt_records_.size() || next >= prompt.size()) continue;
+    prompt_records_.push_back(Record({logits.row(r), static_cast<size_t>(logits.shape[1])},
+                                     prompt.first(next), prompt[next]));
+  }
+}
+
+void BatchJob::TellPromptRead() {
+  prompt_read = Clock::now();
+  if (!request->prompt_logprobs) return;
+  (*on_event_)({.kind = BatchEvent::Kind::kPromptRead,
+                .answer = answer,
+                .tokens = std::move(prompt_records_)});
+}
+
+// Records go out with the text in which they begin; what comes after a stop text never does.
+void BatchJob::Tell(std::string text, bool all) {
+  n_told_ += static_cast<int64_t>(text.size());
+  BatchEvent event{.answer = answer, .text = std::move(text), .n_generated = n_generated()};
+  while (!held_.empty() && (all || held_.front().first < n_told_)) {
+    event.tokens.push_back(std::move(held_.front().second));
+    held_.pop_front();
+  }
+  if (!event.text.empty() || !event.tokens.empty()) (*on_event_)(std::move(event));
+}
+
+Result<bool> BatchJob::Advance(std::span<const float> logits) {
+  if (n_generated() >= request->n_tokens) {
+    outcome_.finish = "length";
+    return true;
+  }
+  std::span<const float> allowed = logits;
+  if (constraint_) {
+    masked_.assign(logits.begin(), logits.end());
+    KV_RETURN_IF_ERROR(constraint_->Mask(masked_));
+    allowed = masked_;
+  }
+  const int32_t token = sampler_.Sample(allowed, text_, static_cast<size_t>(n_generated()));
+  last_token = Clock::now();
+  if (n_generated() == 0) first_token = last_token;
+  if (!request->ignore_eos && model_->IsEndOfGeneration(token)) {
+    Tell(stream_.Flush(), true);
+    outcome_.finish = "stop";
+    outcome_.eos = true;
+    return true;
+  }
+  if (constraint_) KV_RETURN_IF_ERROR(constraint_->Accept(token));
+  if (request->top_logprobs >= 0) {
+    TokenRecord record = Record(logits, text_, token);
+    const auto n = static_cast<int64_t>(record.bytes.size());
+    held_.emplace_back(n_bytes_, std::move(record));
+    n_bytes_ += n;
+  }
+  std::string out = stream_.Push(text_, token);
+  text_.push_back(token);
+  const bool full =
+      n_generated() >= request->n_tokens || static_cast<int64_t>(text_.size()) >= spec->ctx;
+  if (stream_.stopped()) {
+    Tell(std::move(out), false);
+    outcome_.finish = "stop";
+    outcome_.stop_text = *stream_.stopped_by();
+    return true;
+  }
+  if (full) out += stream_.Flush();
+  // Flushing may find a stop text only where a character was cut: there is none in such an end.
+  Tell(std::move(out), full);
+  if (!full) return false;
+  outcome_.finish = "length";
+  if (n_generated() < request->n_tokens) {
+    outcome_.warnings.push_back(
+        fmt::format("the context of {} tokens is full; --ctx N gives more room", spec->ctx));
+  }
+  return true;
+}
+
+void BatchJob::EndFor(std::string warning) {
+  Tell(stream_.Flush(), true);
+  outcome_.finish = "length";
+  outcome_.warnings.push_back(std::move(warning));
+}
+
+void BatchJob::TellDone(const Sequence& held, int in_slot) {
+  const Clock::time_point now = Clock::now();
+  outcome_.n_prompt = n_prompt();
+  outcome_.first_of_prompt = answer == 0;
+  outcome_.n_cached = n_cached;
+  outcome_.n_generated = n_generated();
+  outcome_.n_preempted = n_preempted;
+  outcome_.slot = in_slot;
+  outcome_.kv = held.Report();
+  outcome_.times = {.queue_ms = Ms(admitted - submitted),
+                    .prompt_ms = Ms(prompt_read - admitted),
+                    .first_token_ms = n_generated() > 0 ? Ms(first_token - submitted) : 0,
+                    .decode_ms = n_generated() > 0 ? Ms(last_token - first_token) : 0,
+                    .total_ms = Ms(now - submitted)};
+  (*on_event_)({.kind = BatchEvent::Kind::kDone,
+                .answer = answer,
+                .n_generated = n_generated(),
+                .outcome = outcome_});
+}
+
+void BatchJob::TellError(BatchError error) {
+  (*on_event_)({.kind = BatchEvent::Kind::kError, .answer = answer, .error = std::move(error)});
+}
+
+}  // namespace kvasir

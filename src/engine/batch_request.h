@@ -1,0 +1,103 @@
+// What a client asks of the batching engine, and what it is told.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kvasir/kvasir.h"
+
+namespace kvasir {
+
+// Narrows what may come next in one answer (a grammar). Not thread-safe.
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+  virtual Status Mask(std::span<float> logits) = 0;  // what cannot follow becomes -inf
+  virtual Status Accept(int32_t id) = 0;
+  virtual std::unique_ptr<TokenConstraint> Copy() const = 0;
+};
+
+struct BatchRequest {
+  std::vector<int32_t> prompt = {};
+  std::string kv = {};       // a spec; empty: the engine's own
+  std::string kv_type = {};  // likewise
+  int64_t n_tokens = 256;    // most tokens of an answer
+  int n_answers = 1;         // each with a seed of its own; the prompt is read once
+  std::vector<std::string> stop = {};
+  bool ignore_eos = false;
+  SamplingOptions sampling = {};
+  int top_logprobs = -1;  // -1: no log-probabilities; else those of so many most likely tokens
+  bool prompt_logprobs = false;
+  bool cache_prompt = true;  // a slot's cache may be gone on from
+  int slot = -1;             // -1: the engine chooses
+  int priority = 0;          // higher goes first
+  std::string tenant = {};   // requests of one are served in turn with those of others
+  std::string salt = {};     // caches of different salts are never shared
+  std::string session = {};  // names a conversation; empty: told by its text
+  double ttl_s = -1;         // how long the slot's cache is kept for a next turn; < 0: no limit
+  std::vector<std::pair<int32_t, int32_t>> pins = {};  // [first, end) of the prompt: never evicted
+  std::shared_ptr<const TokenConstraint> constraint = {};  // copied for each answer
+};
+
+// A token with its log-probability, of the model's distribution before any sampling option.
+struct TokenRecord {
+  int32_t id = 0;
+  std::string bytes = {};
+  float logprob = 0;
+  std::vector<std::pair<int32_t, float>> top = {};  // the most likely tokens, the best first
+};
+
+struct BatchTimes {
+  double queue_ms = 0, prompt_ms = 0, first_token_ms = 0, decode_ms = 0, total_ms = 0;
+};
+
+// How an answer ended.
+struct BatchOutcome {
+  std::string finish;           // "stop", "length"
+  std::string stop_text;        // the stop text that ended it
+  bool eos = false;             // the model ended it
+  int64_t n_prompt = 0;         // tokens
+  bool first_of_prompt = true;  // the answers to one prompt count it once
+  int64_t n_cached = 0;         // of the prompt, that were in a slot's cache
+  int64_t n_generated = 0;
+  int n_preempted = 0;  // times it had to make room for others
+  int slot = -1;
+  BatchTimes times;
+  KvReport kv;
+  std::vector<std::string> warnings;
+};
+
+enum class Refusal : uint8_t {
+  kBadRequest,      // the request cannot be served as it is
+  kContextTooLong,  // the prompt does not fit into the context
+  kNoKvMemory,      // the prompt does not fit into the cache's memory
+  kQueueFull,       // now; later it may be
+  kShuttingDown,
+  kFailed,  // a fault of ours, or of the machine
+};
+
+struct BatchError {
+  Refusal refusal = Refusal::kFailed;
+  std::string message;
+};
+
+struct BatchEvent {
+  enum class Kind : uint8_t { kPromptRead, kText, kDone, kError } kind = Kind::kText;
+  int answer = 0;                        // 0 … n_answers - 1
+  std::string text = {};                 // kText: whole characters
+  int64_t n_generated = 0;               // tokens so far
+  std::vector<TokenRecord> tokens = {};  // where log-probabilities are wanted: those of the text,
+                                         // or of the prompt
+  BatchOutcome outcome = {};             // kDone
+  BatchError error = {};                 // kError: no event follows, for any answer
+};
+
+// Called on the engine's thread, in order; must not block.
+using BatchEventFn = std::function<void(BatchEvent)>;
+
+}  // namespace kvasir

@@ -1,0 +1,229 @@
+// Which request goes next, into which slot, and whether there is memory for it.
+#include <algorithm>
+#include <map>
+
+#include "engine/scheduler.h"
+
+namespace kvasir {
+namespace {
+
+// An answer is predicted to need room for this many tokens at most; more is found when it comes.
+constexpr int64_t kPredictedAnswer = 128;
+
+}  // namespace
+
+int64_t Scheduler::PageBytes(const SequenceSpec& spec, int n_kv_heads, int64_t n) {
+  const int64_t n_pages = (n + kPageEntries - 1) / kPageEntries;
+  int64_t bytes = 0;
+  for (const HeadFormat& format : spec.formats) {
+    bytes += n_pages * n_kv_heads * (format.k_bytes() + format.v_bytes());
+  }
+  return bytes;
+}
+
+std::string Scheduler::KeyOf(const BatchJob& job) const {
+  // Trap: a cache that one spec shaped is never the prefix of another one's text. Nor do tenants or
+  // salts share.
+  const BatchRequest& request = *job.request;
+  return fmt::format("{}\n{}\n{}\n{}", job.spec->program->spec(),
+                     CodecName(job.spec->formats[0].k_codec), request.tenant, request.salt);
+}
+
+// Tokens of the slot's cache that the job can go on from.
+int64_t Scheduler::Usable(const Slot& slot, const BatchJob& job) const {
+  const BatchRequest& request = *job.request;
+  if (!slot.sequence || slot.job != nullptr || !request.cache_prompt || request.prompt_logprobs) {
+    return 0;
+  }
+  if (slot.key != KeyOf(job) || !request.pins.empty()) return 0;
+  const std::vector<int32_t>& held = slot.sequence->tokens();
+  const std::vector<int32_t>& prompt = request.prompt;
+  const size_t most = std::min(held.size(), prompt.size() - 1);  // one token at least gives logits
+  const auto end =
+      std::mismatch(held.begin(), held.begin() + static_cast<int64_t>(most), prompt.begin());
+  const int64_t common = end.first - held.begin();
+  if (job.spec->program->is_full()) return common;
+  // What a method kept depends on the whole text it saw. The cache serves what follows that text,
+  // which is the same conversation, and nothing that merely begins alike.
+  const bool same_session = slot.session == request.session;
+  if (!same_session || (options_.deterministic && request.session.empty())) return 0;
+  return common >= std::max<int64_t>(1, slot.sequence->compressed_at()) ? common : 0;
+}
+
+// Slots for n answers, the first one best for going on; fewer: not enough are free.
+std::vector<int> Scheduler::FreeSlots(const BatchJob& job, size_t n) const {
+  struct Candidate {
+    int index;
+    int64_t usable;
+    bool empty;
+    Clock::time_point last_used;
+  };
+  std::vector<Candidate> candidates;
+  for (size_t s = 0; s < slots_.size(); ++s) {
+    const Slot& slot = slots_[s];
+    if (slot.job != nullptr) continue;
+    int64_t usable = job.sequence ? 0 : Usable(slot, job);
+    // A few words in common are no reason to give up a long cache while there is another slot.
+    if (slot.sequence && usable * 2 < slot.sequence->size()) usable = std::min<int64_t>(usable, 1);
+    candidates.push_back({static_cast<int>(s), usable, !slot.sequence, slot.last_used});
+  }
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    if (std::max<int64_t>(a.usable, 1) != std::max<int64_t>(b.usable, 1)) {
+      return a.usable > b.usable;
+    }
+    return a.empty != b.empty ? a.empty : a.last_used < b.last_used;
+  });
+  std::vector<int> chosen;
+  const int wanted = job.request->slot;
+  if (wanted >= 0 && wanted < static_cast<int>(slots_.size())) {
+    if (slots_[wanted].job != nullptr) return {};
+    chosen.push_back(wanted);
+  }
+  for (const Candidate& candidate : candidates) {
+    if (chosen.size() < n && candidate.index != wanted) chosen.push_back(candidate.index);
+  }
+  return chosen;
+}
+
+int64_t Scheduler::Available() const {
+  return pool_->limit_bytes() == kNoLimit ? kNoLimit : pool_->limit_bytes() - pool_->used_bytes();
+}
+
+// Bytes that the job will still take from the pool, with n_held tokens in it already.
+int64_t Scheduler::Predicted(const BatchJob& job, int64_t n_held) const {
+  const int64_t left = job.request->n_tokens - job.n_generated();
+  const auto n = static_cast<int64_t>(job.text().size()) + std::min(left, kPredictedAnswer);
+  const int n_heads = model_->config().n_kv_heads;
+  return std::max<int64_t>(0, PageBytes(*job.spec, n_heads, std::min(n, job.spec->ctx)) -
+                                  PageBytes(*job.spec, n_heads, n_held));
+}
+
+bool Scheduler::Fits(const BatchJob& job, int64_t n_held, size_t n_answers) {
+  if (pool_->limit_bytes() == kNoLimit) return true;
+  int64_t need = Predicted(job, n_held);
+  // Further answers share the prompt's pages.
+  need += static_cast<int64_t>(n_answers - 1) *
+          PageBytes(*job.spec, model_->config().n_kv_heads,
+                    std::min(job.request->n_tokens, kPredictedAnswer) + kPageEntries);
+  for (const auto& other : running_) {
+    const Slot& slot = slots_[other->slot];
+    need += Predicted(*other, slot.sequence ? slot.sequence->size() : 0);
+  }
+  while (Available() < need) {
+    if (!ReclaimIdle()) return running_.empty();  // alone it may try
+  }
+  return true;
+}
+
+bool Scheduler::ReclaimIdle() {
+  Slot* oldest = nullptr;
+  for (Slot& slot : slots_) {
+    if (slot.job != nullptr || !slot.sequence || slot.sequence->size() == 0) continue;
+    if (oldest == nullptr || slot.last_used < oldest->last_used) oldest = &slot;
+  }
+  if (oldest == nullptr) return false;
+  oldest->sequence.reset();
+  ++figures_.evicted_slots;
+  return true;
+}
+
+int64_t Scheduler::Erase(int slot) {
+  Slot& erased = slots_[slot];
+  if (erased.job != nullptr) return -1;
+  const int64_t n = erased.sequence ? erased.sequence->size() : 0;
+  erased.sequence.reset();
+  return n;
+}
+
+bool Scheduler::expiring() const {
+  return std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.job == nullptr && slot.expires != Clock::time_point::max();
+  });
+}
+
+void Scheduler::DropExpired() {
+  const Clock::time_point now = Clock::now();
+  for (Slot& slot : slots_) {
+    if (slot.job == nullptr && slot.expires <= now) {
+      slot.sequence.reset();
+      slot.expires = Clock::time_point::max();
+    }
+  }
+}
+
+// The most important of those that wait; of equals the tenant with the least running; then the one
+// that came first.
+size_t Scheduler::Next() const {
+  std::map<std::string, int> n_running;
+  for (const auto& job : running_) ++n_running[job->request->tenant];
+  size_t best = 0;
+  const auto load = [&](const Answers& answers) {
+    const auto found = n_running.find(answers[0]->request->tenant);
+    return found == n_running.end() ? 0 : found->second;
+  };
+  for (size_t i = 1; i < waiting_.size(); ++i) {
+    const BatchJob &a = *waiting_[i][0], &b = *waiting_[best][0];
+    if (a.request->priority != b.request->priority) {
+      if (a.request->priority > b.request->priority) best = i;
+    } else if (load(waiting_[i]) != load(waiting_[best])) {
+      if (load(waiting_[i]) < load(waiting_[best])) best = i;
+    } else if (a.id < b.id) {
+      best = i;
+    }
+  }
+  return best;
+}
+
+void Scheduler::Admit() {
+  while (!waiting_.empty()) {
+    const size_t next = Next();
+    if (!Place(waiting_[next])) return;
+    waiting_.erase(waiting_.begin() + static_cast<int64_t>(next));
+  }
+}
+
+bool Scheduler::Place(Answers& answers) {
+  BatchJob& leader = *answers[0];
+  const std::vector<int> free = FreeSlots(leader, answers.size());
+  if (free.size() < answers.size()) return false;
+  Slot& slot = slots_[free[0]];
+  int64_t held = leader.sequence ? 0 : Usable(slot, leader);
+  slot.job = &leader;  // so that reclaiming passes it by
+  const bool fits = Fits(leader, held, answers.size());
+  slot.job = nullptr;
+  if (!fits) return false;
+  if (leader.sequence) {
+    if (const Status resumed = leader.sequence->Resume(); !resumed) {
+      if (!running_.empty()) return false;
+      leader.TellError({Refusal::kNoKvMemory, resumed.error().message});
+      return true;
+    }
+    slot.sequence = std::move(leader.sequence);
+  } else if (held == 0 || !slot.sequence->Truncate(held)) {
+    held = 0;
+    slot.sequence = std::make_unique<Sequence>(model_, leader.spec, pool_);
+    slot.sequence->Pin(leader.request->pins);
+  }
+  if (leader.n_preempted == 0) {
+    leader.n_cached = held;
+    leader.admitted = Clock::now();
+    figures_.cached_tokens += held;
+    figures_.queue_s.Add(std::chrono::duration<double>(leader.admitted - leader.submitted).count());
+  }
+  leader.followers = static_cast<int>(answers.size()) - 1;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    answers[i]->slot = free[i];
+    if (i > 0) slots_[free[i]].sequence.reset();
+    Occupy(slots_[free[i]], *answers[i]);
+    running_.push_back(std::move(answers[i]));
+  }
+  return true;
+}
+
+void Scheduler::Occupy(Slot& slot, BatchJob& job) {
+  slot.job = &job;
+  slot.key = KeyOf(job);
+  slot.session = job.request->session;
+}
+
+}  // namespace kvasir
