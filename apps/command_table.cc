@@ -24,6 +24,8 @@ constexpr std::array<Groups, 5> kInspectGroups = {&kInspectFlags, &kPromptFlags,
 constexpr std::array<Groups, 3> kMethodsGroups = {&kMethodsFlags, &kTokenizerModelFlags,
                                                   &kOutputFlags};
 constexpr std::array<Groups, 3> kBenchGroups = {&kBenchFlags, &kBenchCacheFlags, &kOutputFlags};
+constexpr std::array<Groups, 4> kServeGroups = {&kServeFlags, &kServeCacheFlags, &kModelFlags,
+                                                &kOutputFlags};
 constexpr std::array<Groups, 1> kOutputGroups = {&kOutputFlags};
 
 constexpr std::array kCommands = {
@@ -92,6 +94,12 @@ constexpr std::array kCommands = {
             "(prefill) would allow at the same number of threads.",
             "kvasir bench --prompt 512 --gen 32 --kv \"full; snapkv:budget=256\"", kBenchGroups,
             &BenchCommand},
+    Command{"serve", "an HTTP server that OpenAI's clients speak to", "",
+            "Serves /v1/chat/completions, /v1/completions and what goes with them, with continuous "
+            "batching; each request may name its own spec in a field `kv`. SIGTERM lets the "
+            "requests at hand end and takes no others. See docs/serve.md.",
+            "kvasir serve --port 8080 --kv \"snapkv:budget=1024\" --kv-memory 2GiB", kServeGroups,
+            &ServeCommand},
     Command{"completion", "a completion script for a shell", "[SHELL]",
             "Prints the script for bash, zsh or fish, made from the same table as --help.",
             "source <(kvasir completion bash)\nkvasir completion fish | source", kOutputGroups,

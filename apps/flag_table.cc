@@ -187,6 +187,36 @@ constexpr std::array kBenchCache = {
 constexpr std::array kChat = {Flag{"prompt", 'p', kText, "TEXT", "", "", "the first thing to say"},
                               kSystemFlag};
 
+constexpr std::array kServe = {
+    Flag{"host", 0, kText, "ADDRESS", "127.0.0.1", "",
+         "IP address to listen on; 0.0.0.0: all networks"},
+    Flag{"port", 0, kInteger, "N", "8080", "0..65535", "port to listen on; 0: any free one"},
+    Flag{"parallel", 0, kInteger, "N", "8", "1..1024", "answers made at a time (slots)"},
+    Flag{"queue", 0, kInteger, "N", "256", "0..1000000",
+         "requests that may wait; more get status 429"},
+    Flag{"step-tokens", 0, kInteger, "N", "256", "1..65536",
+         "tokens a pass: one of each answer, the rest pieces of prompts"},
+    Flag{"api-key-file", 0, kPath, "FILE", "", "",
+         "keys, one a line: KEY [name=…] [parallel=N] [tokens_per_minute=N]"},
+    Flag{"alias", 0, kText, "NAME", "", "", "what the model is called (default: as its file)"},
+    Flag{"cors-origin", 0, kText, "ORIGIN", "", "",
+         "let pages of this origin ask, or * (default: none)"},
+    Flag{"metrics-aliases", 0, kWord, "NAMES", "none", "none|vllm|llamacpp|all",
+         "/metrics under other servers' names too"},
+    Flag{"max-body", 0, kBytes, "BYTES", "8MiB", "", "largest request"},
+    Flag{"max-connections", 0, kInteger, "N", "2048", "1..100000", "open connections"},
+    Flag{"drain-seconds", 0, kInteger, "N", "30", "0..3600",
+         "how long requests at hand may take after SIGTERM"},
+    Flag{"log-format", 0, kWord, "FORMAT", "text", "text|json",
+         "lines of the request log on standard error"},
+};
+constexpr std::array kServeCache = {
+    Flag{"kv", 0, kSpec, "SPEC", "full", "",
+         "what the KV cache keeps where a request does not say"},
+    kTypeFlag, kMemoryFlag, kCtxFlag,
+    Flag{"deterministic", 0, kSwitch, "", "", "",
+         "a cache hit changes no bit: a compressed cache serves its named session only"}};
+
 }  // namespace
 
 extern constinit const FlagGroup kPromptFlags = {"Prompt", kPrompt};
@@ -203,6 +233,8 @@ extern constinit const FlagGroup kInspectFlags = {"What to show", kInspect};
 extern constinit const FlagGroup kMethodsFlags = {"What to show", kMethods};
 extern constinit const FlagGroup kBenchFlags = {"Measurement", kBench};
 extern constinit const FlagGroup kBenchCacheFlags = {"Model and cache", kBenchCache};
+extern constinit const FlagGroup kServeFlags = {"Server", kServe};
+extern constinit const FlagGroup kServeCacheFlags = {"Cache", kServeCache};
 extern constinit const FlagGroup kChatFlags = {"Conversation", kChat};
 
 }  // namespace kvasir::cli

@@ -19,8 +19,10 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
+import urllib.request
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 MODEL = GOLDEN / "models" / "llama.gguf"
@@ -168,7 +170,7 @@ class Failures(Case):
 
 class Pages(Case):
     COMMANDS = ["run", "chat", "score", "tokenize", "template", "inspect", "methods", "bench",
-                "completion", "man", "help"]
+                "serve", "completion", "man", "help"]
 
     def test_help(self):
         overview = kvasir("--help").stdout
@@ -673,6 +675,65 @@ class Chat(Case):
 
     def test_slash_as_text(self):
         self.assertEqual(self.turns("//etc\n")[0]["user"], "/etc")
+
+
+class Serve(Case):
+    def start(self, *flags):
+        process = subprocess.Popen([KVASIR, "serve", "-m", str(MODEL), "--port", "0", *flags],
+                                   stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   encoding="utf-8", env=environment())
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        line = process.stderr.readline()
+        self.assertRegex(line, r"serving on http://127\.0\.0\.1:\d+/v1\n")
+        return process, re.search(r"http://[^/]+", line).group(0)
+
+    def post(self, url, **body):
+        request = urllib.request.Request(url, json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.load(reply)
+
+    def test_sigterm_under_load_answers_what_is_at_hand(self):
+        process, url = self.start("--log-format", "json")
+        answers = []
+
+        def ask():
+            answers.append(self.post(url + "/v1/completions", prompt="Hello", max_tokens=800,
+                                     ignore_eos=True, seed=1))
+        askers = [threading.Thread(target=ask) for _ in range(4)]
+        for asker in askers:
+            asker.start()
+        end = time.monotonic() + 30
+        busy = 0
+        while busy < 4 and time.monotonic() < end:
+            with urllib.request.urlopen(url + "/slots") as reply:
+                busy = sum(slot["is_processing"] for slot in json.load(reply))
+        self.assertEqual(busy, 4)
+        process.send_signal(signal.SIGTERM)
+        for asker in askers:
+            asker.join()
+        self.assertEqual([a["usage"]["completion_tokens"] for a in answers], [800] * 4)
+        self.assertEqual(len({a["choices"][0]["text"] for a in answers}), 1)
+        self.assertEqual(process.wait(60), 0)
+        self.assertEqual(process.stdout.read(), "")
+        lines = [json.loads(line) for line in process.stderr if line.startswith("{")]
+        asked = [line for line in lines if line["path"] == "/v1/completions"]
+        self.assertEqual([line["generated_tokens"] for line in asked], [800] * 4)
+
+    def test_ctrl_c_is_130(self):
+        process, _ = self.start()
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(60), 130)
+
+    def test_what_cannot_be_served(self):
+        process, url = self.start()
+        port = url.rsplit(":", 1)[1]
+        self.fails(1, "serve", "-m", MODEL, "--port", port, says=[port])
+        self.fails(1, "serve", "-m", MODEL, "--host", "not.an.address", says=["not.an.address"])
+        self.fails(1, "serve", "-m", MODEL, "--api-key-file", "/no/such", says=["/no/such"])
 
 
 class Terminal(Case):

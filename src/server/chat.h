@@ -1,0 +1,38 @@
+// /v1/chat/completions: requests and replies.
+#pragma once
+
+#include <memory>
+
+#include "server/dialect.h"
+
+namespace kvasir::server {
+
+// A conversation as templates want it.
+struct Conversation {
+  Json messages = Json::array();
+  Json tools;  // null: none
+  Json extra;  // more variables of the template
+  bool add_generation_prompt = true;
+};
+
+// Checks and evens out: parts are joined, null is "", arguments of tool calls become objects,
+// "developer" is "system".
+ApiResult<Conversation> ReadConversation(const Json& body);
+// The prompt's text and its tokens.
+ApiResult<std::string> RenderConversation(const LoadedModel& model,
+                                          const Conversation& conversation);
+
+// Log-probabilities as the chat endpoint writes them.
+Json ChatLogprobsJson(const LoadedModel& model, std::span<const TokenRecord> tokens);
+
+struct ChatCall {
+  BatchRequest request;
+  ReplyOptions reply;
+  Conversation conversation;
+};
+ApiResult<ChatCall> ReadChat(const Json& body, const BatchEngine& engine);
+
+std::unique_ptr<Dialect> MakeChatDialect(const LoadedModel& model, ReplyFacts facts,
+                                         const ChatCall& call);
+
+}  // namespace kvasir::server

@@ -1,0 +1,260 @@
+#include "server/server.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
+
+#include "server/access_log.h"
+#include "server/api_keys.h"
+#include "server/endpoints.h"
+
+namespace kvasir::server {
+namespace {
+
+enum class Access : uint8_t { kPublic, kKey, kQuota };  // kQuota: needs a key and counts
+
+struct Route {
+  std::string_view method, path;  // the path without /v1; "/*" at the end: an operand
+  Endpoint endpoint;
+  Access access = Access::kKey;
+};
+
+constexpr std::array kRoutes = {
+    Route{"POST", "/chat/completions", &ChatCompletions, Access::kQuota},
+    Route{"POST", "/completions", &Completions, Access::kQuota},
+    Route{"POST", "/messages", &Messages, Access::kQuota},
+    Route{"POST", "/messages/count_tokens", &CountTokens},
+    Route{"POST", "/responses", &Responses, Access::kQuota},
+    Route{"POST", "/embeddings", &Embeddings, Access::kQuota},
+    Route{"POST", "/chat/completions/input_tokens", &InputTokens},
+    Route{"GET", "/models", &Models, Access::kPublic},
+    Route{"GET", "/models/*", &Models, Access::kPublic},
+    Route{"POST", "/tokenize", &Tokenize},
+    Route{"POST", "/detokenize", &Detokenize},
+    Route{"POST", "/apply-template", &ApplyTemplate},
+    Route{"GET", "/slots", &Slots},
+    Route{"POST", "/slots/*", &SlotAction},
+    Route{"GET", "/props", &Props},
+};
+
+bool Matches(std::string_view pattern, std::string_view path) {
+  if (!pattern.ends_with("/*")) return pattern == path;
+  pattern.remove_suffix(1);
+  return path.size() > pattern.size() && path.starts_with(pattern) &&
+         path.find('/', pattern.size()) == std::string_view::npos;
+}
+
+std::string ModelName(const ServerOptions& options, const ModelFacts& facts) {
+  if (!options.model_name.empty()) return options.model_name;
+  std::string path = facts.path;
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  std::string name = path.substr(path.rfind('/') + 1);
+  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+  return name;
+}
+
+class KvasirServer final : public Server {
+ public:
+  static Result<std::unique_ptr<Server>> Start(std::shared_ptr<LoadedModel> model,
+                                               const ServerOptions& options) {
+    auto server = std::make_unique<KvasirServer>();
+    server->options_ = options;
+    server->keys_ = std::make_unique<ApiKeys>();
+    if (!options.api_key_file.empty()) {
+      KV_ASSIGN_OR_RETURN(server->keys_, ApiKeys::Read(options.api_key_file));
+    }
+    const ModelFacts& facts = model->facts();
+    const std::string name = ModelName(options, facts);
+    const std::string fingerprint = fmt::format("kvasir-{:.8}", facts.fingerprint);
+    KV_ASSIGN_OR_RETURN(server->engine_, BatchEngine::Start(std::move(model), options.batch));
+    server->services_ =
+        std::make_unique<Services>(Services{*server->engine_, name, fingerprint, UnixTime()});
+    KV_ASSIGN_OR_RETURN(
+        server->http_,
+        HttpServer::Start(
+            options.host, options.port, options.limits,
+            [s = server.get()](HttpRequest request, std::shared_ptr<Exchange> exchange) {
+              s->Handle(std::move(request), std::move(exchange));
+            },
+            [](int status, std::string_view message) {
+              return Dump(ErrorJson({.status = status, .message = std::string(message)}));
+            }));
+    server->ready_ = true;
+    server->ready_.notify_all();
+    return std::unique_ptr<Server>(std::move(server));
+  }
+
+  ~KvasirServer() override {
+    if (http_) {
+      http_->StopAccepting();
+      http_->StopHandlers();
+    }
+    engine_.reset();  // its events speak to connections, so it goes before them
+    http_.reset();
+  }
+
+  int port() const override { return http_->port(); }
+  BatchEngine& engine() override { return *engine_; }
+  int n_connections() const override { return http_->n_connections(); }
+
+  bool Drain(std::chrono::milliseconds time) override {
+    draining_ = true;
+    http_->StopAccepting();
+    engine_->Close();
+    const auto end = std::chrono::steady_clock::now() + time;
+    const auto busy = [&] { return !engine_->idle() || n_replying_ > 0; };
+    while (busy() && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    // Replies are handed to the connections; a moment for their last bytes.
+    if (!busy()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return !busy();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void Handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
+    ready_.wait(false);  // clients may be faster than Start
+    Call call;
+    call.request_id = RequestId(request);
+    std::string path = request.path;
+    if (path.starts_with("/v1/")) path.erase(0, 3);
+    // What the log wants to know when the reply is made; a stream's facts come before its end.
+    auto entry = std::make_shared<LogEntry>(LogEntry{.request_id = call.request_id,
+                                                     .peer = request.peer,
+                                                     .method = request.method,
+                                                     .path = request.path});
+    const Route* route = Find(request.method, path);
+    ++n_replying_;
+    const std::string name(route != nullptr ? route->path : IsBuiltIn(path) ? path : "other");
+    HttpHeaders headers = {{"X-Request-Id", call.request_id}};
+    if (!options_.cors_origin.empty()) {
+      headers.emplace_back("Access-Control-Allow-Origin", options_.cors_origin);
+    }
+    call.exchange = std::make_shared<ObservedExchange>(
+        std::move(exchange), std::move(headers),
+        [this, entry, name, start = Clock::now()](int status) {
+          entry->status = status;
+          entry->ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+          counts_.Add(name, status);
+          const std::string line = LogLine(options_.log, *entry);
+          [[maybe_unused]] const ssize_t n = write(STDERR_FILENO, line.data(), line.size());
+          --n_replying_;
+        });
+    call.http = std::move(request);
+    Dispatch(route, path, call, entry);
+  }
+
+  void Dispatch(const Route* route, const std::string& path, Call& call,
+                const std::shared_ptr<LogEntry>& entry) {
+    if (call.http.method == "OPTIONS") return Preflight(call);
+    if (path == "/health") return Health(call);
+    if (path == "/metrics") return Metrics(call);
+    if (route == nullptr) return NotFound(path, call);
+    if (route->access != Access::kPublic) {
+      const std::string key = call.http.Header("x-api-key");
+      auto tenant = keys_->Admit(key.empty() ? call.http.Header("authorization") : key);
+      if (!tenant) return call.Fail(tenant.error());
+      call.tenant = entry->tenant = *tenant;
+    }
+    if (route->path.ends_with("/*")) call.operand = path.substr(route->path.size() - 1);
+    if (route->method == "POST" && !route->path.starts_with("/slots")) {
+      auto body = ParseBody(call.http.body);
+      if (!body) return call.Fail(body.error());
+      call.body = std::move(*body);
+      call.http.body = {};
+    }
+    if (route->access == Access::kQuota) {
+      if (auto begun = keys_->Begin(call.tenant); !begun) return call.Fail(begun.error());
+      call.on_end = [this, entry, tenant = call.tenant](const GenerationFacts& facts) {
+        entry->generated = true;
+        entry->facts = facts;
+        keys_->End(tenant, facts.n_prompt - facts.n_cached + facts.n_generated);
+      };
+    }
+    route->endpoint(*services_, call);
+    if (call.on_end) keys_->End(call.tenant, 0);  // it was refused before it began
+  }
+
+  static bool IsBuiltIn(const std::string& path) { return path == "/health" || path == "/metrics"; }
+
+  static const Route* Find(const std::string& method, const std::string& path) {
+    const auto found = std::find_if(kRoutes.begin(), kRoutes.end(), [&](const Route& route) {
+      return (route.method == method || (route.method == "GET" && method == "HEAD")) &&
+             Matches(route.path, path);
+    });
+    return found == kRoutes.end() ? nullptr : &*found;
+  }
+
+  // The client's own, where it is harmless in a log and in a header.
+  static std::string RequestId(const HttpRequest& request) {
+    const std::string id = request.Header("x-request-id");
+    const bool good =
+        !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
+          return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                 c == '-' || c == '_' || c == '.';
+        });
+    return good ? id : RandomId("req-");
+  }
+
+  void Preflight(Call& call) const {
+    HttpHeaders headers = {
+        {"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+        {"Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key"},
+        {"Access-Control-Max-Age", "600"}};
+    call.exchange->Send(204, "", "", headers);
+  }
+
+  void Health(Call& call) const {
+    if (draining_) {
+      return call.Fail(
+          {.status = 503, .message = "the server is shutting down", .code = "shutting_down"});
+    }
+    call.Reply({{"status", "ok"}});
+  }
+
+  void Metrics(Call& call) {
+    if (call.http.method != "GET" && call.http.method != "HEAD") return NotFound("/metrics", call);
+    call.exchange->Send(200, "text/plain; version=0.0.4; charset=utf-8",
+                        MetricsText({.model = services_->model_name,
+                                     .batch = engine_->figures(),
+                                     .http = counts_.Get(),
+                                     .n_connections = http_->n_connections(),
+                                     .n_refused = http_->n_refused(),
+                                     .started_at = static_cast<double>(services_->created),
+                                     .aliases = options_.aliases}));
+  }
+
+  void NotFound(const std::string& path, Call& call) const {
+    const bool other_method =
+        IsBuiltIn(path) || std::any_of(kRoutes.begin(), kRoutes.end(),
+                                       [&](const Route& r) { return Matches(r.path, path); });
+    if (other_method) {
+      return call.Fail(
+          {.status = 405,
+           .message = fmt::format("{} is not for {}", call.http.path, call.http.method)});
+    }
+    call.Fail({.status = 404, .message = fmt::format("there is no {}", call.http.path)});
+  }
+
+  ServerOptions options_;
+  std::unique_ptr<ApiKeys> keys_;
+  HttpCounts counts_;
+  std::unique_ptr<BatchEngine> engine_;
+  std::unique_ptr<Services> services_;
+  std::atomic<bool> ready_{false}, draining_{false};
+  std::atomic<int> n_replying_{0};
+  std::unique_ptr<HttpServer> http_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::Start(std::shared_ptr<LoadedModel> model,
+                                              const ServerOptions& options) {
+  return KvasirServer::Start(std::move(model), options);
+}
+
+}  // namespace kvasir::server

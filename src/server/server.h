@@ -1,0 +1,40 @@
+// Server: `kvasir serve`. Routes requests to endpoints, checks keys and quotas, writes the log.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/batch_engine.h"
+#include "server/http_server.h"
+#include "server/metrics.h"
+
+namespace kvasir::server {
+
+enum class LogFormat : uint8_t { kNone, kText, kJson };
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  int port = 8080;  // 0: any free one
+  BatchOptions batch;
+  HttpLimits limits;
+  std::string api_key_file;  // empty: no keys
+  std::string model_name;    // empty: as the file is called
+  std::string cors_origin;   // empty: browsers of other origins are not let in
+  MetricAliases aliases;
+  LogFormat log = LogFormat::kText;
+};
+
+class Server {
+ public:
+  static Result<std::unique_ptr<Server>> Start(std::shared_ptr<LoadedModel> model,
+                                               const ServerOptions& options);
+  virtual ~Server() = default;
+  virtual int port() const = 0;
+  virtual BatchEngine& engine() = 0;
+  virtual int n_connections() const = 0;
+  // Takes no new connections or requests; waits until those at hand are answered, `time` at most.
+  // False: some were not.
+  virtual bool Drain(std::chrono::milliseconds time) = 0;
+};
+
+}  // namespace kvasir::server
