@@ -13,11 +13,11 @@
 namespace kvasir::server {
 
 struct LogEntry {
-  std::string request_id, peer, method, path, tenant;
+  std::string request_id = {}, peer = {}, method = {}, path = {}, tenant = {};
   int status = 0;
   double ms = 0;
   bool generated = false;  // then facts hold
-  GenerationFacts facts;
+  GenerationFacts facts = {};
 };
 std::string LogLine(LogFormat format, const LogEntry& entry);
 

@@ -15,7 +15,7 @@ struct GenerationFacts {
   int status = 200;
   int64_t n_prompt = 0, n_cached = 0, n_generated = 0;
   double first_token_ms = 0;
-  std::string spec, finish;
+  std::string spec = {}, finish = {};
 };
 
 // Submits the requests and answers on the exchange: whole, or as a stream. If the client goes, they

@@ -15,12 +15,12 @@ enum class LogFormat : uint8_t { kNone, kText, kJson };
 struct ServerOptions {
   std::string host = "127.0.0.1";
   int port = 8080;  // 0: any free one
-  BatchOptions batch;
-  HttpLimits limits;
-  std::string api_key_file;  // empty: no keys
-  std::string model_name;    // empty: as the file is called
-  std::string cors_origin;   // empty: browsers of other origins are not let in
-  MetricAliases aliases;
+  BatchOptions batch = {};
+  HttpLimits limits = {};
+  std::string api_key_file = {};  // empty: no keys
+  std::string model_name = {};    // empty: as the file is called
+  std::string cors_origin = {};   // empty: browsers of other origins are not let in
+  MetricAliases aliases = {};
   LogFormat log = LogFormat::kText;
 };
 
