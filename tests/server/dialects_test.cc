@@ -83,7 +83,9 @@ TEST_F(DialectsTest, MessagesStreamInAnthropicsOrder) {
   for (const auto& [name, data] : NamedEvents(reply.body)) {
     if (names.empty() || names.back() != name) names.push_back(name);
     if (name == "content_block_delta") text += data["delta"]["text"].get<std::string>();
-    if (name == "message_delta") EXPECT_GT(data["usage"]["output_tokens"], 0);
+    if (name == "message_delta") {
+      EXPECT_GT(data["usage"]["output_tokens"], 0);
+    }
   }
   EXPECT_THAT(names,
               ElementsAre("message_start", "content_block_start", "ping", "content_block_delta",

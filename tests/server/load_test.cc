@@ -211,8 +211,12 @@ TEST_F(LoadTest, DrainingAnswersWhatIsAtHandAndNothingElse) {
     const RawReply reply = clients[i]->Read();
     EXPECT_EQ(reply.status, 200);
     EXPECT_TRUE(reply.complete);
-    if (i % 2 == 0) EXPECT_EQ(Events(reply.body).back(), "[DONE]");
-    if (i % 2 == 1) EXPECT_EQ(reply.json()["usage"]["completion_tokens"], 100);
+    if (i % 2 == 0) {
+      EXPECT_EQ(Events(reply.body).back(), "[DONE]");
+    }
+    if (i % 2 == 1) {
+      EXPECT_EQ(reply.json()["usage"]["completion_tokens"], 100);
+    }
   }
   drain.join();
   EXPECT_FALSE(RawClient(port()).connected());
