@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/engine/engine_test_util.h"
 
@@ -42,13 +44,30 @@ TEST_P(Architectures, MatchesFloat64) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Architectures,
-                         testing::Values("llama", "llama3-rope", "qwen2", "qwen2-yarn", "qwen3",
-                                         "gemma2", "gemma3", "phi3"),
+                         testing::Values("llama", "llama-window", "llama-linear", "llama3-rope",
+                                         "qwen2", "qwen2-yarn", "qwen3", "gemma2", "gemma3",
+                                         "phi3"),
                          [](const testing::TestParamInfo<std::string>& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// A tensor that the forward pass does not use would make every answer silently wrong.
+TEST(Models, RefuseATensorThatHasNoPlace) {
+  std::ifstream file(GoldenModel("llama.gguf"), std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  const std::string length("\x0d\0\0\0\0\0\0\0", 8);
+  const size_t at = bytes.find(length + "output.weight");
+  ASSERT_NE(at, std::string::npos);
+  bytes.replace(at + 8, 6, "outset");  // the head is then tied to the embedding, this one unused
+  const std::string path = testing::TempDir() + "kvasir_unused_tensor.gguf";
+  std::ofstream(path, std::ios::binary) << bytes;
+  const auto model = Model::Load({.path = path});
+  std::filesystem::remove(path);
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message.find("outset.weight has no place"), std::string::npos);
+}
 
 TEST(HuggingFaceFolders, GiveWhatTheirGgufGives) {
   for (const char* name : {"llama", "qwen3"}) {
