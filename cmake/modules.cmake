@@ -57,6 +57,9 @@ if(KVASIR_TESTS)
   foreach(module base jinja kernels cache methods model engine)
     kvasir_tests(${module})
   endforeach()
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  add_test(NAME cli COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/cli/cli_test.py
+                            $<TARGET_FILE:kvasir>)
 endif()
 
 if(KVASIR_FUZZ)
