@@ -40,6 +40,15 @@ endif()
 if(KVASIR_TESTS)
   enable_testing()
   find_package(GTest REQUIRED)
+  # GoogleTest and JSON take longer to read than most tests to compile: read once for all tests.
+  file(WRITE ${PROJECT_BINARY_DIR}/test_headers.cc "")
+  add_library(test_headers OBJECT ${PROJECT_BINARY_DIR}/test_headers.cc)
+  target_precompile_headers(test_headers PRIVATE <gmock/gmock.h> <nlohmann/json.hpp>)
+  target_link_libraries(test_headers PRIVATE fmt::fmt Threads::Threads GTest::gmock)
+  set_target_properties(test_headers PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  # As the tests that use it; they are read more often than run, so they are compiled quickly.
+  set(test_options -O1 -fPIE)
+  target_compile_options(test_headers PRIVATE ${test_options})
   # kvasir_tests(module): tests/<module>/*_test.cc as one executable, one ctest entry.
   function(kvasir_tests name)
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${name}/*_test.cc)
@@ -49,6 +58,8 @@ if(KVASIR_TESTS)
     add_executable(${name}_test ${sources})
     target_link_libraries(${name}_test PRIVATE kvasir_${name} GTest::gtest_main GTest::gmock)
     target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR})
+    target_precompile_headers(${name}_test REUSE_FROM test_headers)
+    target_compile_options(${name}_test PRIVATE ${test_options})
     target_compile_definitions(${name}_test PRIVATE
       KVASIR_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden"
       KVASIR_SHARED_DIR="${PROJECT_SOURCE_DIR}/../shared")
@@ -60,6 +71,7 @@ if(KVASIR_TESTS)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
   add_test(NAME cli COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/cli/cli_test.py
                             $<TARGET_FILE:kvasir>)
+  set_tests_properties(cli PROPERTIES RUN_SERIAL ON)  # it waits for terminals and signals
 endif()
 
 if(KVASIR_FUZZ)

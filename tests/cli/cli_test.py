@@ -46,7 +46,7 @@ def environment(**more):
 def kvasir(*args, text=None, env=None, check=0):
     stdin = {"input": text} if text is not None else {"stdin": subprocess.DEVNULL}
     done = subprocess.run([KVASIR, *map(str, args)], **stdin, env=environment(**(env or {})),
-                          capture_output=True, timeout=120,
+                          capture_output=True, timeout=600,
                           **({"encoding": "utf-8"} if not isinstance(text, bytes) else {}))
     if check is not None and done.returncode != check:
         raise AssertionError(f"{args}: code {done.returncode}, not {check}\n{done.stderr}")
@@ -698,7 +698,7 @@ class Terminal(Case):
         self.state = folder.name
         self.unread = b""
 
-    def read_until(self, main, wanted, seconds=60):
+    def read_until(self, main, wanted, seconds=300):
         end = time.monotonic() + seconds
         while wanted not in self.unread and time.monotonic() < end:
             if select.select([main], [], [], 0.2)[0]:
@@ -723,7 +723,7 @@ class Terminal(Case):
         self.read_until(main, b"peak RSS")
         self.read_until(main, b"> ")
         os.write(main, b"\x04")
-        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(process.wait(120), 0)
         history = pathlib.Path(self.state, "kvasir", "history")
         self.assertIn("Hello", history.read_text())
         self.assertEqual(history.stat().st_mode & 0o77, 0)
@@ -735,7 +735,7 @@ class Terminal(Case):
         self.read_until(main, b"again")
         self.read_until(main, b"> ")
         os.write(main, b"\x03")
-        self.assertEqual(process.wait(20), 130)
+        self.assertEqual(process.wait(120), 130)
 
     def test_ctrl_c_stops_an_answer_and_the_chat_goes_on(self):
         process, main = self.start("chat", "-m", MODEL, "-n", 100000, "--ignore-eos", "--ctx", 90000)
@@ -747,7 +747,7 @@ class Terminal(Case):
         self.read_until(main, b"tokens/s")
         self.read_until(main, b"> ")
         os.write(main, b"/quit\r")
-        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(process.wait(120), 0)
 
     def test_no_color(self):
         done = self.start("run", "-m", MODEL, "--ids", "1,2", "-n", 1)
@@ -759,9 +759,9 @@ class CtrlC(Case):
 
     @staticmethod
     def wait_for(condition):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not condition():
-            assert time.monotonic() < end, "not within a minute"
+            assert time.monotonic() < end, "not within five minutes"
             time.sleep(0.01)
 
     @staticmethod
@@ -779,12 +779,13 @@ class CtrlC(Case):
         process = subprocess.Popen([KVASIR, *map(str, args)], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    env=environment())
+        self.addCleanup(process.kill)
         self.wait_for(lambda: self.catches_sigint(process.pid))
         self.wait_for(lambda: self.cpu_seconds(process.pid) >= after)
         for _ in range(times):
             process.send_signal(signal.SIGINT)
             time.sleep(0.02)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 130, err)
         return out.decode(), err.decode()
 
@@ -817,7 +818,7 @@ class CtrlC(Case):
 
     def test_bench_prints_what_it_has(self):
         out, _ = self.interrupted("bench", "-m", MODEL, "--prompt", 512, "--gen", 512, "--repeat",
-                                  1000, "--json", after=3)
+                                  1000, "--json", after=1)
         self.assertIn("rows", json.loads(out))
 
 
