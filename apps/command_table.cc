@@ -24,6 +24,8 @@ constexpr std::array<Groups, 5> kInspectGroups = {&kInspectFlags, &kPromptFlags,
 constexpr std::array<Groups, 3> kMethodsGroups = {&kMethodsFlags, &kTokenizerModelFlags,
                                                   &kOutputFlags};
 constexpr std::array<Groups, 3> kBenchGroups = {&kBenchFlags, &kBenchCacheFlags, &kOutputFlags};
+constexpr std::array<Groups, 4> kEvalGroups = {&kEvalFlags, &kEvalCacheFlags, &kModelFlags,
+                                               &kOutputFlags};
 constexpr std::array<Groups, 1> kOutputGroups = {&kOutputFlags};
 
 constexpr std::array kCommands = {
@@ -92,6 +94,16 @@ constexpr std::array kCommands = {
             "(prefill) would allow at the same number of threads.",
             "kvasir bench --prompt 512 --gen 32 --kv \"full; snapkv:budget=256\"", kBenchGroups,
             &BenchCommand},
+    Command{"eval", "quality of specs on the same samples, with intervals", "",
+            "Runs every spec of --kv on the same samples of every task, in the same order, and "
+            "prints means with 95 % intervals and paired differences to the first spec. Results "
+            "go to --out as they come; --resume goes on with a file, and what it holds is not "
+            "computed again. The methods compress context and question; --query-agnostic: the "
+            "context alone, as they cannot know what will be asked. See docs/eval.md.",
+            "kvasir eval --list\n"
+            "kvasir eval --task board_noise --length 1k --samples 4 --kv \"full; "
+            "snapkv:budget=20%,window=16\"",
+            kEvalGroups, &EvalCommand},
     Command{"completion", "a completion script for a shell", "[SHELL]",
             "Prints the script for bash, zsh or fish, made from the same table as --help.",
             "source <(kvasir completion bash)\nkvasir completion fish | source", kOutputGroups,

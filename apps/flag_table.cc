@@ -184,6 +184,28 @@ constexpr std::array kBenchCache = {
     kChunkMajorFlag,
     kDeterministicFlag};
 
+constexpr std::array kEval = {
+    Flag{"task", 0, kText, "NAMES", "", "", "tasks or families of them, separated by commas"},
+    Flag{"list", 0, kSwitch, "", "", "", "the tasks there are"},
+    Flag{"length", 0, kIntegers, "N,N", "", "64..",
+         "tokens of prompt and answer together (default: the task's own)"},
+    Flag{"samples", 'n', kInteger, "N", "20", "1..", "samples of each task and length"},
+    Flag{"seed", 0, kInteger, "N", "42", "0..", "of the samples"},
+    Flag{"query-agnostic", 0, kSwitch, "", "", "",
+         "compress the context before the question is known"},
+    Flag{"raw", 0, kSwitch, "", "", "", "no chat template: the model continues the text itself"},
+    Flag{"data", 0, kPath, "FOLDER", "", "", "published files of benchmarks, see docs/eval.md"},
+    Flag{"file", 'f', kPath, "FILE", "", "", "a text in place of generated prose"},
+    Flag{"out", 'o', kPath, "FILE", "", "", "results as JSON lines, as they come"},
+    Flag{"resume", 0, kSwitch, "", "", "", "go on with the file of --out"},
+    Flag{"csv", 0, kPath, "FILE", "", "", "the table as CSV"},
+    Flag{"markdown", 0, kPath, "FILE", "", "", "the table as Markdown"},
+};
+constexpr std::array kEvalCache = {
+    Flag{"kv", 0, kSpecs, "SPECS", "full", "",
+         "specs to compare, separated by ;; differences are to the first"},
+    kTypeFlag, kMemoryFlag, kCtxFlag, kChunkFlag};
+
 constexpr std::array kChat = {Flag{"prompt", 'p', kText, "TEXT", "", "", "the first thing to say"},
                               kSystemFlag};
 
@@ -203,6 +225,8 @@ extern constinit const FlagGroup kInspectFlags = {"What to show", kInspect};
 extern constinit const FlagGroup kMethodsFlags = {"What to show", kMethods};
 extern constinit const FlagGroup kBenchFlags = {"Measurement", kBench};
 extern constinit const FlagGroup kBenchCacheFlags = {"Model and cache", kBenchCache};
+extern constinit const FlagGroup kEvalFlags = {"Evaluation", kEval};
+extern constinit const FlagGroup kEvalCacheFlags = {"Cache", kEvalCache};
 extern constinit const FlagGroup kChatFlags = {"Conversation", kChat};
 
 }  // namespace kvasir::cli

@@ -27,12 +27,13 @@ kvasir_module(cache DEPS kvasir_base kvasir_kernels)
 kvasir_module(methods DEPS kvasir_cache)
 kvasir_module(model DEPS kvasir_base kvasir_kernels kvasir_jinja PkgConfig::PCRE2 PkgConfig::XXHASH)
 kvasir_module(engine DEPS kvasir_methods kvasir_model)
+kvasir_module(eval DEPS kvasir_engine)
 
 # One file a subcommand.
 file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/apps/*.cc)
 if(app_sources)
   add_executable(kvasir ${app_sources})
-  target_link_libraries(kvasir PRIVATE kvasir_engine PkgConfig::PNG PkgConfig::EDIT
+  target_link_libraries(kvasir PRIVATE kvasir_eval PkgConfig::PNG PkgConfig::EDIT
 )
   target_compile_definitions(kvasir PRIVATE KVASIR_VERSION="${PROJECT_VERSION}")
 endif()
@@ -65,7 +66,7 @@ if(KVASIR_TESTS)
       KVASIR_SHARED_DIR="${PROJECT_SOURCE_DIR}/../shared")
     add_test(NAME ${name} COMMAND ${name}_test)
   endfunction()
-  foreach(module base jinja kernels cache methods model engine)
+  foreach(module base jinja kernels cache methods model engine eval)
     kvasir_tests(${module})
   endforeach()
   find_package(Python3 REQUIRED COMPONENTS Interpreter)

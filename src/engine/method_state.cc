@@ -115,6 +115,24 @@ void MethodState::Keep(int layer, int head, const std::optional<std::vector<int3
   mass.resize(kept->size());
 }
 
+void MethodState::TakeLayer(const MethodState& other, int layer) {
+  if (!stats_.empty()) stats_[layer] = other.stats_[layer];
+  if (queries_.empty()) return;
+  LastQueries& rows = queries_[layer];
+  const LastQueries& from = other.queries_[layer];
+  const int64_t n = std::min<int64_t>(needs_.last_queries, from.n_rows());
+  const int64_t q_width = int64_t{model_.n_q_heads} * model_.head_dim;
+  rows.order.assign(from.order.end() - n, from.order.end());
+  rows.q.assign(from.q.end() - n * q_width, from.q.end());
+  rows.lse.assign(from.lse.end() - n * model_.n_q_heads, from.lse.end());
+  if (!needs_.mass) return;
+  n_added_[layer] = n;
+  for (int h = 0; h < model_.n_kv_heads; ++h) {
+    const size_t at = static_cast<size_t>(layer) * model_.n_kv_heads + h;
+    mass_[at] = other.mass_[at];
+  }
+}
+
 void MethodState::EndLayer(int layer) {
   if (!queries_.empty() && !generating_too()) queries_[layer] = {};
 }

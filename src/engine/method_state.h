@@ -28,6 +28,9 @@ class MethodState {
   // After the methods have looked: entries `kept` of a head stay; nullopt: all.
   void Keep(int layer, int head, const std::optional<std::vector<int32_t>>& kept);
   void EndLayer(int layer);
+  // What another state has collected of a layer, as far as it was asked for here. REQUIRES: the
+  // other was asked for at least as much.
+  void TakeLayer(const MethodState& other, int layer);
   // The entries of the cache of order >= n are gone.
   void Truncate(const KvCache& cache, int32_t n);
 

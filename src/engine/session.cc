@@ -227,6 +227,38 @@ Status SessionImpl::Step(int32_t token) {
   return {};
 }
 
+Status SessionImpl::Extend(std::span<const int32_t> tokens, const RowLogitsFn& on_logits) {
+  const auto n_before = static_cast<int64_t>(tokens_.size());
+  KV_RETURN_IF_ERROR(CheckTokens(tokens));
+  if (needs_.at_decode) {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      KV_RETURN_IF_ERROR(Step(tokens[i]));
+      if (on_logits) on_logits(n_before + static_cast<int64_t>(i), logits_);
+    }
+    return {};
+  }
+  const ModelConfig& config = model_->config();
+  const auto n = static_cast<int64_t>(tokens.size());
+  x_.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
+  const MatView<float> x = Mat(x_.as<float>(), n, config.hidden);
+  model_->forward().Embed(tokens, x);
+  Segment segment{
+      .cache = &cache_, .first_row = 0, .n_rows = n, .first_order = static_cast<int32_t>(n_before)};
+  const Status status = model_->forward().Run(0, config.n_layers, x, {&segment, 1});
+  if (!status) {
+    cache_.Truncate(static_cast<int32_t>(n_before));
+    return status;
+  }
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  logits_.resize(config.n_vocab);
+  for (int64_t row = on_logits ? 0 : n - 1; row < n; ++row) {
+    model_->forward().Logits(Mat<const float>(x.row(row), 1, config.hidden),
+                             Mat(logits_.data(), 1, config.n_vocab));
+    if (on_logits) on_logits(n_before + row, logits_);
+  }
+  return {};
+}
+
 Status SessionImpl::Truncate(int64_t n) {
   const auto have = static_cast<int64_t>(tokens_.size());
   if (n < 0 || n > have) return Fail("cannot go back to token {} of {}", n, have);

@@ -36,6 +36,9 @@ class SessionImpl final : public Session {
 
   // Feed, with the logits of every token on the way.
   Status FeedScored(std::span<const int32_t> tokens, const RowLogitsFn& on_logits);
+  // Reads tokens as Step does, one after the other, with the logits after each; in one pass where
+  // no method acts while generating. On an error the session holds what it held before.
+  Status Extend(std::span<const int32_t> tokens, const RowLogitsFn& on_logits = {});
   // Load, from bytes in memory.
   Status Restore(ByteReader& file);
   const KvCache& cache() const { return cache_; }
@@ -43,6 +46,7 @@ class SessionImpl final : public Session {
   const Program& program() const { return *program_; }
 
  private:
+  friend class GroupReader;  // session_group.cc
   SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options,
               std::shared_ptr<const Program> program, std::shared_ptr<PagePool> pool,
               KvCache cache);
@@ -55,6 +59,9 @@ class SessionImpl final : public Session {
   void AddRows(int layer, bool all);
   Status Compress(int layer, Moment moment);
   bool Acts(Moment moment) const;
+  // A prompt that a group reads: before its first layer, after its last.
+  void StartShared(int64_t n);
+  void EndShared(std::span<const int32_t> tokens, std::span<const float> logits);
 
   std::shared_ptr<LoadedModel> model_;
   SessionOptions options_;

@@ -596,6 +596,51 @@ class Bench(Case):
         self.assertIn("prefill", table)
 
 
+class Eval(Case):
+    FLAGS = ["eval", "-m", MODEL, "--task", "board_noise", "--length", 600, "--samples", 2,
+             "--kv", "full; streaming:budget=20%"]
+
+    def test_the_table_and_its_document(self):
+        listed = document("eval", "--list")["tasks"]
+        self.assertIn("niah_single_1", [task["name"] for task in listed])
+        self.assertIn("board_noise", kvasir("eval", "--list").stdout)
+        done = document(*self.FLAGS)
+        self.assertEqual(list(done), ["run", "rows", "failed", "interrupted"])
+        self.assertEqual([(row["spec"], row["n"]) for row in done["rows"]],
+                         [("full", 2), ("streaming:budget=20%", 2)])
+        self.assertNotIn("difference", done["rows"][0])
+        self.assertEqual(done["rows"][1]["difference"]["pairs"], 2)
+        self.assertLess(done["rows"][1]["means"]["entry_share"], 0.25)
+        self.assertIn("streaming:budget=20%", kvasir(*self.FLAGS).stdout)
+
+    def test_results_stream_resume_and_become_tables(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "results.jsonl"
+            csv, markdown = f"{folder}/t.csv", f"{folder}/t.md"
+            kvasir(*self.FLAGS, "--out", out)
+            lines = [json.loads(line) for line in out.read_text().splitlines()]
+            self.assertEqual([line["type"] for line in lines],
+                             ["run", "prompt", "sample", "sample", "prompt", "sample", "sample"])
+            self.fails(1, *self.FLAGS, "--out", out, says=["--resume"])
+            again = kvasir(*self.FLAGS, "--out", out, "--resume", "--csv", csv, "--markdown",
+                           markdown)
+            self.assertIn("0 samples done, 4 known before", again.stderr)
+            self.assertEqual(len(out.read_text().splitlines()), 8)  # one more header
+            self.assertEqual(len(pathlib.Path(csv).read_text().splitlines()), 3)
+            self.assertIn("| --- |", pathlib.Path(markdown).read_text())
+
+    def test_errors(self):
+        model = ["eval", "-m", MODEL]
+        self.fails(2, *model, says=["--task"])
+        self.fails(2, *model, "--task", "vt", "--samples", 0, says=["--samples"])
+        self.fails(2, *model, "--task", "vt", "--resume", says=["--out"])
+        self.fails(1, *model, "--task", "niah_singel_1", says=["did you mean"])
+        self.fails(1, *model, "--task", "vt", "--length", 1 << 20, says=["--length"])
+        self.fails(1, *self.FLAGS, "--csv", "/no/such/folder/t.csv", says=["/no/such/folder"])
+        self.fails(1, *self.FLAGS, "--out", "/no/such/folder/t", says=["/no/such/folder"])
+        self.fails(1, *model, "--task", "gsm8k", says=["--data"])
+
+
 class Chat(Case):
     def turns(self, script, *flags):
         return document("chat", "-m", MODEL, "-n", 6, *flags, text=script)["turns"]
@@ -791,6 +836,18 @@ class CtrlC(Case):
 
     FOREVER = ["run", "-m", MODEL, "--ids", "1,2,3", "-n", 1000000, "--ignore-eos", "--ctx", 1000000,
                "--kv", "streaming:budget=64"]
+
+    def test_evaluating(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "results.jsonl"
+            text, err = self.interrupted("eval", "-m", MODEL, "--task", "board_noise", "--length",
+                                         600, "--samples", 5000, "--out", out, after=3)
+            self.assertIn("interrupted", err)
+            self.assertIn("board_noise", text)
+            lines = out.read_text().splitlines()
+            self.assertGreater(len(lines), 2)
+            for line in lines:
+                json.loads(line)
 
     def test_generating(self):
         out, err = self.interrupted(*self.FOREVER, after=1)
