@@ -62,7 +62,7 @@ Result<PromptParts> PromptOf(const Model& model, const Sample& sample, size_t tu
     span.end += frame.head.size();
   }
   parts.evidence = TokensOfBytes(model, left, parts.read, bytes);
-  if (sample.history) {
+  if (IsConversation(sample, scope)) {
     Append(parts.read, model.Tokenize(sample.turns[0].question, false));
     std::string rest = frame.suffix + asked.answer_prefix;
     if (turn > 0) rest = frame.between + asked.question + rest;

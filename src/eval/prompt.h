@@ -23,6 +23,12 @@ struct Frame {
 };
 Result<Frame> FrameOf(const Model& model, Wrap wrap);
 
+// Whether a sample's turns are one conversation: where the methods see the context alone, each
+// question is asked of it by itself.
+inline bool IsConversation(const Sample& sample, Scope scope) {
+  return sample.history && scope != Scope::kContext;
+}
+
 // A question of a sample. The left part (head and context), the question, and the suffix with the
 // answer's first words are tokenised each by itself, so no token spans a seam and the context's
 // tokens are the same whatever is asked.

@@ -11,8 +11,13 @@ namespace kvasir::eval {
 namespace {
 
 // Specs whose caches are held at a time: each holds a compressed prompt until its questions are
-// answered.
-constexpr size_t kSpecsAtATime = 16;
+// answered. Counted as if each were the full cache in 16 bits.
+constexpr int64_t kCacheBytes = int64_t{4} << 30;
+
+size_t SpecsAtATime(const ModelFacts& facts, int64_t n_tokens) {
+  const int64_t bytes = 4 * n_tokens * facts.n_layers * facts.n_kv_heads * facts.head_dim;
+  return static_cast<size_t>(std::clamp<int64_t>(kCacheBytes / std::max<int64_t>(bytes, 1), 4, 64));
+}
 
 constexpr std::string_view WrapName(Wrap wrap) {
   return wrap == Wrap::kChat ? "chat" : wrap == Wrap::kLine ? "line" : "none";
@@ -25,11 +30,17 @@ Scope Runner::ScopeOf(const Task& task) const {
   return options_.query_agnostic && !facts.fixed_scope ? Scope::kContext : facts.scope;
 }
 
+std::string Runner::HashOfFile(const std::string& path) {
+  if (path.empty()) return "";
+  const auto text = ReadWholeFile(path);
+  return text ? Hex(HashText(*text)) : "";  // making a sample says what is wrong with it
+}
+
 std::string Runner::Settings(const Task& task) const {
   constexpr std::string_view kScopes[] = {"context", "question", "all"};
   return fmt::format("generator={} scope={} wrap={} kv_type={} data={} file={}", kGeneratorVersion,
                      kScopes[static_cast<size_t>(ScopeOf(task))], WrapName(options_.sources.wrap),
-                     options_.session.kv_type, options_.sources.data, options_.sources.file);
+                     options_.session.kv_type, options_.sources.data, file_hash_);
 }
 
 std::string Runner::KeyOf(const Cell& cell, const std::string& spec, int64_t index) const {
@@ -106,9 +117,9 @@ Result<RunSummary> Runner::Run(const std::vector<Cell>& cells, ResultFile& resul
 }
 
 Status Runner::RunSample(const Cell& cell, const Sample& sample, std::vector<Work>& works) {
-  for (size_t first = 0; first < works.size(); first += kSpecsAtATime) {
-    const auto some =
-        std::span(works).subspan(first, std::min(kSpecsAtATime, works.size() - first));
+  const size_t n_at_once = SpecsAtATime(model_->facts(), cell.length);
+  for (size_t first = 0; first < works.size(); first += n_at_once) {
+    const auto some = std::span(works).subspan(first, std::min(n_at_once, works.size() - first));
     if (cell.task->facts().answering == Answering::kText) {
       KV_RETURN_IF_ERROR(RunText(sample, some));
     } else {
@@ -136,6 +147,7 @@ void Runner::NoteGroup(const SessionGroup& group, const PromptParts& parts,
       continue;
     }
     const SessionImpl& session = **member.session;
+    ++work.n_reads;
     work.forward_ms += group.forward_ms;
     work.compress_ms += member.compress_ms;
     work.kv = session.kv();
@@ -146,6 +158,7 @@ void Runner::NoteGroup(const SessionGroup& group, const PromptParts& parts,
 }
 
 Status Runner::RunTurns(const Cell& cell, const Sample& sample, std::span<Work> works) {
+  const bool conversation = IsConversation(sample, ScopeOf(*cell.task));
   SessionGroup group;
   std::vector<int32_t> read;
   for (size_t turn = 0; turn < sample.turns.size(); ++turn) {
@@ -162,7 +175,7 @@ Status Runner::RunTurns(const Cell& cell, const Sample& sample, std::span<Work> 
       if (events_.interrupted()) return Fail("interrupted");
       SessionImpl& session = **group.members[s].session;
       Status status = Ask(cell, sample, turn, parts, session, work);
-      if (status && sample.history) status = Remember(sample.turns[turn], parts, session);
+      if (status && conversation) status = Remember(sample.turns[turn], parts, session);
       if (!status) work.error = status.error().message;
     }
   }
@@ -337,9 +350,11 @@ Json Runner::RecordOf(const Cell& cell, const Sample& sample, int64_t index,
   if (!work.recall_by_layer.empty()) record["recall_by_layer"] = work.recall_by_layer;
   const auto n_turns = static_cast<double>(std::max<size_t>(1, sample.turns.size()));
   Json& speed = record["speed"];
-  speed["forward_ms"] = work.forward_ms;
-  speed["compress_ms"] = work.compress_ms;
-  speed["ttft_ms"] = work.forward_ms + work.compress_ms + work.ttft_ms / n_turns;
+  const auto n_reads = static_cast<double>(std::max<int64_t>(1, work.n_reads));
+  const double forward_ms = work.forward_ms / n_reads, compress_ms = work.compress_ms / n_reads;
+  speed["forward_ms"] = forward_ms;
+  speed["compress_ms"] = compress_ms;
+  speed["ttft_ms"] = forward_ms + compress_ms + work.ttft_ms / n_turns;
   if (work.n_decoded > 0 && work.decode_ms > 0) {
     speed["decode_tok_s"] = 1000 * static_cast<double>(work.n_decoded) / work.decode_ms;
   }

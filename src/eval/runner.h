@@ -15,15 +15,15 @@
 namespace kvasir::eval {
 
 struct RunOptions {
-  std::vector<const Task*> tasks;
-  std::vector<int64_t> lengths;  // empty: each task's own
+  std::vector<const Task*> tasks = {};
+  std::vector<int64_t> lengths = {};  // empty: each task's own
   int64_t n_samples = 20;
   uint64_t seed = 42;
-  std::vector<std::string> specs;
+  std::vector<std::string> specs = {};
   bool query_agnostic = false;
-  Sources sources;
-  SessionOptions session;  // but for the spec
-  std::string build;       // of this program: part of every key
+  Sources sources = {};
+  SessionOptions session = {};  // but for the spec
+  std::string build = {};       // of this program: part of every key
 };
 
 // One line of work: a task at a length.
@@ -50,7 +50,8 @@ class Runner {
       : model_(std::move(model)),
         options_(options),
         events_(events),
-        workshop_(*model_, options.sources) {}
+        workshop_(*model_, options.sources),
+        file_hash_(HashOfFile(options.sources.file)) {}
 
   // Looks at everything that can be wrong before any work is done: data files, lengths beyond the
   // context, tasks whose smallest sample is too long.
@@ -69,12 +70,14 @@ class Runner {
     Json kept;
     double score = 0, forward_ms = 0, compress_ms = 0, ttft_ms = 0, decode_ms = 0;
     double recall = 0, recall_best = 0;
-    int64_t n_decoded = 0, n_recall = 0, n_prompt = 0, n_forced = 0, n_forced_right = 0;
+    int64_t n_reads = 0, n_decoded = 0, n_recall = 0, n_prompt = 0, n_forced = 0,
+            n_forced_right = 0;
     std::vector<double> recall_by_layer;
     KvReport kv;
     Json figures = Json::object();
   };
 
+  static std::string HashOfFile(const std::string& path);
   Scope ScopeOf(const Task& task) const;
   Status RunSample(const Cell& cell, const Sample& sample, std::vector<Work>& works);
   Status RunTurns(const Cell& cell, const Sample& sample, std::span<Work> works);
@@ -96,6 +99,7 @@ class Runner {
   const RunOptions& options_;
   const RunEvents& events_;
   Workshop workshop_;
+  const std::string file_hash_;  // of --file: a text that has changed makes other samples
 };
 
 }  // namespace kvasir::eval

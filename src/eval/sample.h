@@ -17,11 +17,11 @@ struct Span {
 // One question about the context. Questions of a sample are independent: each is asked of the cache
 // as it was after the context, and leaves no trace.
 struct Turn {
-  std::string question;
-  std::string answer_prefix;  // first words of the answer, put after the assistant's header
-  std::vector<std::string> answers;
-  std::vector<Span> evidence;  // bytes of Sample::context that hold the answer
-  Json meta = Json::object();  // depth, kind, …
+  std::string question = {};
+  std::string answer_prefix = {};  // first words of the answer, put after the assistant's header
+  std::vector<std::string> answers = {};
+  std::vector<Span> evidence = {};  // bytes of Sample::context that hold the answer
+  Json meta = Json::object();       // depth, kind, …
 };
 
 // What of the prompt the methods compress.

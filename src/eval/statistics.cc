@@ -43,10 +43,10 @@ Estimate Wilson(std::span<const double> values) {
 
 }  // namespace
 
-Estimate MeanOf(std::span<const double> values) {
+Estimate MeanOf(std::span<const double> values, bool are_scores) {
   if (values.empty()) return {};
-  const bool binary =
-      std::all_of(values.begin(), values.end(), [](double v) { return v == 0 || v == 1; });
+  const bool binary = are_scores && std::all_of(values.begin(), values.end(),
+                                                [](double v) { return v == 0 || v == 1; });
   return binary ? Wilson(values) : Bootstrap(values);
 }
 

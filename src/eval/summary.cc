@@ -12,6 +12,7 @@ struct Samples {
   std::map<int64_t, double> values;  // by index
   std::map<std::string, std::pair<double, int64_t>> sums;
   std::vector<std::pair<double, int64_t>> turns;
+  std::map<int64_t, std::pair<double, int64_t>> depths;
   int64_t n_failed = 0;
 };
 
@@ -32,6 +33,12 @@ Samples SamplesOf(const Runner& runner, const Cell& cell, const std::string& spe
       sum += value;
       ++n;
       if (name == figure) samples.values[index] = value;
+    }
+    const auto depth = outcome.meta.find("depth");
+    if (samples.values.contains(index) && depth != outcome.meta.end() && depth->is_number()) {
+      auto& [sum, n] = samples.depths[depth->get<int64_t>()];
+      sum += samples.values[index];
+      ++n;
     }
     samples.turns.resize(std::max(samples.turns.size(), outcome.turn_scores.size()));
     for (size_t t = 0; t < outcome.turn_scores.size(); ++t) {
@@ -56,9 +63,12 @@ SummaryRow RowOf(const Cell& cell, const std::string& spec, const Samples& sampl
   row.spec = spec;
   row.n = std::ssize(samples.values);
   row.n_failed = samples.n_failed;
-  row.value = MeanOf(Values(samples.values));
+  row.value = MeanOf(Values(samples.values), row.figure == "score");
   for (const auto& [name, sum] : samples.sums) {
     row.means[name] = sum.first / static_cast<double>(sum.second);
+  }
+  for (const auto& [depth, sum] : samples.depths) {
+    row.by_depth[depth] = sum.first / static_cast<double>(sum.second);
   }
   if (samples.turns.size() > 1) {
     for (const auto& [sum, n] : samples.turns) {
@@ -129,6 +139,13 @@ std::vector<std::string> NotesOf(const Summary& summary) {
     }
     if (!row.stand_in.empty() && seen.insert(row.task + row.stand_in).second) {
       notes.push_back(fmt::format("{}: {}", row.task, row.stand_in));
+    }
+    if (!row.by_depth.empty()) {
+      std::string depths;
+      for (const auto& [depth, score] : row.by_depth) {
+        depths += fmt::format(" {} %: {:.0f}", depth, 100 * score);
+      }
+      notes.push_back(fmt::format("{} {} {}: by depth{}", row.task, row.length, row.spec, depths));
     }
     if (!row.by_turn.empty()) {
       std::string turns;
@@ -257,6 +274,9 @@ Json SummaryJson(const Summary& summary) {
                             {"pairs", row.n_pairs}};
     }
     if (!row.by_turn.empty()) json["by_turn"] = row.by_turn;
+    for (const auto& [depth, score] : row.by_depth) {
+      json["by_depth"].push_back({{"depth", depth}, {"mean", score}});
+    }
     json["means"] = row.means;
     if (!row.stand_in.empty()) json["stand_in"] = row.stand_in;
     rows.push_back(std::move(json));

@@ -22,6 +22,7 @@ struct SummaryRow {
   int64_t n_pairs = 0;
   std::map<std::string, double> means;  // of all figures
   std::vector<double> by_turn;          // mean score of each question, where there are several
+  std::map<int64_t, double> by_depth;   // mean by the depth of the needle, of tasks on a grid
 };
 
 struct Summary {

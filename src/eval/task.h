@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "eval/corpus.h"
 #include "eval/random.h"
+#include "eval/records.h"
 #include "eval/sample.h"
 #include "kvasir/kvasir.h"
 
@@ -28,8 +29,8 @@ enum class Answering : uint8_t {
 
 // What published data, or a text of the user's own, stand in place of what we generate.
 struct Sources {
-  std::string data;         // folder of published files; empty: none
-  std::string file;         // a text that replaces generated prose; empty: none
+  std::string data = {};    // folder of published files; empty: none
+  std::string file = {};    // a text that replaces generated prose; empty: none
   Wrap wrap = Wrap::kChat;  // of samples that say nothing else
 };
 
@@ -59,6 +60,8 @@ class Workshop {
   // Made where it is asked for the first time.
   Result<const Corpus*> CorpusOf(const std::string& key,
                                  const std::function<Result<Corpus>()>& make);
+  // The lines of a file of published data, read once.
+  Result<const std::vector<Record>*> Records(const std::string& path);
   // Sizes found by length fitting, by any key.
   std::map<std::string, int64_t>& sizes() { return sizes_; }
 
@@ -66,6 +69,7 @@ class Workshop {
   const Model& model_;
   const Sources sources_;
   std::map<std::string, Corpus> corpora_;
+  std::map<std::string, std::vector<Record>> records_;
   std::vector<int32_t> ids_;
   uint64_t ids_seed_ = 0;
   std::vector<std::string> words_;

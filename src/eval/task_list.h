@@ -16,5 +16,8 @@ void AddRulerTasks(TaskList& tasks);      // tasks_ruler.cc
 void AddQaTasks(TaskList& tasks);         // tasks_qa.cc
 void AddSyntheticTasks(TaskList& tasks);  // tasks_synthetic.cc
 void AddTextTasks(TaskList& tasks);       // tasks_text.cc
+void AddLongBenchTasks(TaskList& tasks);  // tasks_longbench.cc
+void AddSuiteTasks(TaskList& tasks);      // tasks_suites.cc
+void AddBfclTasks(TaskList& tasks);       // tasks_bfcl.cc
 
 }  // namespace kvasir::eval

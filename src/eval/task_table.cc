@@ -15,6 +15,9 @@ std::span<const std::unique_ptr<Task>> AllTasks() {
     AddBoardTasks(list);
     AddSyntheticTasks(list);
     AddTextTasks(list);
+    AddLongBenchTasks(list);
+    AddSuiteTasks(list);
+    AddBfclTasks(list);
     return list;
   }();
   return tasks;

@@ -2,7 +2,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include "eval/prompt.h"
 #include "eval/task.h"
@@ -13,10 +12,13 @@ namespace kvasir::eval {
 Result<std::string> ReadWholeFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return Fail("{}: {}", path, std::strerror(errno));
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file || !text) return Fail("{}: cannot be read (a folder?)", path);
-  return std::move(text).str();
+  std::string text;
+  char buffer[1 << 16];
+  while (file.read(buffer, sizeof(buffer)) || file.gcount() > 0) {
+    text.append(buffer, static_cast<size_t>(file.gcount()));
+  }
+  if (file.bad()) return Fail("{}: cannot be read (a folder?)", path);
+  return text;
 }
 
 Result<int64_t> Workshop::PromptTokens(const Sample& sample) {
@@ -75,6 +77,15 @@ Result<const Corpus*> Workshop::CorpusOf(const std::string& key,
   if (known == corpora_.end()) {
     KV_ASSIGN_OR_RETURN(Corpus corpus, make());
     known = corpora_.emplace(key, std::move(corpus)).first;
+  }
+  return &known->second;
+}
+
+Result<const std::vector<Record>*> Workshop::Records(const std::string& path) {
+  auto known = records_.find(path);
+  if (known == records_.end()) {
+    KV_ASSIGN_OR_RETURN(std::vector<Record> records, ReadRecords(path));
+    known = records_.emplace(path, std::move(records)).first;
   }
   return &known->second;
 }

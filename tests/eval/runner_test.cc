@@ -17,8 +17,6 @@ class RunnerTest : public testing::Test {
                          .lengths = {600},
                          .n_samples = 3,
                          .specs = {"full", "snapkv:budget=20%,window=16"},
-                         .sources = {},
-                         .session = {},
                          .build = "test"};
   RunEvents events_;
   int64_t n_progress_ = 0;
