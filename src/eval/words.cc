@@ -21,8 +21,8 @@ constexpr std::string_view kNouns[] = {
     "creek",   "crown",    "crystal",  "cup",     "curtain", "dam",      "deck",     "desk",
     "dial",    "ditch",    "dock",     "door",    "drawer",  "drum",     "dune",     "dust",
     "engine",  "envelope", "fabric",   "farm",    "feather", "fence",    "ferry",    "field",
-    "filter",  "flag",     "flask",    "flood",   "floor",   "flour",    "flute",    "forge",
-    "fork",    "forest",   "fountain", "frame",   "frost",   "funnel",   "furnace",  "garden",
+    "filter",  "flag",     "flask",    "flood",   "floor",   "flour",    "flute",    "forest",
+    "forge",   "fork",     "fountain", "frame",   "frost",   "funnel",   "furnace",  "garden",
     "gate",    "gauge",    "gear",     "glass",   "glove",   "grain",    "granite",  "gravel",
     "guard",   "gutter",   "hall",     "hammer",  "handle",  "harbour",  "harness",  "hatch",
     "hay",     "hedge",    "helmet",   "hill",    "hinge",   "honey",    "hook",     "horn",
@@ -47,7 +47,7 @@ constexpr std::string_view kNouns[] = {
     "whistle", "window",   "wire",     "wood",    "wool",    "workshop", "wrench",   "yard"};
 
 constexpr std::string_view kAdjectives[] = {
-    "ancient", "amber",  "ample",      "angular", "autumn",   "awkward",  "bare",    "big",
+    "amber",   "ample",  "ancient",    "angular", "autumn",   "awkward",  "bare",    "big",
     "bitter",  "black",  "blue",       "blunt",   "bold",     "brave",    "brief",   "bright",
     "brittle", "broad",  "broken",     "brown",   "busy",     "calm",     "careful", "cheap",
     "clean",   "clear",  "clever",     "coarse",  "cold",     "common",   "cool",    "crooked",
@@ -149,8 +149,8 @@ Prose::Prose(Random random) : random_(random) {
 std::string Prose::NounPhrase() {
   const int64_t kind = random_.Below(10);
   // Compounds come from the pool: they make the vocabulary large, as names do in real prose.
-  std::string noun(kind == 0 ? random_.Pick(WordPool()) : std::string(random_.Pick(kNouns)));
-  if (kind < 5) noun = fmt::format("{} {}", random_.Pick(kAdjectives), noun);
+  std::string noun(kind < 3 ? random_.Pick(WordPool()) : std::string(random_.Pick(kNouns)));
+  if (kind % 2 == 0) noun = fmt::format("{} {}", random_.Pick(kAdjectives), noun);
   const bool vowel = std::string_view("aeiou").find(noun[0]) != std::string_view::npos;
   if (random_.Below(3) == 0) return (vowel ? "an " : "a ") + noun;
   return "the " + noun;
