@@ -1,6 +1,7 @@
 #include "cache/cache_file.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kvasir {
 namespace {
@@ -25,6 +26,8 @@ void CacheFile::WriteHead(const HeadCache& head, FileWriter& file) {
   file.Value(format.n_columns);
   file.Value(head.end_order_);
   file.Value(head.delta_);
+  file.Value(head.folded_.n);
+  file.Values(std::span<const double>(head.folded_.sum));
   file.Value(static_cast<uint64_t>(head.runs_.size()));
   for (const HeadCache::Run& run : head.runs_) {
     file.Value(run.shift);
@@ -35,11 +38,14 @@ void CacheFile::WriteHead(const HeadCache& head, FileWriter& file) {
       file.Value(page.order0);
       file.Value(page.pos0);
       file.Value(static_cast<uint8_t>(page.order != nullptr));
+      file.Value(static_cast<uint8_t>(page.columns != nullptr));
       if (page.order) {
         file.Bytes(page.order.get(), kPageEntries * sizeof(int32_t));
         file.Bytes(page.pos.get(), kPageEntries * sizeof(int32_t));
       }
-      file.Bytes(page.columns.get(), format.n_columns * kPageEntries * sizeof(float));
+      if (page.columns) {
+        file.Bytes(page.columns.get(), format.n_columns * kPageEntries * sizeof(float));
+      }
       file.Bytes(page.k, format.k_bytes());
       file.Bytes(page.v, format.v_bytes());
     }
@@ -76,9 +82,15 @@ Status CacheFile::ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head) 
         head_dim, k_codec, v_codec);
   }
   const auto end_order = file.Value<int32_t>(), delta = file.Value<int32_t>();
+  HeadCache::Folded folded{.n = file.Value<int64_t>(), .sum = {}};
+  folded.sum = file.Values<double>(2 * format.head_dim);
   const auto n_runs = file.Value<uint64_t>();
-  if (end_order != n_tokens || delta > 0 || delta < -n_tokens || n_runs < 1 || n_runs > kMostRuns ||
-      !file.ok()) {
+  const bool good_sums =
+      folded.n >= 0 && folded.n <= n_tokens &&
+      folded.sum.size() == (folded.n > 0 ? 2 * static_cast<size_t>(format.head_dim) : 0) &&
+      std::all_of(folded.sum.begin(), folded.sum.end(), [](double x) { return std::isfinite(x); });
+  if (!good_sums || end_order != n_tokens || delta > 0 || delta < -n_tokens || n_runs < 1 ||
+      n_runs > kMostRuns || !file.ok()) {
     return Fail("the cache's table of a head is damaged");
   }
   head.runs_.clear();
@@ -95,6 +107,7 @@ Status CacheFile::ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head) 
   }
   head.end_order_ = end_order;
   head.delta_ = delta;
+  head.folded_ = std::move(folded);
   head.Refresh();
   return status;
 }
@@ -108,12 +121,14 @@ Status CacheFile::ReadPage(ByteReader& file, int64_t n_tokens, HeadCache& head,
   page->pos0 = file.Value<int32_t>();
   const auto in_text = [&](int64_t n) { return n >= 0 && n < n_tokens; };
   bool good = live != 0 && in_text(page->order0) && in_text(page->pos0);
-  if (file.Value<uint8_t>() != 0) {
+  const bool is_explicit = file.Value<uint8_t>() != 0, has_columns = file.Value<uint8_t>() != 0;
+  if (is_explicit) {
     page->MakeExplicit();
     file.Bytes(page->order.get(), kPageEntries * sizeof(int32_t));
     file.Bytes(page->pos.get(), kPageEntries * sizeof(int32_t));
   }
-  if (format.n_columns > 0) {
+  if (has_columns) {
+    page->MakeColumns(format.n_columns);
     file.Bytes(page->columns.get(), format.n_columns * kPageEntries * sizeof(float));
   }
   file.Bytes(page->k, format.k_bytes());
@@ -122,6 +137,9 @@ Status CacheFile::ReadPage(ByteReader& file, int64_t n_tokens, HeadCache& head,
   for (int s = 0; s < kPageEntries; ++s) {
     const bool is_live = (live >> s & 1) != 0;
     good = good && (!is_live || (in_text(page->OrderOf(s)) && in_text(page->PosOf(s))));
+    for (int c = 0; c < format.n_columns; ++c) {
+      good = good && (!is_live || std::isfinite(page->ColumnOf(c, s)));
+    }
   }
   if (!good || !file.ok()) return Fail("a page of the cache is damaged");
   return {};

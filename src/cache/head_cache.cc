@@ -23,6 +23,14 @@ void Page::MakeExplicit() {
   }
 }
 
+void Page::MakeColumns(int n_columns) {
+  if (columns) return;
+  columns = std::make_unique<float[]>(n_columns * kPageEntries);
+  for (int c = 0; c < n_columns; ++c) {
+    std::fill_n(columns.get() + c * kPageEntries, kPageEntries, DefaultOf(c));
+  }
+}
+
 HeadCache::HeadCache(PagePool& pool, const HeadFormat& format)
     : pool_(&pool), format_(format), runs_(1) {
   Refresh();
@@ -35,7 +43,8 @@ HeadCache::HeadCache(HeadCache&& other) noexcept
       table_(std::move(other.table_)),
       size_(other.size_),
       end_order_(other.end_order_),
-      delta_(other.delta_) {
+      delta_(other.delta_),
+      folded_(std::move(other.folded_)) {
   other.runs_.clear();
 }
 
@@ -52,6 +61,7 @@ void HeadCache::Clear() {
   runs_.assign(1, Run{});
   end_order_ = 0;
   delta_ = 0;
+  folded_ = {};
   Refresh();
 }
 
@@ -71,9 +81,6 @@ Result<Page*> HeadCache::NewPage() {
   auto page = std::make_unique<Page>();
   page->k = k;
   page->v = *v;
-  if (format_.n_columns > 0) {
-    page->columns = std::make_unique<float[]>(format_.n_columns * kPageEntries);
-  }
   return page.release();
 }
 
@@ -108,7 +115,8 @@ Status HeadCache::MakeWritable(Run& run, size_t index) {
     std::copy_n(old->order.get(), kPageEntries, page->order.get());
     std::copy_n(old->pos.get(), kPageEntries, page->pos.get());
   }
-  if (page->columns) {
+  if (old->columns) {
+    page->MakeColumns(format_.n_columns);
     std::copy_n(old->columns.get(), format_.n_columns * kPageEntries, page->columns.get());
   }
   const uint64_t live = run.refs[index].live;
@@ -227,11 +235,21 @@ void HeadCache::Gather(const float* by_slot, float* out) const {
   }
 }
 
-void HeadCache::SetColumn(int column, int64_t entry, float value) {
+std::vector<float> HeadCache::Column(int column) const {
   KV_CHECK(column < format_.n_columns);
-  ForEachEntry([&](int32_t r, int32_t p, int slot, int64_t i) {
-    if (i == entry) runs_[r].pages[p]->columns[column * kPageEntries + slot] = value;
+  std::vector<float> values;
+  values.reserve(size_);
+  ForEachEntry([&](int32_t r, int32_t p, int slot, int64_t) {
+    values.push_back(runs_[r].pages[p]->ColumnOf(column, slot));
   });
+  return values;
+}
+
+std::vector<HeadCache::Slot> HeadCache::Slots() const {
+  std::vector<Slot> slots;
+  slots.reserve(size_);
+  ForEachEntry([&](int32_t r, int32_t p, int slot, int64_t) { slots.push_back({r, p, slot}); });
+  return slots;
 }
 
 HeadCache HeadCache::Fork() const {
@@ -239,6 +257,7 @@ HeadCache HeadCache::Fork() const {
   fork.runs_ = runs_;
   fork.end_order_ = end_order_;
   fork.delta_ = delta_;
+  fork.folded_ = folded_;
   for (const Run& run : runs_) {
     for (Page* page : run.pages) page->n_refs.fetch_add(1, std::memory_order_relaxed);
   }
@@ -254,8 +273,7 @@ int32_t HeadCache::FirstOrder() const {
 
 int64_t HeadCache::PageBytes(const HeadFormat& format) {
   constexpr int64_t kTables = sizeof(Page) + sizeof(PageRef) + sizeof(Page*);
-  return format.k_bytes() + format.v_bytes() + kTables +
-         format.n_columns * kPageEntries * int64_t{sizeof(float)};
+  return format.k_bytes() + format.v_bytes() + kTables;
 }
 
 HeadBytes HeadCache::bytes() const {
@@ -267,8 +285,12 @@ HeadBytes HeadCache::bytes() const {
     bytes.facts += n_pages * (PageBytes(format_) - format_.k_bytes() - format_.v_bytes());
     for (const Page* page : run.pages) {
       if (page->order) bytes.facts += 2 * kPageEntries * int64_t{sizeof(int32_t)};
+      if (page->columns) {
+        bytes.facts += format_.n_columns * kPageEntries * int64_t{sizeof(float)};
+      }
     }
   }
+  bytes.facts += static_cast<int64_t>(folded_.sum.size() * sizeof(double));
   return bytes;
 }
 

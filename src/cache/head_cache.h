@@ -21,17 +21,24 @@
 #include <span>
 #include <vector>
 
+#include "cache/merge_sets.h"
 #include "cache/page_pool.h"
 #include "kernels/attention.h"
 #include "kernels/codec.h"
 
 namespace kvasir {
 
+// Columns: extra facts an entry, which travel with it through every verb. All heads have the first
+// two; a page holds columns only where an entry differs from the defaults.
+inline constexpr int kBiasColumn = 0;   // added to its logits, which is all that kernels read
+inline constexpr int kCountColumn = 1;  // tokens that it stands for
+inline constexpr float DefaultOf(int column) { return column == kCountColumn ? 1.0f : 0.0f; }
+
 // How the entries of a head are stored.
 struct HeadFormat {
   int32_t head_dim = 0;
   CodecId k_codec = CodecId::kF16, v_codec = CodecId::kF16;
-  int32_t n_columns = 0;  // declared extra facts an entry; column 0, where there is one, is `bias`
+  int32_t n_columns = 2;  // bias, count, and what methods declare beside them
   int64_t k_bytes() const { return PlaneBytes(k_codec, PlaneKind::kKeys, head_dim); }
   int64_t v_bytes() const { return PlaneBytes(v_codec, PlaneKind::kValues, head_dim); }
 };
@@ -49,12 +56,16 @@ struct Page {
   int32_t order0 = 0, pos0 = 0;      // of slot 0, the others follow, unless the arrays are there
   std::unique_ptr<int32_t[]> order;  // [64]
   std::unique_ptr<int32_t[]> pos;    // [64] stored position
-  std::unique_ptr<float[]> columns;  // [n_columns][64]
+  std::unique_ptr<float[]> columns;  // [n_columns][64]; null: defaults
   std::atomic<int32_t> n_refs{1};
 
-  void MakeExplicit();  // allocates and fills the arrays
+  void MakeExplicit();              // allocates and fills the arrays
+  void MakeColumns(int n_columns);  // likewise, with defaults
   int32_t OrderOf(int slot) const { return order ? order[slot] : order0 + slot; }
   int32_t PosOf(int slot) const { return pos ? pos[slot] : pos0 + slot; }
+  float ColumnOf(int column, int slot) const {
+    return columns ? columns[column * kPageEntries + slot] : DefaultOf(column);
+  }
 };
 
 // Slots that an append has made ready to be written: rows [row, row + n) of the chunk.
@@ -98,11 +109,21 @@ class HeadCache {
   void Read(PlaneKind kind, int64_t first, int64_t n, float* x) const;
   // Copies per-slot numbers (as kernels write them) of the live entries: out [size()].
   void Gather(const float* by_slot, float* out) const;
-  void SetColumn(int column, int64_t entry, float value);
+  std::vector<float> Column(int column) const;  // [size()]
+  // An error where a shared page has to be copied first and there is no memory.
+  Status SetColumn(int column, int64_t entry, float value);
 
   // Verbs. Keep: exactly these entries remain (ascending). Drop: entries [first, first + n) go.
   void Keep(std::span<const int32_t> entries);
   void Drop(int64_t first, int64_t n);
+  // Overwrites each set's `into` with the weighted sum of its members; its count becomes the sum of
+  // theirs. Nothing goes: the other members are the caller's to drop.
+  Status Merge(const MergeSets& sets);
+  // Entries [first, first + n) go; what stays of them is the compensation entry right before where
+  // they were (the caller keeps it there): its key and value are the means of all that was ever
+  // folded. weighted: it counts in attention as often as there were entries.
+  Status Fold(int64_t first, int64_t n, bool weighted);
+  int64_t n_folded() const { return folded_.n; }
   // Gives the entries the positions 0 … size() - 1 in slot order, and appends go on from there.
   // Entries that move by one distance together are shifted, others rotated once.
   Status Renumber(const KeyRotator& rotator);
@@ -125,6 +146,15 @@ class HeadCache {
     std::vector<Page*> pages;
     std::vector<PageRef> refs;  // what kernels see; `live` is kept here
   };
+  // Sums over what was folded, in double: an encoded mean would lose what is added to it.
+  struct Folded {
+    int64_t n = 0;            // tokens
+    std::vector<double> sum;  // [2 * head_dim] keys, values; empty: nothing was
+  };
+  // Where an entry lies.
+  struct Slot {
+    int32_t run, page, slot;
+  };
   // One entry, wherever it lies.
   struct Place {
     Page* page;
@@ -135,6 +165,10 @@ class HeadCache {
   void Unref(Page* page);
   void AddPage(Run& run, Page* page, uint64_t live);
   Status MakeWritable(Run& run, size_t index);
+  std::vector<Slot> Slots() const;  // [size()]
+  void WriteColumn(const Slot& at, int column, float value);
+  void WriteEntry(const Slot& at, PlaneKind kind, const double* x);
+  void ReadEntry(const Slot& at, PlaneKind kind, float* x) const;
   Status CopyInto(std::span<const Place> entries, Run& run);
   void Shrink();
   void Pack(Run& run);
@@ -152,6 +186,7 @@ class HeadCache {
   int64_t size_ = 0;
   int32_t end_order_ = 0;  // one past the last order appended
   int32_t delta_ = 0;      // position minus order of what is appended next
+  Folded folded_;
 };
 
 }  // namespace kvasir

@@ -141,6 +141,8 @@ Status HeadCache::CopyInto(std::span<const Place> entries, Run& run) {
               slot);
     to.order[slot] = from.page->OrderOf(from.slot);
     to.pos[slot] = from.page->PosOf(from.slot);
+    if (!from.page->columns) return;
+    to.MakeColumns(format_.n_columns);
     for (int c = 0; c < format_.n_columns; ++c) {
       to.columns[c * kPageEntries + slot] = from.page->columns[c * kPageEntries + from.slot];
     }

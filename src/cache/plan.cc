@@ -30,6 +30,19 @@ void LayerPlan::Keep(int head, std::vector<int32_t> entries) {
 
 void LayerPlan::Drop(int head, int64_t first, int64_t n) { wishes_[head].drop = Span{first, n}; }
 
+void LayerPlan::Merge(int head, MergeSets sets) {
+  if (sets.n_sets() > 0) wishes_[head].merge = std::move(sets);
+}
+
+void LayerPlan::Fold(int head, int64_t first, int64_t n, bool weighted) {
+  wishes_[head].fold = Span{first, n};
+  wishes_[head].fold_weighted = weighted;
+}
+
+const MergeSets* LayerPlan::merges(int head) const {
+  return wishes_[head].merge ? &*wishes_[head].merge : nullptr;
+}
+
 bool LayerPlan::has_scores() const {
   return std::all_of(wishes_.begin(), wishes_.end(),
                      [](const Wishes& w) { return w.budget.has_value() && !w.scores.empty(); });
@@ -60,11 +73,18 @@ std::optional<std::vector<int32_t>> LayerPlan::Resolve(int head) const {
   const Wishes& wishes = wishes_[head];
   if (wishes.keep) return wishes.keep;
   const int64_t size = heads_[head].size();
-  if (wishes.drop) {
-    std::vector<int32_t> kept(size - wishes.drop->n);
-    std::iota(kept.begin(), kept.begin() + wishes.drop->first, 0);
-    std::iota(kept.begin() + wishes.drop->first, kept.end(),
-              static_cast<int32_t>(wishes.drop->first + wishes.drop->n));
+  std::optional<Span> gone = wishes.drop;
+  if (wishes.fold && wishes.fold->n > 0) {
+    gone = wishes.fold;
+    if (heads_[head].n_folded() == 0) {  // the first becomes the compensation entry
+      ++gone->first;
+      --gone->n;
+    }
+  }
+  if (gone) {
+    std::vector<int32_t> kept(size - gone->n);
+    std::iota(kept.begin(), kept.begin() + gone->first, 0);
+    std::iota(kept.begin() + gone->first, kept.end(), static_cast<int32_t>(gone->first + gone->n));
     return kept;
   }
   if (!wishes.budget || *wishes.budget >= size) return std::nullopt;
@@ -85,16 +105,39 @@ std::optional<std::vector<int32_t>> LayerPlan::Resolve(int head) const {
   return ranked;
 }
 
+// True where an entry went or was written.
+Result<bool> LayerPlan::ExecuteHead(int h) {
+  const Wishes& wishes = wishes_[h];
+  HeadCache& head = heads_[h];
+  if (wishes.fold && !wishes.keep) {
+    KV_RETURN_IF_ERROR(head.Fold(wishes.fold->first, wishes.fold->n, wishes.fold_weighted));
+    return wishes.fold->n > 0;
+  }
+  if (wishes.merge) {
+    // Of the members of a set one stays, and it is the one that is written.
+    const std::optional<std::vector<int32_t>> kept = Resolve(h);
+    const auto stays = [&](int32_t entry) {
+      return kept && std::binary_search(kept->begin(), kept->end(), entry);
+    };
+    const std::vector<int32_t>&into = wishes.merge->into, &members = wishes.merge->members;
+    KV_CHECK(std::all_of(into.begin(), into.end(), stays));
+    KV_CHECK(std::count_if(members.begin(), members.end(), stays) == wishes.merge->n_sets());
+    KV_RETURN_IF_ERROR(head.Merge(*wishes.merge));
+  }
+  if (wishes.drop && !wishes.keep) {
+    head.Drop(wishes.drop->first, wishes.drop->n);
+    return true;
+  }
+  const std::optional<std::vector<int32_t>> kept = Resolve(h);
+  if (kept) head.Keep(*kept);
+  return kept.has_value();
+}
+
 Result<bool> LayerPlan::Execute(const KeyRotator& rotator) {
   bool changed = false;
   for (int h = 0; h < n_heads(); ++h) {
-    if (wishes_[h].drop && !wishes_[h].keep) {
-      heads_[h].Drop(wishes_[h].drop->first, wishes_[h].drop->n);
-      changed = true;
-    } else if (const auto kept = Resolve(h)) {
-      heads_[h].Keep(*kept);
-      changed = true;
-    }
+    KV_ASSIGN_OR_RETURN(const bool head_changed, ExecuteHead(h));
+    changed = changed || head_changed;
   }
   if (!renumber_ || !changed) return changed;
   for (HeadCache& head : heads_) KV_RETURN_IF_ERROR(head.Renumber(rotator));

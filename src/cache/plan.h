@@ -3,7 +3,9 @@
 //   1. per head, the entries that stay: those of Keep; else all but those of Drop; else, with a
 //      budget, the protected ones (newest first) and then the best scored (ties: the earlier
 //      entry);
-//   2. Renumber.
+//   2. Merge: the sets of entries become one each, before the others go;
+//   3. what does not stay goes, or is folded;
+//   4. Renumber.
 // Entries are indices 0 … size - 1 of a head's live entries in the order of the text.
 #pragma once
 
@@ -30,6 +32,11 @@ class LayerPlan {
   void Keep(int head, std::vector<int32_t> entries);  // exactly these, ascending
   void Drop(int head, int64_t first, int64_t n);      // a span goes
   void Renumber() { renumber_ = true; }               // positions follow the entries that stay
+  // Sets of entries become one each: HeadCache::Merge. Members other than `into` must be among
+  // those that do not stay.
+  void Merge(int head, MergeSets sets);
+  // A span goes into the head's compensation entry: HeadCache::Fold. Overrides scores and Drop.
+  void Fold(int head, int64_t first, int64_t n, bool weighted);
 
   void Unprotect(int head) { wishes_[head].protect.clear(); }
 
@@ -38,6 +45,7 @@ class LayerPlan {
   std::span<const float> scores(int head) const { return wishes_[head].scores; }
   std::optional<int64_t> budget(int head) const { return wishes_[head].budget; }
   std::vector<bool> Protected(int head) const;  // [entries]
+  const MergeSets* merges(int head) const;      // null: none
   // Scores in which protection is a score too: the layer's best and 1.
   std::vector<float> Ranking(int head) const;
 
@@ -55,8 +63,11 @@ class LayerPlan {
     std::vector<Span> protect;
     std::optional<int64_t> budget;
     std::optional<std::vector<int32_t>> keep;
-    std::optional<Span> drop;
+    std::optional<Span> drop, fold;
+    bool fold_weighted = true;
+    std::optional<MergeSets> merge;
   };
+  Result<bool> ExecuteHead(int h);
   std::span<HeadCache> heads_;
   std::vector<Wishes> wishes_;
   bool renumber_ = false;

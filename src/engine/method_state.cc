@@ -133,6 +133,16 @@ void MethodState::TakeLayer(const MethodState& other, int layer) {
   }
 }
 
+void MethodState::Merge(int layer, int head, const MergeSets& sets) {
+  if (!needs_.mass) return;
+  std::vector<float>& mass = mass_[layer * model_.n_kv_heads + head];
+  for (int64_t set = 0; set < sets.n_sets(); ++set) {
+    float sum = 0;
+    for (int32_t m = sets.begin[set]; m < sets.begin[set + 1]; ++m) sum += mass[sets.members[m]];
+    mass[sets.into[set]] = sum;
+  }
+}
+
 void MethodState::EndLayer(int layer) {
   if (!queries_.empty() && !generating_too()) queries_[layer] = {};
 }

@@ -27,6 +27,8 @@ class MethodState {
   void AddRows(Forward& forward, std::span<const HeadCache> heads, int layer, bool all);
   // After the methods have looked: entries `kept` of a head stay; nullopt: all.
   void Keep(int layer, int head, const std::optional<std::vector<int32_t>>& kept);
+  // Before that: what a set's members have collected is its entry's.
+  void Merge(int layer, int head, const MergeSets& sets);
   void EndLayer(int layer);
   // What another state has collected of a layer, as far as it was asked for here. REQUIRES: the
   // other was asked for at least as much.

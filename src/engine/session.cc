@@ -90,8 +90,14 @@ Status SessionImpl::Prefill(std::span<const int32_t> tokens, const ProgressFn& p
   const MethodState state_before = state_;
   if (n_before > 0) before = cache_.Fork();
   const int64_t n_prompt_before = n_prompt_;
+  const std::vector<int32_t> turns_before = turns_;
   first_prompt_ = n_before == 0;
   n_prompt_ = n_before + n;
+  for (int64_t border : {n_before, n_prompt_}) {
+    if (border > (turns_.empty() ? 0 : turns_.back())) {
+      turns_.push_back(static_cast<int32_t>(border));
+    }
+  }
 
   x_.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
   const MatView<float> x = Mat(x_.as<float>(), n, config.hidden);
@@ -101,6 +107,7 @@ Status SessionImpl::Prefill(std::span<const int32_t> tokens, const ProgressFn& p
   if (!status) {
     state_ = state_before;
     n_prompt_ = n_prompt_before;
+    turns_ = turns_before;
     if (before) {
       cache_ = std::move(*before);
     } else {
@@ -174,6 +181,7 @@ Status SessionImpl::Compress(int layer, Moment moment) {
                      .layer = layer,
                      .moment = moment,
                      .n_prompt = n_prompt_,
+                     .turns = turns_,
                      .first_prompt = first_prompt_,
                      .n_generated = moment == Moment::kPromptEnd
                                         ? 0
@@ -184,7 +192,10 @@ Status SessionImpl::Compress(int layer, Moment moment) {
   CpuOps ops(model_->forward(), state_);
   LayerPlan plan(cache_.layer(layer));
   program_->Compress(at, ops, plan);
-  for (int h = 0; needs_.mass && h < plan.n_heads(); ++h) state_.Keep(layer, h, plan.Resolve(h));
+  for (int h = 0; needs_.mass && h < plan.n_heads(); ++h) {
+    if (const MergeSets* sets = plan.merges(h)) state_.Merge(layer, h, *sets);
+    state_.Keep(layer, h, plan.Resolve(h));
+  }
   KV_ASSIGN_OR_RETURN(const bool changed, plan.Execute(model_->forward().rotator(layer)));
   if (changed) {
     const auto n = static_cast<int64_t>(tokens_.size());
@@ -289,6 +300,7 @@ Status SessionImpl::Truncate(int64_t n) {
   state_.Truncate(cache_, static_cast<int32_t>(n));
   tokens_.resize(n);
   n_prompt_ = std::min(n_prompt_, n);
+  while (!turns_.empty() && turns_.back() > n) turns_.pop_back();
   logits_.clear();
   return {};
 }
@@ -297,6 +309,7 @@ void SessionImpl::Reset() {
   cache_.Clear();
   state_.Clear();
   tokens_.clear();
+  turns_.clear();
   logits_.clear();
   n_prompt_ = compressed_at_ = read_entries_ = 0;
 }
@@ -305,6 +318,7 @@ Result<std::unique_ptr<Session>> SessionImpl::Fork() const {
   std::unique_ptr<SessionImpl> fork(
       new SessionImpl(model_, options_, program_, pool_, cache_.Fork()));
   fork->tokens_ = tokens_;
+  fork->turns_ = turns_;
   fork->logits_ = logits_;
   fork->n_prompt_ = n_prompt_;
   fork->compressed_at_ = compressed_at_;

@@ -71,6 +71,7 @@ class SessionImpl final : public Session {
   std::shared_ptr<PagePool> pool_;  // shared with forks
   KvCache cache_;
   std::vector<int32_t> tokens_;
+  std::vector<int32_t> turns_;  // orders at which a prompt began or ended, ascending, 0 left out
   std::vector<float> logits_;
   MethodState state_;          // what methods asked for
   int64_t n_prompt_ = 0;       // tokens at the last prompt's end

@@ -43,11 +43,12 @@ struct LayerView {
   const ModelInfo& model;
   int layer = 0;
   Moment moment = Moment::kPromptEnd;
-  int64_t n_prompt = 0;              // tokens read at the last prompt's end: shares are of these
-  bool first_prompt = true;          // false in a further turn
-  int64_t n_generated = 0;           // tokens since the last prompt's end, this one included
-  std::span<const HeadCache> heads;  // [kv_heads]
-  int64_t n_last_queries = 0;        // rows that a score request can look at
+  int64_t n_prompt = 0;                 // tokens read at the last prompt's end: shares are of these
+  std::span<const int32_t> turns = {};  // orders at which a prompt began or ended, 0 left out
+  bool first_prompt = true;             // false in a further turn
+  int64_t n_generated = 0;              // tokens since the last prompt's end, this one included
+  std::span<const HeadCache> heads;     // [kv_heads]
+  int64_t n_last_queries = 0;           // rows that a score request can look at
   // [kv_heads][entries]: attention that an entry has got from all queries, mean over the group.
   std::span<const std::vector<float>> mass;
 
@@ -75,6 +76,12 @@ struct QueryMoments {
   std::vector<double> covariance;  // [q_heads][head_dim][head_dim]
 };
 
+// For some entries of a head the nearest of others.
+struct NearestEntries {
+  std::vector<int32_t> entry;  // [from] one of `to`; of equals the earliest
+  std::vector<float> cosine;   // [from] of the two keys; 0 where one is zero
+};
+
 // Operations that run where the data is.
 class Ops {
  public:
@@ -85,6 +92,9 @@ class Ops {
   // What an entry's value weighs after the output projection: mean over the group of
   // ||W_o,h v||_1. [entries]
   virtual std::vector<float> OutputNorms(const LayerView& at, int kv_head) = 0;
+  // By the cosine of keys. REQUIRES: `to` is not empty.
+  virtual NearestEntries NearestKeys(const LayerView& at, int kv_head,
+                                     std::span<const int32_t> from, std::span<const int32_t> to);
   // Queries of the n positions after the text, in the frame of a KV head's positions.
   virtual QueryMoments FutureQueries(const LayerView& at, int64_t n) = 0;
 };
