@@ -70,15 +70,17 @@ constexpr std::array kCommands = {
             "{\"error\"}.",
             "kvasir template -p \"Hello\" --system \"Be brief.\"", kTemplateGroups,
             &TemplateCommand},
-    Command{"inspect", "facts of a model, of its tensors, of what a cache keeps", "[MODEL]",
-            "Without a prompt: architecture, sizes, quantisation, tokenizer, KV bytes a token and "
-            "what fits in this machine's memory. With a prompt (-p, -f, --ids): what the cache "
-            "holds of it under --kv, for every layer and KV head; --map draws it. --tensor and "
-            "--list read any GGUF file, whatever its architecture.",
-            "kvasir inspect\n"
-            "kvasir inspect -p \"A long text\" --kv \"streaming:budget=16\" --map cache.html\n"
-            "kvasir inspect --tensor token_embd.weight --json",
-            kInspectGroups, &InspectCommand},
+    Command{
+        "inspect", "facts of a model, of its tensors, of what a cache keeps", "[MODEL]",
+        "Without a prompt: architecture, sizes, quantisation, tokenizer, KV bytes a token and "
+        "what fits in this machine's memory. With a prompt (-p, -f, --ids): what the cache "
+        "holds of it under --kv, for every layer and KV head; --map draws it. --tensor and "
+        "--list read any GGUF file, whatever its architecture. --find-heads reads random tokens "
+        "four times over and notes which KV heads find earlier copies: razor needs that file.",
+        "kvasir inspect\n"
+        "kvasir inspect -p \"A long text\" --kv \"streaming:budget=16\" --map cache.html\n"
+        "kvasir inspect --tensor token_embd.weight --json",
+        kInspectGroups, &InspectCommand},
     Command{"methods", "what --kv can do: methods, parameters, combinations", "[NAME]",
             "Without a name: the table of all methods. With one: its parameters with defaults and "
             "ranges. --matrix: which combine. --explain SPEC: how a spec is read, and what it "

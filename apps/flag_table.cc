@@ -150,6 +150,8 @@ constexpr std::array kInspect = {
     Flag{"tensor", 0, kText, "NAME", "", "", "shape, type and statistics of a tensor of any GGUF"},
     Flag{"values", 0, kSwitch, "", "", "", "with --tensor: the values, as float32"},
     Flag{"list", 0, kSwitch, "", "", "", "name, type and shape of every tensor"},
+    Flag{"find-heads", 0, kPath, "OUT", "", "",
+         "write which KV heads retrieve, for razor; auto: where razor looks for it"},
 };
 
 constexpr std::array kMethods = {

@@ -16,9 +16,12 @@ extern const MethodInfo kFull;
 extern const MethodInfo kH2o;
 extern const MethodInfo kKeyDiff;
 extern const MethodInfo kKnorm;
+extern const MethodInfo kKvMerger;
 extern const MethodInfo kLagKv;
+extern const MethodInfo kMerge;
 extern const MethodInfo kProtect;
 extern const MethodInfo kPyramidKv;
+extern const MethodInfo kRazor;
 extern const MethodInfo kRenumber;
 extern const MethodInfo kSimLayer;
 extern const MethodInfo kSnapKv;
@@ -28,9 +31,9 @@ extern const MethodInfo kTova;
 namespace {
 
 constexpr std::array kMethods = {  // sorted by name
-    &kAdaKv,    &kChunkKv,  &kCriticalKv, &kCur,       &kDecode, &kExpected, &kFinch,
-    &kFull,     &kH2o,      &kKeyDiff,    &kKnorm,     &kLagKv,  &kProtect,  &kPyramidKv,
-    &kRenumber, &kSimLayer, &kSnapKv,     &kStreaming, &kTova};
+    &kAdaKv, &kChunkKv,  &kCriticalKv, &kCur,      &kDecode,    &kExpected, &kFinch,   &kFull,
+    &kH2o,   &kKeyDiff,  &kKnorm,      &kKvMerger, &kLagKv,     &kMerge,    &kProtect, &kPyramidKv,
+    &kRazor, &kRenumber, &kSimLayer,   &kSnapKv,   &kStreaming, &kTova};
 
 Error UnknownMethod(std::string_view spec, std::string_view name) {
   std::vector<std::string_view> names;
@@ -38,6 +41,28 @@ Error UnknownMethod(std::string_view spec, std::string_view name) {
   const auto near = Nearest(name, names);
   return {fmt::format("--kv \"{}\": there is no method '{}'{}; `kvasir methods` lists them", spec,
                       name, near ? fmt::format(" (did you mean '{}'?)", *near) : "")};
+}
+
+// One method at most says what becomes of what goes, and what it has merged is not moved.
+Status CheckEvicted(std::string_view spec, std::span<const MethodInfo* const> wrappers,
+                    const MethodInfo& base) {
+  const MethodInfo* takes = base.takes_evicted ? &base : nullptr;
+  for (const MethodInfo* wrapper : wrappers) {
+    if (!wrapper->takes_evicted) continue;
+    if (takes != nullptr) {
+      return Fail(
+          "--kv \"{}\": '{}' and '{}' both decide what becomes of what is evicted; leave one out",
+          spec, wrapper->name, takes->name);
+    }
+    takes = wrapper;
+  }
+  const auto moves = std::find_if(wrappers.begin(), wrappers.end(),
+                                  [](const MethodInfo* w) { return w->family == "positions"; });
+  if (takes == nullptr || moves == wrappers.end()) return {};
+  return Fail(
+      "--kv \"{}\": '{}' moves keys to new positions, and the means that '{}' makes have none of "
+      "their own; leave one out",
+      spec, (*moves)->name, takes->name);
 }
 
 }  // namespace
@@ -76,7 +101,8 @@ Result<std::shared_ptr<Program>> Program::Build(std::string_view spec,
       }
       wrapped.push_back(info);
       if (waiting.empty()) waiting = info->name;
-      chain.wrappers.insert(chain.wrappers.begin(), std::move(method));
+      const auto place = info->takes_evicted ? chain.wrappers.end() : chain.wrappers.begin();
+      chain.wrappers.insert(place, std::move(method));
       continue;
     }
     if (has_base) {
@@ -94,6 +120,7 @@ Result<std::shared_ptr<Program>> Program::Build(std::string_view spec,
             spec, wrapper->name, info->name, wrapper->name);
       }
     }
+    KV_RETURN_IF_ERROR(CheckEvicted(spec, wrapped, *info));
     wrapped.clear();
     program->is_full_ = item.name == "full" && chain.wrappers.empty();
     chain.base = std::move(method);

@@ -27,6 +27,8 @@ struct MethodInfo {
   std::span<const ParamInfo> params;
   Result<std::unique_ptr<Method>> (*make)(const Params&);
   bool scored = false;  // a base that writes scores and a budget; a wrapper that changes those
+  // It decides what becomes of what goes: one a base. Such a wrapper acts last, wherever it stands.
+  bool takes_evicted = false;
 };
 
 std::span<const MethodInfo* const> AllMethods();  // sorted by name

@@ -486,6 +486,20 @@ class Inspect(Case):
         by_flag = document("inspect", "-m", MODEL)
         self.assertEqual(by_flag["fingerprint"], facts["fingerprint"])
 
+    def test_retrieval_heads(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "heads.safetensors")
+            found = document("inspect", MODEL, "--find-heads", path)
+            self.assertEqual(found["path"], path)
+            self.assertEqual([len(layer) for layer in found["induction"]], [2] * 4)
+            spec = f"razor:heads={path},min_buffer=20,share=0"
+            heads = [len(head["positions"])
+                     for layer in document("inspect", MODEL, "--ids", run_ids(100), "--kv",
+                                           spec)["layers"] for head in layer["heads"]]
+            self.assertEqual(sorted(heads), [25] * 7 + [100])
+            self.fails(1, "run", MODEL, "--ids", "1", "--kv", f"razor:heads={path}.no",
+                       says=["--find-heads"])
+
     def test_positions(self):
         answer = document("inspect", MODEL, "--ids", run_ids(100),
                           "--kv", "streaming:budget=20,sinks=4")

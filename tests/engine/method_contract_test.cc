@@ -6,10 +6,18 @@
 #include <regex>
 
 #include "methods/registry.h"
+#include "tests/engine/contract_specs.h"
 #include "tests/engine/engine_test_util.h"
 
 namespace kvasir::testing_ {
 namespace {
+
+// A method's example with the side file that it needs.
+std::string ExampleOf(const MethodInfo& method, LoadedModel& model) {
+  std::string spec(method.example);
+  if (method.name != "razor") return spec;
+  return std::regex_replace(spec, std::regex("razor:"), "razor:heads=" + RazorFile(model) + ",");
+}
 
 std::string With(std::string spec, const std::string& budget, const std::string& recent) {
   spec = std::regex_replace(spec, std::regex("budget=[^, +]+"), "budget=" + budget);
@@ -41,11 +49,12 @@ class MethodContract : public testing::TestWithParam<const MethodInfo*> {
   std::shared_ptr<LoadedModel> model_ = LoadModel(GoldenModel("llama.gguf"));
   std::vector<int32_t> prompt_ = RandomIds(230, 1), forced_ = RandomIds(20, 2);
   std::vector<std::vector<int32_t>> orders_;  // of the last Run, at its end
-  const std::string spec_ = With(std::string(GetParam()->example), "60", "40");
+  const std::string example_ = ExampleOf(*GetParam(), *model_);
+  const std::string spec_ = With(example_, "60", "40");
 };
 
 TEST_P(MethodContract, BudgetThatCoversTheLengthIsFull) {
-  EXPECT_EQ(Run(With(std::string(GetParam()->example), "4k", "4k")), Run("full"));
+  EXPECT_EQ(Run(With(example_, "4k", "4k")), Run("full"));
 }
 
 TEST_P(MethodContract, ChunksAndPrefillOrderChangeNothing) {
