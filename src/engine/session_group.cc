@@ -124,6 +124,7 @@ class GroupReader {
 
 void SessionImpl::StartShared(int64_t n) {
   n_prompt_ = n;
+  turns_ = {static_cast<int32_t>(n)};
   first_prompt_ = true;
   state_.StartPrompt(static_cast<int32_t>(n));
 }
