@@ -30,7 +30,7 @@ namespace kvasir {
 // How the entries of a head are stored.
 struct HeadFormat {
   int32_t head_dim = 0;
-  PlaneFormat k_plane, v_plane;  // a `dim` of 0 stands for head_dim
+  PlaneFormat k_plane{}, v_plane{};  // a `dim` of 0 stands for head_dim
   int32_t n_columns = 0;  // declared extra facts an entry; column 0, where there is one, is `bias`
 
   PlaneFormat k() const { return WithDim(k_plane); }

@@ -7,6 +7,13 @@
 // pages of all runs in turn, wherever runs begin and end. So a row's result has the same bits alone
 // or among many rows, for every thread count, chunk size, batch and instruction set.
 //
+// Planes of low bits are read as they are, with integer products: queries of a run (times the
+// scales of 32 slots, where keys are scaled by channel) and probabilities of a page (times the
+// scales of its entries, where values are) are rounded to 16 bits, or 8 for codes of one or two
+// bits, relative to the largest among them. That adds about 2^(bits - 14), or 2^(bits - 6), of the
+// codec's own rounding error at worst, where one weight dwarfs the others, and it is the same for
+// every row, tile and instruction set.
+//
 // Dead slots, and pages that no row may see, are never read as values: they may hold garbage.
 #pragma once
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <random>
 #include <vector>
@@ -23,6 +24,14 @@ class HeadCase {
   void AddRun(const PlaneFormat& k, const PlaneFormat& v, int n) {
     runs_.push_back({k, v, pages_.size(), (n + 63) / 64});
     for (int begin = 0; begin < n; begin += 64) AddPage(k, v, std::min(64, n - begin));
+  }
+  // The same with given numbers: of (entry in its page, channel).
+  using Fill = std::function<float(int, int)>;
+  void AddRun(const PlaneFormat& k, const PlaneFormat& v, int n, const Fill& keys,
+              const Fill& values) {
+    keys_ = keys, values_ = values;
+    AddRun(k, v, n);
+    keys_ = nullptr, values_ = nullptr;
   }
   void AddRun(CodecId k_codec, CodecId v_codec, int n) {
     AddRun(FloatPlane(k_codec, head_dim_), FloatPlane(v_codec, head_dim_), n);
@@ -91,14 +100,13 @@ class HeadCase {
   std::vector<double> Logits(const LogitSpec& spec, const float* q, int64_t run_stride,
                              int32_t q_order, int window) const {
     std::vector<double> logits(n_slots(), -std::numeric_limits<double>::infinity());
-    std::vector<float> key(kMostChannels);
     for (size_t r = 0; r < runs_.size(); ++r) {
       for (int i = 0; i < runs_[r].n_pages; ++i) {
         const size_t p = runs_[r].first_page + i;
         for (int slot = 0; slot < 64; ++slot) {
           if (!Sees(refs_[p], slot, q_order, window)) continue;
           const PlaneFormat& format = pages_[p].k_format;
-          DecodeEntries(format, PlaneKind::kKeys, refs_[p].k, slot, 1, key.data(), 0);
+          const float* key = Decoded(p, PlaneKind::kKeys) + slot * format.dim;
           double dot = 0;
           for (int c = 0; c < format.dim; ++c) dot += double{q[r * run_stride + c]} * key[c];
           dot *= spec.scale;
@@ -119,11 +127,10 @@ class HeadCase {
     if (std::isinf(max)) return out;
     for (double x : logits) sum += std::exp(x - max);
     *lse = max + std::log(sum);
-    std::vector<float> value(head_dim_);
     for (size_t i = 0; i < logits.size(); ++i) {
       if (std::isinf(logits[i])) continue;
       const size_t p = i / 64;
-      DecodeEntries(pages_[p].v_format, PlaneKind::kValues, refs_[p].v, i % 64, 1, value.data(), 0);
+      const float* value = Decoded(p, PlaneKind::kValues) + i % 64 * head_dim_;
       const double weight = std::exp(logits[i] - *lse);
       for (int c = 0; c < head_dim_; ++c) out[c] += weight * value[c];
     }
@@ -136,6 +143,7 @@ class HeadCase {
     Buffer k, v;
     std::vector<int32_t> order;
     std::vector<float> bias;
+    mutable std::vector<float> k_decoded{}, v_decoded{};  // when first asked for
   };
   struct RunSpec {
     PlaneFormat k_format, v_format;
@@ -149,11 +157,26 @@ class HeadCase {
     return order <= q_order && (window == 0 || order > int64_t{q_order} - window);
   }
 
+  // All slots of a page, [64][dim].
+  const float* Decoded(size_t p, PlaneKind kind) const {
+    const Page& page = pages_[p];
+    const bool keys = kind == PlaneKind::kKeys;
+    std::vector<float>& to = keys ? page.k_decoded : page.v_decoded;
+    const PlaneFormat& format = keys ? page.k_format : page.v_format;
+    if (to.empty()) {
+      to.resize(64 * format.dim);
+      DecodeEntries(format, kind, keys ? refs_[p].k : refs_[p].v, 0, 64, to.data(), format.dim);
+    }
+    return to.data();
+  }
+
   void AddPage(const PlaneFormat& k_format, const PlaneFormat& v_format, int n) {
     Page page{k_format,
               v_format,
               Buffer(PlaneBytes(k_format, PlaneKind::kKeys)),
               Buffer(PlaneBytes(v_format, PlaneKind::kValues)),
+              {},
+              {},
               {},
               {}};
     std::memset(page.k.data(), 0xff, page.k.size());
@@ -161,6 +184,10 @@ class HeadCase {
     std::vector<float> k = Normal(n * head_dim_, 1.0f), v = Normal(n * head_dim_, 1.0f);
     for (int c = 0; c < head_dim_; ++c) k[n / 2 * head_dim_ + c] *= 3.0f;  // a loud key
     v[n / 3 * head_dim_ + 1] = 50.0f;                                      // an outlier channel
+    for (int i = 0; i < n * head_dim_; ++i) {
+      if (keys_) k[i] = keys_(i / head_dim_, i % head_dim_);
+      if (values_) v[i] = values_(i / head_dim_, i % head_dim_);
+    }
     EncodeEntries(isa_, k_format, PlaneKind::kKeys, k.data(), head_dim_, 0, n, page.k.data());
     EncodeEntries(isa_, v_format, PlaneKind::kValues, v.data(), head_dim_, 0, n, page.v.data());
     refs_.push_back({.k = page.k.data(),
@@ -176,6 +203,7 @@ class HeadCase {
   std::vector<Page> pages_;
   std::vector<PageRef> refs_;
   std::vector<RunSpec> runs_;
+  Fill keys_, values_;
 };
 
 }  // namespace kvasir

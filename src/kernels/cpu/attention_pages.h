@@ -6,6 +6,7 @@
 #include <span>
 
 #include "kernels/attention.h"
+#include "kernels/cpu/attention_codes.h"
 #include "kernels/cpu/attention_tile.h"
 
 namespace kvasir::cpu {
@@ -82,11 +83,12 @@ class PageTile {
     CodecId codec;
     const std::byte *plane, *next;  // next: to prefetch while reading this
   };
-  Floats FloatsOf(const PlaneFormat& format, PlaneKind kind, const std::byte* plane,
-                  const std::byte* next);
+  Floats FloatsOf(const PlaneFormat& format, const std::byte* plane, const std::byte* next);
   void Seek(int64_t page);
   uint64_t See(const PageRef& ref, uint64_t* visible) const;
+  const float* QueryOf(int32_t run, int query) const;
   void PackQueries(const ActivePage& page);
+  void PackCodedQueries(const ActivePage& page);
 
   const AttentionTable& table_;
   const LogitSpec spec_;
@@ -99,7 +101,13 @@ class PageTile {
   size_t at_run_ = 0;
   int32_t at_page_of_run_ = 0;
   int32_t packed_run_ = -1, packed_dim_ = 0;
-  float* packed_q_;    // [n_queries][dim] by register tile
+  float* packed_q_;  // [n_queries][dim] by register tile
+  int32_t coded_run_ = -1;
+  PlaneFormat coded_format_;
+  Grids k_grids_;
+  CodedQueries coded_q_;
+  PlaneFormat v_format_;
+  Grids v_grids_;
   float* plane_;       // [64 * head_dim]
   uint64_t* visible_;  // [kPagesPerSplit][n_rows]
   ActivePage pages_[kPagesPerSplit];

@@ -7,7 +7,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_tile.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/cpu/codec_read-inl.h"
+#include "kernels/cpu/float_read-inl.h"
 #include "kernels/cpu/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,6 +27,7 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 HWY_INLINE void PrefetchBytes(const std::byte* from, int64_t n) {
   for (int64_t i = 0; i < n; i += 64) __builtin_prefetch(from + i, 0, 2);
 }
+
 // Calls f with a codec of floats as a type.
 template <CodecId kCodec>
 struct CodecTag {
@@ -313,9 +314,9 @@ void AddMass(const float* logits, float lse, float weight, float* mass) {
 }
 
 extern const AttentionTable kAttention;
-const AttentionTable kAttention = {kMaxQueries, kMaxCodedQueries, Expand,  Logits,
-                                   Finish,      OrderMask,        Softmax, Values,
-                                   Merge,       Normalise,        AddMass};
+const AttentionTable kAttention = {&kCodes, kMaxQueries, kMaxCodedQueries, Expand,
+                                   Logits,  Finish,      OrderMask,        Softmax,
+                                   Values,  Merge,       Normalise,        AddMass};
 
 }  // namespace kvasir::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

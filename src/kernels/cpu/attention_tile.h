@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "kernels/attention.h"
+#include "kernels/cpu/attention_codes.h"
 
 namespace kvasir::cpu {
 
@@ -22,9 +23,10 @@ struct RegisterTiles {
 inline constexpr int kLogitStride = kSplitEntries + 16;  // floats; not a power of two
 
 struct AttentionTable {
-  int max_queries;        // a register tile, where planes are floats
-  int max_coded_queries;  // where halves are decoded in registers
-  // All codecs here are of floats. Decodes a whole plane, in its order; `next` is prefetched.
+  const CodeTable* codes;  // for planes of low bits; all others here are for floats
+  int max_queries;         // a register tile, where planes are floats
+  int max_coded_queries;   // where halves are decoded in registers
+  // Decodes a whole plane, in its order; `next` is prefetched.
   void (*expand)(CodecId codec, const std::byte* plane, int dim, const std::byte* next, float* out);
   // logits[query][64] of one page; rows kLogitStride apart. `next` is prefetched unless null.
   void (*logits)(CodecId codec, const std::byte* plane, int dim, const float* packed_q,

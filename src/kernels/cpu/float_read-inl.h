@@ -1,10 +1,10 @@
 // Vectors of the planes of floats: of keys neighbouring slots of a channel, of values neighbouring
 // channels of a slot.
-#if defined(KVASIR_KERNELS_CPU_CODEC_READ_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef KVASIR_KERNELS_CPU_CODEC_READ_INL_H_
-#undef KVASIR_KERNELS_CPU_CODEC_READ_INL_H_
+#if defined(KVASIR_KERNELS_CPU_FLOAT_READ_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef KVASIR_KERNELS_CPU_FLOAT_READ_INL_H_
+#undef KVASIR_KERNELS_CPU_FLOAT_READ_INL_H_
 #else
-#define KVASIR_KERNELS_CPU_CODEC_READ_INL_H_
+#define KVASIR_KERNELS_CPU_FLOAT_READ_INL_H_
 #endif
 
 #include "hwy/highway.h"
