@@ -6,6 +6,7 @@
 #include "cache/kv_cache.h"
 #include "context.h"
 #include "kernels/codec.h"
+#include "methods/combinations.h"
 #include "report.h"
 
 namespace kvasir::cli {
@@ -27,8 +28,15 @@ float Noise(uint64_t a, uint64_t b) {
 // Attention as a model might have it: random, but the same every time.
 class ToyOps final : public Ops {
  public:
-  std::vector<std::vector<float>> AttentionMass(const LayerView& at, const ScoreRequest&) override {
-    return RandomMass(at.layer, at.heads);
+  std::vector<std::vector<float>> AttentionMass(const LayerView& at,
+                                                const ScoreRequest& request) override {
+    std::vector<std::vector<float>> mass = RandomMass(at.layer, at.heads);
+    if (request.over_group != GroupBy::kNone) return mass;
+    std::vector<std::vector<float>> by_query_head;
+    for (int h = 0; h < kToyModel.n_q_heads; ++h) {
+      by_query_head.push_back(mass[h / kToyModel.group()]);
+    }
+    return by_query_head;
   }
   std::vector<float> OutputNorms(const LayerView& at, int kv_head) override {
     return RandomMass(at.layer + kToyModel.n_layers, at.heads)[kv_head];
@@ -87,6 +95,7 @@ Status AppendEntries(KvCache& cache, int64_t n, int64_t first_order, Isa isa) {
 Status Act(const Program& program, Moment moment, int64_t n_prompt, int64_t n_generated,
            KvCache& cache) {
   ToyOps ops;
+  std::vector<std::vector<int32_t>> notes(cache.n_layers());
   const int64_t n_last = std::min<int64_t>(program.needs(kToyModel).last_queries, n_prompt);
   for (int l = 0; l < cache.n_layers(); ++l) {
     const std::span<const HeadCache> heads = std::as_const(cache).layer(l);
@@ -98,7 +107,9 @@ Status Act(const Program& program, Moment moment, int64_t n_prompt, int64_t n_ge
                          .n_generated = n_generated,
                          .heads = heads,
                          .n_last_queries = n_last,
-                         .mass = mass};
+                         .mass = mass,
+                         .gates = mass,
+                         .notes = notes};
     LayerPlan plan(cache.layer(l));
     program.Compress(view, ops, plan);
     KV_RETURN_IF_ERROR(plan.Execute(ToyRotator()));
@@ -108,27 +119,6 @@ Status Act(const Program& program, Moment moment, int64_t n_prompt, int64_t n_ge
 
 double MeanEntries(const KvCache& cache) {
   return static_cast<double>(cache.Account().entries) / (kToyModel.n_layers * kToyModel.n_kv_heads);
-}
-
-// The item of a method within its own example: what it takes to use it.
-SpecItem ExampleItem(const MethodInfo& method) {
-  const auto items = ParseSpec(method.example);
-  if (items) {
-    for (const SpecItem& item : *items) {
-      if (item.name == method.name) return item;
-    }
-  }
-  return {std::string(method.name), {}};
-}
-
-std::string ItemText(const SpecItem& item) {
-  std::string text = item.name;
-  char separator = ':';
-  for (const auto& [name, value] : item.params) {
-    text += fmt::format("{}{}={}", separator, name, value);
-    separator = ',';
-  }
-  return text;
 }
 
 Json ItemJson(const SpecItem& item) {
@@ -213,7 +203,8 @@ std::string MethodNeeds(const MethodInfo& method) {
   };
   if (needs.last_queries > 1) add(fmt::format("the last {} queries", needs.last_queries));
   if (needs.last_queries == 1) add("the last query");
-  if (needs.mass) add("attention mass");
+  if (needs.mass) add(needs.mass_rule.own() ? "regularised mass" : "attention mass");
+  if (needs.gates != nullptr) add("trained gates");
   if (needs.query_stats_from >= 0) add("query statistics");
   if (needs.at_decode) add("every token");
   return text.empty() ? "nothing" : text;
@@ -227,23 +218,6 @@ std::string MethodSaves(const MethodInfo& method) {
   return held->after_prompt < kPrompt
              ? fmt::format("holds {:.0f} of {} entries", held->after_prompt, kPrompt)
              : "nothing";
-}
-
-std::vector<Combination> AllCombinations() {
-  std::vector<Combination> all;
-  for (const MethodInfo* first : AllMethods()) {
-    for (const MethodInfo* second : AllMethods()) {
-      Combination each{first->name, second->name, false, ""};
-      std::string spec = ItemText(ExampleItem(*first)) + " + " + ItemText(ExampleItem(*second));
-      // Two wrappers need something to wrap; a base that keys alone decide suits most of them.
-      if (second->role == Role::kWrapper) spec += " + keydiff:budget=1024";
-      const auto program = Program::Build(spec);
-      each.works = program.has_value();
-      if (!each.works) each.why = program.error().message;
-      all.push_back(std::move(each));
-    }
-  }
-  return all;
 }
 
 Result<int> ExplainSpec(Context& context) {

@@ -18,14 +18,6 @@ std::string MethodNeeds(const MethodInfo& method);
 // "holds 1024 of 4096 entries", likewise.
 std::string MethodSaves(const MethodInfo& method);
 
-struct Combination {
-  std::string_view first, second;
-  bool works = false;
-  std::string why;  // not
-};
-// All ordered pairs "first + second", in the order of the table.
-std::vector<Combination> AllCombinations();
-
 // Entries of one KV head, on average over heads.
 struct HeldEntries {
   double after_prompt = 0;     // of n_prompt tokens

@@ -88,6 +88,11 @@ Status Forward::Attention(int l, MatView<float> x, std::span<const Segment> segm
   MatMul(activations_, products, *pool_);
   for (const Segment& segment : segments) {
     if (segment.stats != nullptr) AddQueryStats(l, segment);
+    if (segment.gates != nullptr) {
+      segment.gates->gates->Run(
+          l, Mat<const float>(normed.row(segment.first_row), segment.n_rows, config_->hidden),
+          config_->activation, isa_, *pool_, segment.gates->rows[l]);
+    }
   }
   RotateRows(l, n_rows, segments);
   for (const Segment& segment : segments) KV_RETURN_IF_ERROR(Append(l, segment));
@@ -169,7 +174,7 @@ void Forward::Attend(int l, int64_t n_rows, std::span<const Segment> segments) {
       const HeadCache& head = segment.cache->layer(l)[h];
       const float* q = q_.as<float>() + segment.first_row * q_width() + h * group * d;
       run_queries.push_back(
-          QueriesByRun(l, head, q, segment.n_rows, q_width(), shifted.emplace_back()));
+          QueriesByRun(l, head, q, segment.n_rows, q_width(), shifted.emplace_back(), group));
       jobs_.push_back(
           {.runs = head.runs(),
            .q = q,
@@ -196,12 +201,12 @@ void Forward::Attend(int l, int64_t n_rows, std::span<const Segment> segments) {
 
 std::vector<const float*> Forward::QueriesByRun(int layer, const HeadCache& head, const float* q,
                                                 int64_t n_rows, int64_t q_stride,
-                                                std::vector<float>& out) const {
+                                                std::vector<float>& out, int64_t n_heads) const {
   const size_t n_runs = head.runs().size();
   bool shifted = false;
   for (size_t r = 0; r < n_runs; ++r) shifted = shifted || head.shift(r) != 0;
   if (!shifted) return {};
-  const int64_t d = config_->head_dim, group = config_->group();
+  const int64_t d = config_->head_dim;
   const int64_t block = n_rows * q_stride;  // copies keep the stride of q
   out.resize(n_runs * block);
   std::vector<const float*> by_run;
@@ -210,8 +215,8 @@ std::vector<const float*> Forward::QueriesByRun(int layer, const HeadCache& head
     if (head.shift(r) == 0) continue;
     for (int64_t row = 0; row < n_rows; ++row) {
       float* copy = out.data() + r * block + row * q_stride;
-      std::copy_n(q + row * q_stride, group * d, copy);
-      for (int64_t g = 0; g < group; ++g) rotator(layer).Rotate(copy + g * d, head.shift(r), 0);
+      std::copy_n(q + row * q_stride, n_heads * d, copy);
+      for (int64_t i = 0; i < n_heads; ++i) rotator(layer).Rotate(copy + i * d, head.shift(r), 0);
     }
   }
   return by_run;
@@ -241,7 +246,7 @@ LastQueries Forward::Renormalised(int layer, std::span<const HeadCache> heads,
   for (size_t h = 0; h < heads.size(); ++h) {
     const int64_t first_head = static_cast<int64_t>(h) * group;
     const float* q = rows.q.data() + first_head * d;
-    const auto run_queries = QueriesByRun(layer, heads[h], q, n, q_width(), shifted);
+    const auto run_queries = QueriesByRun(layer, heads[h], q, n, q_width(), shifted, group);
     const AttendJob job{.runs = heads[h].runs(),
                         .q = q,
                         .run_q = run_queries.empty() ? nullptr : run_queries.data(),

@@ -33,6 +33,7 @@ class LoadedModel final : public Model {
   LoadedModel(ModelConfig config, Tokenizer tokenizer, ChatTemplate chat_template, int n_threads);
 
   ModelConfig config_;
+  std::vector<int> full_layers_;
   ModelInfo info_;
   ModelFacts facts_;
   ThreadPool pool_;

@@ -189,11 +189,14 @@ Status SessionImpl::Compress(int layer, Moment moment) {
                                         : static_cast<int64_t>(tokens_.size()) + 1 - n_prompt_,
                      .heads = cache_.layer(layer),
                      .n_last_queries = state_.n_last_queries(layer),
-                     .mass = state_.mass(layer)};
+                     .mass = state_.mass(layer),
+                     .gates = state_.gates(layer),
+                     .notes = state_.notes()};
   CpuOps ops(model_->forward(), state_);
   LayerPlan plan(cache_.layer(layer));
   program_->Compress(at, ops, plan);
-  for (int h = 0; needs_.mass && h < plan.n_heads(); ++h) {
+  const bool has_columns = needs_.mass || needs_.gates != nullptr;
+  for (int h = 0; has_columns && h < plan.n_heads(); ++h) {
     if (const MergeSets* sets = plan.merges(h)) state_.Merge(layer, h, *sets);
     state_.Keep(layer, h, plan.Resolve(h));
   }
@@ -217,22 +220,22 @@ Status SessionImpl::Step(int32_t token) {
   const MatView<float> x = Mat(x_.as<float>(), 1, config.hidden);
   forward.Embed({&token, 1}, x);
   Segment segment{.cache = &cache_, .first_row = 0, .n_rows = 1, .first_order = order};
-  if (needs_.at_decode) state_.Attach(segment);
+  const bool watched = needs_.at_decode || needs_.gates != nullptr;
+  if (watched) state_.Attach(segment);
   Status status;
   read_entries_ = 0;
   for (int l = 0; l < config.n_layers && status; ++l) {
     status = forward.Run(l, l + 1, x, {&segment, 1});
     for (const HeadCache& head : cache_.layer(l)) read_entries_ += head.size();
-    if (status && needs_.at_decode) {
-      AddRows(l, /*all=*/true);
-      status = Compress(l, Moment::kDecode);
-    }
+    if (status && watched) AddRows(l, /*all=*/true);
+    if (status && needs_.at_decode) status = Compress(l, Moment::kDecode);
   }
   if (!status) {
     cache_.Truncate(order);
-    state_.Truncate(cache_, order);
+    state_.Truncate(cache_, order, 0);
     return status;
   }
+  state_.EndStep();
   tokens_.push_back(token);
   logits_.resize(config.n_vocab);
   forward.Logits(x, Mat(logits_.data(), 1, config.n_vocab));
@@ -242,7 +245,7 @@ Status SessionImpl::Step(int32_t token) {
 Status SessionImpl::Extend(std::span<const int32_t> tokens, const RowLogitsFn& on_logits) {
   const auto n_before = static_cast<int64_t>(tokens_.size());
   KV_RETURN_IF_ERROR(CheckTokens(tokens));
-  if (needs_.at_decode) {
+  if (needs_.at_decode || needs_.gates != nullptr) {
     for (size_t i = 0; i < tokens.size(); ++i) {
       KV_RETURN_IF_ERROR(Step(tokens[i]));
       if (on_logits) on_logits(n_before + static_cast<int64_t>(i), logits_);
@@ -298,7 +301,7 @@ Status SessionImpl::Truncate(int64_t n) {
     }
   }
   cache_.Truncate(static_cast<int32_t>(n));
-  state_.Truncate(cache_, static_cast<int32_t>(n));
+  state_.Truncate(cache_, static_cast<int32_t>(n), have - std::max(n, n_prompt_));
   tokens_.resize(n);
   n_prompt_ = std::min(n_prompt_, n);
   while (!turns_.empty() && turns_.back() > n) turns_.pop_back();

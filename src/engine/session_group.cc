@@ -12,12 +12,15 @@ double MsSince(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// Everything that any of them needs. Query statistics have a start that members must agree on.
+// Everything that any of them needs. Query statistics have a start that members must agree on; a
+// mass rule or gates of its own make a member read alone.
 Needs Union(const Needs& a, const Needs& b) {
   Needs both = a;
   both.last_queries = std::max(a.last_queries, b.last_queries);
   both.at_decode = a.at_decode || b.at_decode;
   both.mass = a.mass || b.mass;
+  if (b.mass) both.mass_rule = b.mass_rule;
+  if (b.gates != nullptr) both.gates = b.gates;
   both.query_stats_from = std::max(a.query_stats_from, b.query_stats_from);
   both.moves = a.moves || b.moves;
   return both;
@@ -74,6 +77,9 @@ class GroupReader {
   }
   static Status CheckTokens(const SessionImpl& session, std::span<const int32_t> tokens) {
     return session.CheckTokens(tokens);
+  }
+  static bool ReadsAlone(const SessionImpl& session) {
+    return session.needs_.mass_rule.own() || session.needs_.gates != nullptr;
   }
   static int32_t StatsFrom(const SessionImpl& session) { return session.needs_.query_stats_from; }
 
@@ -143,6 +149,7 @@ Result<SessionGroup> ReadTogether(const std::shared_ptr<LoadedModel>& model,
   // memory is each session's own, which one pool for all of them could not keep.
   struct Pass {
     int32_t stats_from = -1;
+    bool alone = false;
     std::vector<size_t> members;
   };
   std::vector<Pass> passes;
@@ -154,11 +161,12 @@ Result<SessionGroup> ReadTogether(const std::shared_ptr<LoadedModel>& model,
     SessionImpl& session = **group.members[m].session;
     KV_RETURN_IF_ERROR(GroupReader::CheckTokens(session, tokens));
     const int32_t from = GroupReader::StatsFrom(session);
+    const bool alone = GroupReader::ReadsAlone(session) || options.kv_memory > 0;
     auto pass = std::find_if(passes.begin(), passes.end(), [&](const Pass& p) {
-      return p.stats_from == from || p.stats_from < 0 || from < 0;
+      return !p.alone && (p.stats_from == from || p.stats_from < 0 || from < 0);
     });
-    if (pass == passes.end() || options.kv_memory > 0) {
-      pass = passes.insert(passes.end(), Pass());
+    if (pass == passes.end() || alone) {
+      pass = passes.insert(passes.end(), Pass{.stats_from = -1, .alone = alone, .members = {}});
     } else {
       GroupReader::SharePool(session, **group.members[pass->members[0]].session);
     }

@@ -19,8 +19,35 @@
 namespace kvasir {
 
 struct ModelInfo {
-  int n_layers = 0, n_q_heads = 0, n_kv_heads = 0, head_dim = 0;
+  int n_layers = 0, n_q_heads = 0, n_kv_heads = 0, head_dim = 0, hidden = 0;
+  std::span<const int> full_layers = {};  // without a sliding window, ascending; empty: all
   int group() const { return n_q_heads / n_kv_heads; }  // query heads a KV head
+};
+
+// Which softmax Needs::mass adds up: of (logit + noise) / tau over what a query sees. Without noise
+// and with tau 1 it is the one that attention took.
+enum class NoiseKind : uint8_t {
+  kNone,
+  kToken,    // one Gumbel draw for a layer, KV head and token
+  kElement,  // one for each query and query head as well
+};
+struct MassRule {
+  NoiseKind noise = NoiseKind::kNone;
+  bool shared_in_group = false;  // kElement: one draw for a KV head's group
+  uint32_t seed = 0;
+  float tau_first = 1, tau_last = 1, tau_step = 0;  // of the prompt; at most; a generated token
+  bool own() const { return noise != NoiseKind::kNone || tau_first != 1 || tau_last != 1; }
+  float Tau(int64_t n_steps) const {
+    return std::min(tau_last, tau_first + tau_step * static_cast<float>(n_steps));
+  }
+};
+
+// Numbers that a small network beside a layer's projections gives each token, one a KV head:
+// weight2 act(weight1 x + bias1) + bias2, x the layer's normed input, act the model's activation.
+struct TokenGate {
+  int64_t width = 0;
+  std::vector<float> weight1 = {}, bias1 = {};  // [width][hidden], [width]
+  std::vector<float> weight2 = {}, bias2 = {};  // [kv_heads][width], [kv_heads]
 };
 
 // What a method must be given; what no active method needs is never computed or kept.
@@ -29,8 +56,11 @@ struct Needs {
                                   // at_decode of what is generated too)
   bool at_decode = false;         // Compress after each generated token too
   bool mass = false;              // LayerView::mass
+  MassRule mass_rule = {};        // what it adds up
   int32_t query_stats_from = -1;  // Ops::FutureQueries, of tokens of this order and later; -1: none
   bool moves = false;             // positions of what is kept change
+  bool notes = false;             // LayerView::notes
+  const std::vector<TokenGate>* gates = nullptr;  // [layers], of the method's own: LayerView::gates
 };
 
 enum class Moment : uint8_t {
@@ -47,10 +77,13 @@ struct LayerView {
   std::span<const int32_t> turns = {};  // orders at which a prompt began or ended, 0 left out
   bool first_prompt = true;             // false in a further turn
   int64_t n_generated = 0;              // tokens since the last prompt's end, this one included
-  std::span<const HeadCache> heads;     // [kv_heads]
-  int64_t n_last_queries = 0;           // rows that a score request can look at
+  std::span<const HeadCache> heads = {};  // [kv_heads]
+  int64_t n_last_queries = 0;             // rows that a score request can look at
   // [kv_heads][entries]: attention that an entry has got from all queries, mean over the group.
-  std::span<const std::vector<float>> mass;
+  std::span<const std::vector<float>> mass = {};
+  std::span<const std::vector<float>> gates = {};  // [kv_heads][entries] outputs of Needs::gates
+  // [layers]: what a method writes for later layers of this moment, where layers share a choice.
+  std::span<std::vector<int32_t>> notes = {};
 
   // True where `keep` entries a head are no limit: nothing to do then.
   bool Fits(int64_t keep) const {
@@ -59,7 +92,8 @@ struct LayerView {
   }
 };
 
-enum class GroupBy : uint8_t { kMean, kMax, kSum };  // over the query heads of a KV head
+// Over the query heads of a KV head; kNone: each for itself.
+enum class GroupBy : uint8_t { kMean, kMax, kSum, kNone };
 
 // Attention mass: sum over rows of the softmax weight that a query gave each entry. The softmax of
 // a row runs over all entries it sees, in f32, on post-RoPE keys and queries.
@@ -86,7 +120,7 @@ struct NearestEntries {
 class Ops {
  public:
   virtual ~Ops() = default;
-  // [kv_heads][entries]
+  // [kv_heads][entries]; [q_heads][entries] where the group is not reduced
   virtual std::vector<std::vector<float>> AttentionMass(const LayerView& at,
                                                         const ScoreRequest& request) = 0;
   // What an entry's value weighs after the output projection: mean over the group of

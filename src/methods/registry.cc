@@ -15,25 +15,30 @@ extern const MethodInfo kFinch;
 extern const MethodInfo kFull;
 extern const MethodInfo kH2o;
 extern const MethodInfo kKeyDiff;
+extern const MethodInfo kKeyformer;
 extern const MethodInfo kKnorm;
 extern const MethodInfo kKvMerger;
 extern const MethodInfo kLagKv;
 extern const MethodInfo kMerge;
 extern const MethodInfo kProtect;
 extern const MethodInfo kPyramidKv;
+extern const MethodInfo kRKv;
 extern const MethodInfo kRazor;
 extern const MethodInfo kRenumber;
 extern const MethodInfo kSimLayer;
 extern const MethodInfo kSnapKv;
 extern const MethodInfo kStreaming;
 extern const MethodInfo kTova;
+extern const MethodInfo kTrimKv;
+extern const MethodInfo kWindowKv;
 
 namespace {
 
 constexpr std::array kMethods = {  // sorted by name
-    &kAdaKv, &kChunkKv,  &kCriticalKv, &kCur,      &kDecode,    &kExpected, &kFinch,   &kFull,
-    &kH2o,   &kKeyDiff,  &kKnorm,      &kKvMerger, &kLagKv,     &kMerge,    &kProtect, &kPyramidKv,
-    &kRazor, &kRenumber, &kSimLayer,   &kSnapKv,   &kStreaming, &kTova};
+    &kAdaKv,  &kChunkKv,   &kCriticalKv, &kCur,       &kDecode,   &kExpected, &kFinch,
+    &kFull,   &kH2o,       &kKeyDiff,    &kKeyformer, &kKnorm,    &kKvMerger, &kLagKv,
+    &kMerge,  &kProtect,   &kPyramidKv,  &kRazor,     &kRenumber, &kRKv,      &kSimLayer,
+    &kSnapKv, &kStreaming, &kTova,       &kTrimKv,    &kWindowKv};
 
 Error UnknownMethod(std::string_view spec, std::string_view name) {
   std::vector<std::string_view> names;
@@ -162,8 +167,11 @@ Needs Program::needs(const ModelInfo& model) const {
     all.last_queries = std::max(all.last_queries, needs.last_queries);
     all.at_decode = all.at_decode || needs.at_decode;
     all.mass = all.mass || needs.mass;
+    if (needs.mass) all.mass_rule = needs.mass_rule;
     all.query_stats_from = std::max(all.query_stats_from, needs.query_stats_from);
     all.moves = all.moves || needs.moves;
+    all.notes = all.notes || needs.notes;
+    if (needs.gates != nullptr) all.gates = needs.gates;
   };
   for (const Chain& chain : chains_) {
     add(*chain.base);

@@ -569,6 +569,9 @@ class Methods(Case):
         self.assertTrue(rows["renumber", "streaming"]["combines"])
         self.assertFalse(rows["snapkv", "streaming"]["combines"])
         self.assertIn("why", rows["snapkv", "streaming"])
+        page = GOLDEN.parent.parent / "docs" / "methods-matrix.md"
+        self.assertEqual(kvasir("methods", "--matrix").stdout, page.read_text(),
+                         "write it anew: kvasir methods --matrix > docs/methods-matrix.md")
 
     def test_explain(self):
         flags = ["methods", "--prompt", 1000, "--explain"]

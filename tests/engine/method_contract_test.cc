@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "methods/registry.h"
+#include "tests/engine/made_gates.h"
 #include "tests/engine/contract_specs.h"
 #include "tests/engine/engine_test_util.h"
 
@@ -24,6 +25,27 @@ std::string With(std::string spec, const std::string& budget, const std::string&
   spec = std::regex_replace(spec, std::regex("every=[^, +]+"), "every=8");
   spec = std::regex_replace(spec, std::regex("threshold=[^, +]+"), "threshold=1%");
   return std::regex_replace(spec, std::regex("recent=[^, +]+"), "recent=" + recent);
+}
+
+// The method's `window` and `sinks`, where it has them, made 500.
+std::string WithLong(const std::string& spec, const MethodInfo& method) {
+  std::string text;
+  auto items = ParseSpec(spec);
+  for (SpecItem& item : *items) {
+    if (item.name == method.name) {
+      for (const ParamInfo& param : method.params) {
+        if (param.name != "window" && param.name != "sinks") continue;
+        std::erase_if(item.params, [&](const auto& given) { return given.first == param.name; });
+        item.params.emplace_back(param.name, "500");
+      }
+    }
+    text += (text.empty() ? "" : " + ") + item.name;
+    for (size_t i = 0; i < item.params.size(); ++i) {
+      text +=
+          fmt::format("{}{}={}", i == 0 ? ":" : ",", item.params[i].first, item.params[i].second);
+    }
+  }
+  return text;
 }
 
 class MethodContract : public testing::TestWithParam<const MethodInfo*> {
@@ -45,6 +67,8 @@ class MethodContract : public testing::TestWithParam<const MethodInfo*> {
     }
     return orders;
   }
+
+  void SetUp() override { KeepMadeGates(*model_); }
 
   std::shared_ptr<LoadedModel> model_ = LoadModel(GoldenModel("llama.gguf"));
   std::vector<int32_t> prompt_ = RandomIds(230, 1), forced_ = RandomIds(20, 2);
@@ -123,6 +147,17 @@ TEST_P(MethodContract, PromptsOfAFewTokensRun) {
     auto session = OpenSession(model_, {.kv = With(spec_, "1", "3")});
     Feed(*session, RandomIds(n, 5), forced_);
     for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << n;
+  }
+}
+
+// Windows and sinks that no prompt of this length has room for.
+TEST_P(MethodContract, WindowsLongerThanThePromptRun) {
+  const std::string spec = WithLong(With(spec_, "2", "3"), *GetParam());
+  for (int n : {1, 3, 40, 200}) {
+    auto session = OpenSession(model_, {.kv = spec});
+    ASSERT_NE(session, nullptr) << spec;
+    Feed(*session, RandomIds(n, 6), forced_);
+    for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << spec << " " << n;
   }
 }
 

@@ -1,0 +1,46 @@
+// Every pair that the matrix allows runs; with budgets that cover the length it is `full`.
+#include "methods/combinations.h"
+
+#include <algorithm>
+#include <cmath>
+#include <regex>
+
+#include "tests/engine/made_gates.h"
+
+namespace kvasir::testing_ {
+namespace {
+
+std::string With(std::string spec, const std::string& budget) {
+  spec = std::regex_replace(spec, std::regex("budget=[^, +]+"), "budget=" + budget);
+  spec = std::regex_replace(spec, std::regex("every=[^, +]+"), "every=8");
+  spec = std::regex_replace(spec, std::regex("threshold=[^, +]+"), "threshold=1%");
+  return std::regex_replace(spec, std::regex("recent=[^, +]+"), "recent=" + budget);
+}
+
+TEST(Combinations, ThatAreAllowedRunAndHoldTheirBudget) {
+  const auto model = LoadModel(GoldenModel("llama.gguf"));
+  KeepMadeGates(*model);
+  const std::vector<int32_t> prompt = RandomIds(150, 41), forced = RandomIds(12, 42);
+  auto full = OpenSession(model);
+  const auto expected = Feed(*full, prompt, forced);
+  int n_run = 0;
+  for (const Combination& each : AllCombinations()) {
+    if (!each.works) {
+      EXPECT_FALSE(each.why.empty());
+      continue;
+    }
+    ++n_run;
+    auto roomy = OpenSession(model, {.kv = With(each.spec, "4k")});
+    ASSERT_NE(roomy, nullptr) << each.spec;
+    EXPECT_EQ(Feed(*roomy, prompt, forced), expected) << each.spec;
+    auto tight = OpenSession(model, {.kv = With(each.spec, "40")});
+    for (const auto& row : Feed(*tight, prompt, forced)) {
+      for (float logit : row) ASSERT_TRUE(std::isfinite(logit)) << each.spec;
+    }
+    EXPECT_LE(tight->kv().entries, full->kv().entries) << each.spec;
+  }
+  EXPECT_GE(n_run, 60);
+}
+
+}  // namespace
+}  // namespace kvasir::testing_
