@@ -74,10 +74,10 @@ Status AppendEntries(KvCache& cache, int64_t n, int64_t first_order, Isa isa) {
       KV_RETURN_IF_ERROR(head.Append(n, static_cast<int32_t>(first_order), slots));
       for (const SlotRange& range : slots) {
         const float* rows = x.data() + int64_t{range.row} * dim;
-        EncodeEntries(isa, head.format().k_codec, PlaneKind::kKeys, dim, rows, dim, range.slot,
-                      range.n, range.k);
-        EncodeEntries(isa, head.format().v_codec, PlaneKind::kValues, dim, rows, dim, range.slot,
-                      range.n, range.v);
+        EncodeEntries(isa, head.format().k(), PlaneKind::kKeys, rows, dim, range.slot, range.n,
+                      range.k);
+        EncodeEntries(isa, head.format().v(), PlaneKind::kValues, rows, dim, range.slot, range.n,
+                      range.v);
       }
     }
   }

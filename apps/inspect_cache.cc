@@ -35,8 +35,8 @@ Json HeadJson(const HeadCache& head) {
   const HeadPositions positions = PositionsOf(head);
   Json json = {{"positions", positions.source}};
   if (positions.rope != positions.source) json["rope_positions"] = positions.rope;
-  json["k_codec"] = CodecName(head.format().k_codec);
-  json["v_codec"] = CodecName(head.format().v_codec);
+  json["k_codec"] = FormatName(head.format().k());
+  json["v_codec"] = FormatName(head.format().v());
   json["tier"] = "host";
   json["bytes"] = head.bytes().total();
   return json;

@@ -7,6 +7,28 @@ namespace {
 
 constexpr uint64_t kMostRuns = 1024;
 
+void WriteFormat(const PlaneFormat& format, FileWriter& file) {
+  file.Value(static_cast<uint8_t>(format.codec));
+  file.Value(format.bits);
+  file.Value(static_cast<uint8_t>(format.f32_scales));
+  file.Value(static_cast<uint8_t>(format.ternary));
+  file.Value(format.dim);
+  file.Value(format.group);
+  file.Value(format.wide);
+}
+
+PlaneFormat ReadFormat(ByteReader& file) {
+  PlaneFormat format;
+  format.codec = static_cast<CodecId>(file.Value<uint8_t>());
+  format.bits = file.Value<uint8_t>();
+  format.f32_scales = file.Value<uint8_t>() != 0;
+  format.ternary = static_cast<TernaryScale>(file.Value<uint8_t>());
+  format.dim = file.Value<int16_t>();
+  format.group = file.Value<int16_t>();
+  format.wide = file.Value<int16_t>();
+  return format;
+}
+
 }  // namespace
 
 void CacheFile::Write(const KvCache& cache, FileWriter& file) {
@@ -20,8 +42,8 @@ void CacheFile::Write(const KvCache& cache, FileWriter& file) {
 void CacheFile::WriteHead(const HeadCache& head, FileWriter& file) {
   const HeadFormat& format = head.format_;
   file.Value(format.head_dim);
-  file.Value(static_cast<int32_t>(format.k_codec));
-  file.Value(static_cast<int32_t>(format.v_codec));
+  WriteFormat(format.k(), file);
+  WriteFormat(format.v(), file);
   file.Value(format.n_columns);
   file.Value(head.end_order_);
   file.Value(head.delta_);
@@ -66,14 +88,14 @@ Status CacheFile::Read(ByteReader& file, int64_t n_tokens, KvCache& cache) {
 Status CacheFile::ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head) {
   const HeadFormat& format = head.format_;
   const auto head_dim = file.Value<int32_t>();
-  const auto k_codec = file.Value<int32_t>(), v_codec = file.Value<int32_t>();
+  const PlaneFormat k = ReadFormat(file), v = ReadFormat(file);
   const auto n_columns = file.Value<int32_t>();
-  if (head_dim != format.head_dim || k_codec != static_cast<int32_t>(format.k_codec) ||
-      v_codec != static_cast<int32_t>(format.v_codec) || n_columns != format.n_columns) {
+  if (head_dim != format.head_dim || k != format.k() || v != format.v() ||
+      n_columns != format.n_columns) {
     return Fail(
         "the cache is of another format (head size {}, codecs {} and {}): load it with the "
         "--kv and --kv-type that it was saved with",
-        head_dim, k_codec, v_codec);
+        head_dim, FormatName(k), FormatName(v));
   }
   const auto end_order = file.Value<int32_t>(), delta = file.Value<int32_t>();
   const auto n_runs = file.Value<uint64_t>();

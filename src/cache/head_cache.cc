@@ -168,8 +168,8 @@ void HeadCache::Refresh() {
   for (const Run& run : runs_) {
     table_.push_back({.pages = run.refs.data(),
                       .n_pages = static_cast<int32_t>(run.refs.size()),
-                      .k_codec = format_.k_codec,
-                      .v_codec = format_.v_codec});
+                      .k = format_.k(),
+                      .v = format_.v()});
     for (const PageRef& ref : run.refs) size_ += std::popcount(ref.live);
   }
 }
@@ -206,12 +206,13 @@ std::vector<int32_t> HeadCache::Positions() const {
 
 void HeadCache::Read(PlaneKind kind, int64_t first, int64_t n, float* x) const {
   KV_CHECK(first >= 0 && first + n <= size_);
-  const CodecId codec = kind == PlaneKind::kKeys ? format_.k_codec : format_.v_codec;
+  const bool keys = kind == PlaneKind::kKeys;
+  const PlaneFormat format = keys ? format_.k() : format_.v();
   ForEachEntry([&](int32_t r, int32_t p, int slot, int64_t entry) {
     if (entry < first || entry >= first + n) return;
     const Page& page = *runs_[r].pages[p];
-    DecodeEntries(codec, kind, format_.head_dim, kind == PlaneKind::kKeys ? page.k : page.v, slot,
-                  1, x + (entry - first) * format_.head_dim, format_.head_dim);
+    DecodeEntries(format, kind, keys ? page.k : page.v, slot, 1, x + (entry - first) * format.dim,
+                  format.dim);
   });
 }
 

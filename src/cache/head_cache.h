@@ -30,10 +30,19 @@ namespace kvasir {
 // How the entries of a head are stored.
 struct HeadFormat {
   int32_t head_dim = 0;
-  CodecId k_codec = CodecId::kF16, v_codec = CodecId::kF16;
+  PlaneFormat k_plane, v_plane;  // a `dim` of 0 stands for head_dim
   int32_t n_columns = 0;  // declared extra facts an entry; column 0, where there is one, is `bias`
-  int64_t k_bytes() const { return PlaneBytes(k_codec, PlaneKind::kKeys, head_dim); }
-  int64_t v_bytes() const { return PlaneBytes(v_codec, PlaneKind::kValues, head_dim); }
+
+  PlaneFormat k() const { return WithDim(k_plane); }
+  PlaneFormat v() const { return WithDim(v_plane); }
+  int64_t k_bytes() const { return PlaneBytes(k(), PlaneKind::kKeys); }
+  int64_t v_bytes() const { return PlaneBytes(v(), PlaneKind::kValues); }
+
+ private:
+  PlaneFormat WithDim(PlaneFormat plane) const {
+    if (plane.dim == 0) plane.dim = static_cast<int16_t>(head_dim);
+    return plane;
+  }
 };
 
 // Rotates a key [head_dim] that is rotated at position `from` so that it is rotated at `to`.
@@ -94,7 +103,7 @@ class HeadCache {
   std::vector<int32_t> Orders() const;
   std::vector<int32_t> Positions() const;
   int32_t FirstOrder() const;  // REQUIRES: size() > 0
-  // Decodes keys (or values) of entries [first, first + n) into x [n][head_dim].
+  // Decodes keys (or values) of entries [first, first + n) into x [n][stored dim].
   void Read(PlaneKind kind, int64_t first, int64_t n, float* x) const;
   // Copies per-slot numbers (as kernels write them) of the live entries: out [size()].
   void Gather(const float* by_slot, float* out) const;

@@ -135,10 +135,8 @@ void HeadCache::Pack(Run& run) {
 // Copies the entries, in this order, to fresh pages at the end of `run`.
 Status HeadCache::CopyInto(std::span<const Place> entries, Run& run) {
   const auto copy_entry = [this](const Place& from, Page& to, int slot) {
-    CopyEntry(format_.k_codec, PlaneKind::kKeys, format_.head_dim, from.page->k, from.slot, to.k,
-              slot);
-    CopyEntry(format_.v_codec, PlaneKind::kValues, format_.head_dim, from.page->v, from.slot, to.v,
-              slot);
+    CopyEntries(format_.k(), PlaneKind::kKeys, from.page->k, from.slot, 1, to.k, slot);
+    CopyEntries(format_.v(), PlaneKind::kValues, from.page->v, from.slot, 1, to.v, slot);
     to.order[slot] = from.page->OrderOf(from.slot);
     to.pos[slot] = from.page->PosOf(from.slot);
     for (int c = 0; c < format_.n_columns; ++c) {
@@ -234,6 +232,7 @@ Status HeadCache::Regroup(const KeyRotator& rotator) {
 
 // Rotates the keys of a packed run so that entry i is at position i.
 void HeadCache::RotateToRank(Run& run, const KeyRotator& rotator) {
+  const PlaneFormat format = format_.k();
   std::vector<float> key(format_.head_dim);
   int32_t rank = 0;
   for (size_t p = 0; p < run.pages.size(); ++p) {
@@ -241,12 +240,10 @@ void HeadCache::RotateToRank(Run& run, const KeyRotator& rotator) {
     page.MakeExplicit();
     const int n = std::popcount(run.refs[p].live);
     for (int s = 0; s < n; ++s, ++rank) {
-      DecodeEntries(format_.k_codec, PlaneKind::kKeys, format_.head_dim, page.k, s, 1, key.data(),
-                    format_.head_dim);
+      DecodeEntries(format, PlaneKind::kKeys, page.k, s, 1, key.data(), 0);
       rotator.Rotate(key.data(), page.pos[s], rank);
       page.pos[s] = rank;
-      EncodeEntries(Isa::kAvx2, format_.k_codec, PlaneKind::kKeys, format_.head_dim, key.data(),
-                    format_.head_dim, s, 1, page.k);
+      EncodeEntries(Isa::kAvx2, format, PlaneKind::kKeys, key.data(), 0, s, 1, page.k);
     }
     run.refs[p].order = page.order.get();
   }

@@ -39,8 +39,8 @@ KvAccount KvCache::Account() const {
     const HeadBytes bytes = head.bytes();
     account.entries += head.size();
     account.bytes += bytes.total();
-    account.by_codec[std::string(CodecName(head.format().k_codec))] += bytes.keys;
-    account.by_codec[std::string(CodecName(head.format().v_codec))] += bytes.values;
+    account.by_codec[FormatName(head.format().k())] += bytes.keys;
+    account.by_codec[FormatName(head.format().v())] += bytes.values;
     account.by_codec["facts"] += bytes.facts;
     account.by_tier["host"] += bytes.total();
   }

@@ -139,9 +139,9 @@ Status Forward::Append(int l, const Segment& segment) {
     const int d = format.head_dim;
     for (const SlotRange& range : slots_[h]) {
       const int64_t at = (segment.first_row + range.row) * kv_width() + h * d;
-      EncodeEntries(isa_, format.k_codec, PlaneKind::kKeys, d, k_.as<float>() + at, kv_width(),
-                    range.slot, range.n, range.k);
-      EncodeEntries(isa_, format.v_codec, PlaneKind::kValues, d, v_.as<float>() + at, kv_width(),
+      EncodeEntries(isa_, format.k(), PlaneKind::kKeys, k_.as<float>() + at, kv_width(), range.slot,
+                    range.n, range.k);
+      EncodeEntries(isa_, format.v(), PlaneKind::kValues, v_.as<float>() + at, kv_width(),
                     range.slot, range.n, range.v);
     }
   };

@@ -8,10 +8,11 @@
 namespace kvasir {
 namespace {
 
-// The codec of the base cache: what is asked, else f32 for F32 weights and f16 for others.
-Result<CodecId> BaseCodec(const LoadedModel& model, const std::string& kv_type) {
-  if (!kv_type.empty()) return ParseCodec(kv_type);
-  return model.weights().is_f32() ? CodecId::kF32 : CodecId::kF16;
+// The format of the base cache: what is asked, else f32 for F32 weights and f16 for others.
+Result<PlaneFormat> BaseFormat(const LoadedModel& model, const std::string& kv_type) {
+  const int dim = model.config().head_dim;
+  if (!kv_type.empty()) return ParseFormat(kv_type, dim);
+  return FloatPlane(model.weights().is_f32() ? CodecId::kF32 : CodecId::kF16, dim);
 }
 
 }  // namespace
@@ -32,13 +33,13 @@ Result<std::unique_ptr<SessionImpl>> SessionImpl::Open(std::shared_ptr<LoadedMod
   KV_RETURN_IF_ERROR(program->Bind(model->info(), [&](const SideFileWish& wish) {
     return LoadSideFile(wish, model->facts().fingerprint);
   }));
-  KV_ASSIGN_OR_RETURN(const CodecId codec, BaseCodec(*model, options.kv_type));
+  KV_ASSIGN_OR_RETURN(const PlaneFormat plane, BaseFormat(*model, options.kv_type));
   if (options.chunk < 1) return Fail("a chunk of {} tokens: at least 1 is needed", options.chunk);
   if (options.ctx < 0) return Fail("--ctx {}: a number of tokens is needed", options.ctx);
   const int64_t limit = options.kv_memory > 0 ? options.kv_memory : kNoLimit;
   const std::vector<HeadFormat> formats(
       model->config().n_layers,
-      HeadFormat{.head_dim = model->config().head_dim, .k_codec = codec, .v_codec = codec});
+      HeadFormat{.head_dim = model->config().head_dim, .k_plane = plane, .v_plane = plane});
   auto pool = std::make_shared<PagePool>(limit);
   KvCache cache(*pool, formats, model->config().n_kv_heads);
   return std::unique_ptr<SessionImpl>(new SessionImpl(std::move(model), options, std::move(program),

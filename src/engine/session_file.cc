@@ -6,7 +6,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-session-1";
+constexpr char kMagic[] = "kvasir-session-2";
 
 }  // namespace
 

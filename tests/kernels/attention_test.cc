@@ -7,13 +7,12 @@
 #include <cstring>
 
 #include "tests/kernels/attention_case.h"
+#include "tests/kernels/formats.h"
 
 namespace kvasir {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr CodecId kCodecs[] = {CodecId::kF32, CodecId::kF16, CodecId::kBF16, CodecId::kQ8,
-                               CodecId::kQ4};
 
 // Queries and results of one job.
 struct Rows {
@@ -93,9 +92,11 @@ TEST_P(Attention, WorkedByHand) {
   k[16] = std::log(3.0f) * 2;  // entry 1, channel 0; the scale is 1/2
   v[0] = 4.0f, v[16] = 8.0f, v[17] = 4.0f;
   auto* page = const_cast<std::byte*>(head.refs()[0].k);
-  EncodeEntries(GetParam(), CodecId::kF32, PlaneKind::kKeys, 16, k.data(), 16, 0, 2, page);
+  EncodeEntries(GetParam(), FloatPlane(CodecId::kF32, 16), PlaneKind::kKeys, k.data(), 16, 0, 2,
+                page);
   page = const_cast<std::byte*>(head.refs()[0].v);
-  EncodeEntries(GetParam(), CodecId::kF32, PlaneKind::kValues, 16, v.data(), 16, 0, 2, page);
+  EncodeEntries(GetParam(), FloatPlane(CodecId::kF32, 16), PlaneKind::kValues, v.data(), 16, 0, 2,
+                page);
   Rows rows(head, 2, 1, 0);  // row 0 sees entry 0 alone
   std::fill(rows.q.begin(), rows.q.end(), 0.0f);
   rows.q[0] = rows.q[16] = 1.0f;
@@ -110,16 +111,20 @@ TEST_P(Attention, WorkedByHand) {
   EXPECT_NEAR(rows.lse[1], std::log(4.0f), 1e-6);
 }
 
-TEST_P(Attention, MatchesDoubleForEveryCodecAndHeadSize) {
-  for (CodecId codec : kCodecs) {
-    for (int d = 16; d <= 256; d += 16) {
+// Every key format with values in f16, and every value format with keys in f16.
+TEST_P(Attention, MatchesDoubleForEveryFormatAndHeadSize) {
+  for (int d = 16; d <= 256; d += 16) {
+    const PlaneFormat f16 = FloatPlane(CodecId::kF16, d);
+    const auto check = [&](const PlaneFormat& k, const PlaneFormat& v) {
       HeadCase head(GetParam(), d, d);
-      head.AddRun(codec, codec, 150);
+      head.AddRun(k, v, 160);
       for (int n_rows : {1, 7}) {
-        Rows rows(head, n_rows, 3, 150 - n_rows);
+        Rows rows(head, n_rows, 3, 160 - n_rows);
         Check(head, rows, {.scale = 1.0f / std::sqrt(static_cast<float>(d))});
       }
-    }
+    };
+    for (const PlaneFormat& k : FormatsOf(PlaneKind::kKeys, d)) check(k, f16);
+    for (const PlaneFormat& v : FormatsOf(PlaneKind::kValues, d)) check(f16, v);
   }
 }
 
@@ -147,8 +152,9 @@ TEST_P(Attention, MatchesDoubleAroundPageAndSplitEdges) {
 
 TEST_P(Attention, MixesCodecsBetweenRuns) {
   HeadCase head(GetParam(), 64, 3);
-  head.AddRun(CodecId::kQ4, CodecId::kQ8, 128);
-  head.AddRun(CodecId::kF16, CodecId::kQ4, 64);
+  const PlaneFormat f16 = FloatPlane(CodecId::kF16, 64);
+  head.AddRun(TokenPlane(4, 64), Q8Plane(64), 128);
+  head.AddRun(f16, TokenPlane(4, 64), 64);
   head.AddRun(CodecId::kBF16, CodecId::kF32, 320);
   head.AddRun(CodecId::kF32, CodecId::kBF16, 100);
   for (int n_rows : {1, 9}) {
@@ -163,7 +169,7 @@ TEST_P(Attention, WindowBiasSoftcapHolesAndOrders) {
     for (float softcap : {0.0f, 5.0f}) {
       for (bool shuffle : {false, true}) {
         HeadCase head(GetParam(), 64, window + 17);
-        head.AddRun(CodecId::kF16, CodecId::kQ8, 900);
+        head.AddRun(FloatPlane(CodecId::kF16, 64), Q8Plane(64), 900);
         head.AddBias();
         head.Kill(holes);
         if (shuffle) head.Shuffle();
@@ -217,10 +223,12 @@ TEST_P(Attention, EachRunHasItsOwnQueries) {
 // The contract on determinism: the same bits alone, together, in chunks, over threads, with other
 // jobs, and on every instruction set.
 TEST_P(Attention, BitsOfARowDependOnNothingElse) {
-  for (CodecId codec : kCodecs) {
+  const std::vector<PlaneFormat> formats = FormatsOf(PlaneKind::kKeys, 80);
+  const std::vector<PlaneFormat> values = FormatsOf(PlaneKind::kValues, 80);
+  for (size_t f = 0; f < formats.size(); ++f) {
     for (int window : {0, 300}) {
       HeadCase head(GetParam(), 80, 11);
-      head.AddRun(codec, codec, 700);
+      head.AddRun(formats[f], values[f % values.size()], 704);
       head.AddRun(CodecId::kF16, CodecId::kF16, 500);
       head.Kill([](int page, int slot) { return page % 3 == 1 && slot % 4 == 0; });
       const int n = 77;
@@ -232,7 +240,8 @@ TEST_P(Attention, BitsOfARowDependOnNothingElse) {
       const std::vector<float> out = rows.out, lse = rows.lse;
       const auto expect_same = [&](const char* what) {
         EXPECT_EQ(std::memcmp(out.data(), rows.out.data(), out.size() * 4), 0)
-            << what << " " << CodecName(codec);
+            << what << " " << FormatName(formats[f]) << " "
+            << FormatName(values[f % values.size()]);
         EXPECT_EQ(std::memcmp(lse.data(), rows.lse.data(), lse.size() * 4), 0) << what;
         std::fill(rows.out.begin(), rows.out.end(), -1.0f);
       };
@@ -286,7 +295,7 @@ TEST_P(Attention, MassMatchesDouble) {
     for (int n_rows : {1, 8, 70}) {
       HeadCase head(GetParam(), 64, n_rows);
       head.AddRun(CodecId::kF16, CodecId::kF16, 400);
-      head.AddRun(CodecId::kQ4, CodecId::kF16, 300);
+      head.AddRun(TokenPlane(4, 64), FloatPlane(CodecId::kF16, 64), 300);
       head.AddBias();
       head.Kill([](int page, int slot) { return page % 2 == 1 && slot % 3 == 0; });
       Rows rows(head, n_rows, 3, 690 - n_rows);

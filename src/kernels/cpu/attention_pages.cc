@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/result.h"
+#include "kernels/codec.h"
 
 namespace kvasir::cpu {
 namespace {
@@ -120,8 +121,8 @@ int PageTile::Collect(int64_t begin, int64_t end) {
     const bool full = std::all_of(visible, visible + tile_.n_rows,
                                   [](uint64_t bits) { return bits == ~uint64_t{0}; });
     pages_[n++] = {.ref = &ref,
-                   .k_codec = run.k_codec,
-                   .v_codec = run.v_codec,
+                   .k = &run.k,
+                   .v = &run.v,
                    .run = run_index,
                    .index = static_cast<int32_t>(p - begin),
                    .seen = seen,
@@ -138,36 +139,51 @@ const std::byte* PageTile::NextKeys() const {
 }
 
 // The scale goes into the queries: one rounding a channel instead of one a logit.
-void PageTile::PackQueries(int32_t run) {
+void PageTile::PackQueries(const ActivePage& page) {
+  const int32_t run = tile_.run_q == nullptr ? 0 : page.run, dim = page.k->dim;
+  if (run == packed_run_ && dim == packed_dim_) return;
   packed_run_ = run;
+  packed_dim_ = dim;
   const float* q =
       tile_.run_q == nullptr ? tile_.q : tile_.run_q[run] + tile_.row0 * tile_.q_stride;
-  const int64_t head_dim = tile_.head_dim;
   for (int t = 0; t < registers_.n_tiles; ++t) {
     const int begin = registers_.Begin(t), n = registers_.Begin(t + 1) - begin;
-    float* packed = packed_q_ + begin * head_dim;
+    float* packed = packed_q_ + int64_t{begin} * dim;
     for (int i = 0; i < n; ++i) {
       const int query = begin + i;
-      const float* from = q + query / tile_.group * tile_.q_stride + query % tile_.group * head_dim;
-      for (int c = 0; c < head_dim; ++c) packed[c * n + i] = from[c] * spec_.scale;
+      const float* from =
+          q + query / tile_.group * tile_.q_stride + query % tile_.group * tile_.head_dim;
+      for (int c = 0; c < dim; ++c) packed[c * n + i] = from[c] * spec_.scale;
     }
   }
 }
 
+// A plane as floats: itself, or decoded.
+PageTile::Floats PageTile::FloatsOf(const PlaneFormat& format, PlaneKind kind,
+                                    const std::byte* plane, const std::byte* next) {
+  if (format.codec == CodecId::kF32 || (IsFloat(format.codec) && !expand_)) {
+    return {format.codec, plane, next};
+  }
+  if (IsFloat(format.codec)) {
+    table_.expand(format.codec, plane, format.dim, next == nullptr ? plane : next, plane_);
+  } else {
+    const int dim = format.dim;
+    float entry[kMostChannels];
+    for (int slot = 0; slot < kPageEntries; ++slot) {
+      DecodeEntries(format, kind, plane, slot, 1, entry, 0);
+      for (int c = 0; c < dim; ++c) {
+        plane_[kind == PlaneKind::kKeys ? c * kPageEntries + slot : slot * dim + c] = entry[c];
+      }
+    }
+  }
+  return {CodecId::kF32, reinterpret_cast<const std::byte*>(plane_), nullptr};
+}
+
 void PageTile::Logits(int i, const std::byte* next, float* logits) {
   const ActivePage& page = pages_[i];
-  if (packed_run_ < 0 || (tile_.run_q != nullptr && packed_run_ != page.run)) {
-    PackQueries(page.run);
-  }
-  const std::byte* plane = page.ref->k;
-  CodecId codec = page.k_codec;
-  if (expand_ && codec != CodecId::kF32) {
-    table_.expand_keys(codec, plane, tile_.head_dim, next == nullptr ? plane : next, plane_);
-    next = nullptr;
-    plane = reinterpret_cast<const std::byte*>(plane_);
-    codec = CodecId::kF32;
-  }
-  table_.logits(codec, plane, tile_.head_dim, packed_q_, registers_, next, logits);
+  PackQueries(page);
+  const Floats keys = FloatsOf(*page.k, PlaneKind::kKeys, page.ref->k, next);
+  table_.logits(keys.codec, keys.plane, page.k->dim, packed_q_, registers_, keys.next, logits);
   if (!page.needs_finish) return;
   const uint64_t* visible = visible_ + int64_t{i} * tile_.n_rows;
   for (int query = 0; query < tile_.n_queries(); ++query) {
@@ -178,15 +194,9 @@ void PageTile::Logits(int i, const std::byte* next, float* logits) {
 
 void PageTile::Values(int i, const std::byte* next, const float* p, float* acc) {
   const ActivePage& page = pages_[i];
-  const std::byte* plane = page.ref->v;
-  CodecId codec = page.v_codec;
-  if (expand_ && codec != CodecId::kF32) {
-    table_.expand_values(codec, plane, tile_.head_dim, next == nullptr ? plane : next, plane_);
-    next = nullptr;
-    plane = reinterpret_cast<const std::byte*>(plane_);
-    codec = CodecId::kF32;
-  }
-  table_.values(codec, plane, tile_.head_dim, page.seen, p, registers_, next, acc);
+  const Floats values = FloatsOf(*page.v, PlaneKind::kValues, page.ref->v, next);
+  table_.values(values.codec, values.plane, tile_.head_dim, page.seen, p, registers_, values.next,
+                acc);
 }
 
 }  // namespace kvasir::cpu

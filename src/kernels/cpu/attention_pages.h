@@ -49,7 +49,7 @@ int64_t CountPages(std::span<const RunRef> runs);
 
 struct ActivePage {
   const PageRef* ref;
-  CodecId k_codec, v_codec;
+  const PlaneFormat *k, *v;
   int32_t run;
   int32_t index;      // among the pages asked for
   uint64_t seen;      // slots that some row sees
@@ -78,9 +78,15 @@ class PageTile {
   void Values(int i, const std::byte* next, const float* p, float* acc);
 
  private:
+  struct Floats {
+    CodecId codec;
+    const std::byte *plane, *next;  // next: to prefetch while reading this
+  };
+  Floats FloatsOf(const PlaneFormat& format, PlaneKind kind, const std::byte* plane,
+                  const std::byte* next);
   void Seek(int64_t page);
   uint64_t See(const PageRef& ref, uint64_t* visible) const;
-  void PackQueries(int32_t run);
+  void PackQueries(const ActivePage& page);
 
   const AttentionTable& table_;
   const LogitSpec spec_;
@@ -92,8 +98,8 @@ class PageTile {
   int64_t at_page_ = 0;
   size_t at_run_ = 0;
   int32_t at_page_of_run_ = 0;
-  int32_t packed_run_ = -1;
-  float* packed_q_;    // [n_queries][head_dim] by register tile
+  int32_t packed_run_ = -1, packed_dim_ = 0;
+  float* packed_q_;    // [n_queries][dim] by register tile
   float* plane_;       // [64 * head_dim]
   uint64_t* visible_;  // [kPagesPerSplit][n_rows]
   ActivePage pages_[kPagesPerSplit];
