@@ -39,8 +39,7 @@ KvAccount KvCache::Account() const {
     const HeadBytes bytes = head.bytes();
     account.entries += head.size();
     account.bytes += bytes.total();
-    account.by_codec[FormatName(head.format().k())] += bytes.keys;
-    account.by_codec[FormatName(head.format().v())] += bytes.values;
+    for (const auto& [codec, n] : bytes.by_codec) account.by_codec[codec] += n;
     account.by_codec["facts"] += bytes.facts;
     account.by_tier["host"] += bytes.total();
   }

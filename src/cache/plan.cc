@@ -85,20 +85,83 @@ std::optional<std::vector<int32_t>> LayerPlan::Resolve(int head) const {
   return ranked;
 }
 
+void LayerPlan::Encode(int head, std::vector<int32_t> entries, const Encoding& to) {
+  if (entries.empty()) return;
+  wishes_[head].encode.push_back({.entries = std::move(entries), .span = {}, .to = to});
+}
+
+void LayerPlan::Encode(int head, const StoredSpan& span, const Encoding& to) {
+  if (span.n <= 0) return;
+  wishes_[head].encode.push_back({.entries = {}, .span = span, .to = to});
+}
+
+void LayerPlan::KeepAll(int head) {
+  Wishes& wishes = wishes_[head];
+  wishes.scores.clear();
+  wishes.protect.clear();
+  wishes.budget.reset();
+  wishes.keep.reset();
+  wishes.drop.reset();
+}
+
+std::vector<int32_t> LayerPlan::KeysToEncode(int head) const {
+  std::vector<int32_t> all;
+  for (const EncodeWish& wish : wishes_[head].encode) {
+    if (!wish.to.k) continue;
+    const std::vector<int32_t> some =
+        wish.span ? heads_[head].Entries(*wish.span) : wish.entries;
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+// kept: entries that stayed, by their old numbers; nullopt: all did.
+Status LayerPlan::ExecuteEncode(int head, const std::optional<std::vector<int32_t>>& kept) {
+  Wishes& wishes = wishes_[head];
+  if (wishes.map) heads_[head].SetKeyMap(wishes.map);
+  for (EncodeWish& wish : wishes.encode) {
+    if (wish.span) {
+      KV_CHECK(!kept);  // a span means entries as they are now
+      KV_RETURN_IF_ERROR(heads_[head].Encode(*wish.span, wish.to));
+      continue;
+    }
+    if (kept) {
+      std::vector<int32_t> left;
+      size_t at = 0;
+      for (int32_t entry : wish.entries) {
+        while (at < kept->size() && (*kept)[at] < entry) ++at;
+        if (at < kept->size() && (*kept)[at] == entry) left.push_back(static_cast<int32_t>(at));
+      }
+      wish.entries = std::move(left);
+    }
+    KV_RETURN_IF_ERROR(heads_[head].Encode(wish.entries, wish.to));
+  }
+  return {};
+}
+
 Result<bool> LayerPlan::Execute(const KeyRotator& rotator) {
   bool changed = false;
+  std::vector<std::optional<std::vector<int32_t>>> kept(n_heads());
   for (int h = 0; h < n_heads(); ++h) {
-    if (wishes_[h].drop && !wishes_[h].keep) {
-      heads_[h].Drop(wishes_[h].drop->first, wishes_[h].drop->n);
+    const Wishes& wishes = wishes_[h];
+    if (wishes.drop && !wishes.keep && wishes.encode.empty()) {
+      heads_[h].Drop(wishes.drop->first, wishes.drop->n);
       changed = true;
-    } else if (const auto kept = Resolve(h)) {
-      heads_[h].Keep(*kept);
+    } else if ((kept[h] = Resolve(h))) {
+      heads_[h].Keep(*kept[h]);
       changed = true;
     }
   }
-  if (!renumber_ || !changed) return changed;
-  for (HeadCache& head : heads_) KV_RETURN_IF_ERROR(head.Renumber(rotator));
-  return true;
+  if (renumber_ && changed) {
+    for (HeadCache& head : heads_) KV_RETURN_IF_ERROR(head.Renumber(rotator));
+  }
+  for (int h = 0; h < n_heads(); ++h) {
+    changed = changed || !wishes_[h].encode.empty();
+    KV_RETURN_IF_ERROR(ExecuteEncode(h, kept[h]));
+  }
+  return changed;
 }
 
 }  // namespace kvasir

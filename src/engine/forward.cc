@@ -196,21 +196,44 @@ std::vector<const float*> Forward::QueriesByRun(int layer, const HeadCache& head
                                                 int64_t n_rows, int64_t q_stride,
                                                 std::vector<float>& out) const {
   const size_t n_runs = head.runs().size();
-  bool shifted = false;
-  for (size_t r = 0; r < n_runs; ++r) shifted = shifted || head.shift(r) != 0;
-  if (!shifted) return {};
+  const auto as_is = [&](size_t r) {
+    return head.run_format(r).shift == 0 && !head.run_format(r).map;
+  };
+  size_t n_mapped = 0;
+  for (size_t r = 0; r < n_runs; ++r) n_mapped += as_is(r) ? 0 : 1;
+  if (n_mapped == 0) return {};
   const int64_t d = config_->head_dim, group = config_->group();
   const int64_t block = n_rows * q_stride;  // copies keep the stride of q
-  out.resize(n_runs * block);
+  out.resize(n_mapped * block);
   std::vector<const float*> by_run;
+  float* copy = out.data();
+  float query[kMostChannels];
   for (size_t r = 0; r < n_runs; ++r) {
-    by_run.push_back(head.shift(r) == 0 ? q : out.data() + r * block);
-    if (head.shift(r) == 0) continue;
-    for (int64_t row = 0; row < n_rows; ++row) {
-      float* copy = out.data() + r * block + row * q_stride;
-      std::copy_n(q + row * q_stride, group * d, copy);
-      for (int64_t g = 0; g < group; ++g) rotator(layer).Rotate(copy + g * d, head.shift(r), 0);
+    const RunFormat& format = head.run_format(r);
+    const auto alike = [&](size_t other) {
+      return head.run_format(other).shift == format.shift &&
+             head.run_format(other).map == format.map;
+    };
+    size_t same = 0;
+    while (!alike(same)) ++same;  // at the latest r itself
+    if (as_is(r) || same < r) {
+      by_run.push_back(as_is(r) ? q : by_run[same]);
+      continue;
     }
+    for (int64_t row = 0; row < n_rows; ++row) {
+      for (int64_t g = 0; g < group; ++g) {
+        std::copy_n(q + row * q_stride + g * d, d, query);
+        if (format.shift != 0) rotator(layer).Rotate(query, format.shift, 0);
+        float* mapped = copy + row * q_stride + g * d;
+        if (format.map) {
+          format.map->MapQuery(query, mapped);
+        } else {
+          std::copy_n(query, d, mapped);
+        }
+      }
+    }
+    by_run.push_back(copy);
+    copy += block;
   }
   return by_run;
 }

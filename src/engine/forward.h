@@ -52,8 +52,8 @@ class Forward {
 
   const ModelConfig& config() const { return *config_; }
   const KeyRotator& rotator(int layer) const { return movers_[config_->layers[layer].rope]; }
-  // Queries as each run of a head must see them: rotated back by the run's shift. Empty where no
-  // run is shifted. q [rows][group * head_dim], q_stride apart; `out` holds the copies.
+  // Queries as each run of a head must see them: rotated back by the run's shift, then mapped as its
+  // keys are. Empty where no run needs either. q [rows][group * head_dim], q_stride apart; `out` holds the copies.
   std::vector<const float*> QueriesByRun(int layer, const HeadCache& head, const float* q,
                                          int64_t n_rows, int64_t q_stride,
                                          std::vector<float>& out) const;
