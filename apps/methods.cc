@@ -13,8 +13,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string_view RoleName(Role role) { return role == Role::kWrapper ? "wrapper" : "base"; }
-
 std::string_view KindName(ParamKind kind) {
   switch (kind) {
     case ParamKind::kBudget:
@@ -121,17 +119,17 @@ Result<int> ShowMatrix(Context& context) {
     context.console.WriteJson({{"combinations", std::move(rows)}});
     return kExitDone;
   }
-  // Bases begin no pair, so columns are wrappers.
+  // Two bases make no pair, so columns are the others.
   std::string text = fmt::format("{:<12}", "");
   for (const MethodInfo* method : AllMethods()) {
-    if (method->role == Role::kWrapper)
+    if (method->role != Role::kBase)
       text += fmt::format(" {:>12}", fmt::format("{} +", method->name));
   }
   for (const MethodInfo* second : AllMethods()) {
     text += fmt::format("\n{:<12}", second->name);
     for (const Combination& each : combinations) {
       const bool listed =
-          each.second == second->name && FindMethod(each.first)->role == Role::kWrapper;
+          each.second == second->name && FindMethod(each.first)->role != Role::kBase;
       if (listed) text += fmt::format(" {:>12}", each.works ? "yes" : "-");
     }
   }

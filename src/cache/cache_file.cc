@@ -1,7 +1,6 @@
 #include "cache/cache_file.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace kvasir {
 namespace {
@@ -32,19 +31,23 @@ PlaneFormat ReadFormat(ByteReader& file) {
 }
 
 void WriteMap(const KeyMap& map, FileWriter& file) {
-  file.Values(std::span<const uint8_t>(map.parts().channels));
-  file.Values(std::span<const float>(map.parts().balancer));
+  const KeyMap::Parts& parts = map.parts();
+  file.Values(std::span<const uint8_t>(parts.channels));
+  file.Values(std::span<const float>(parts.balancer));
+  file.Value(static_cast<uint8_t>(parts.transform));
+  file.Value(static_cast<int32_t>(parts.transform_from));
 }
 
 Result<KeyMapPtr> ReadMap(ByteReader& file, int head_dim) {
   KeyMap::Parts parts;
   parts.channels = file.Values<uint8_t>(head_dim);
   parts.balancer = file.Values<float>(head_dim);
-  const size_t dim = parts.channels.empty() ? head_dim : parts.channels.size();
-  bool good = file.ok() && (parts.balancer.empty() || parts.balancer.size() == dim);
-  for (uint8_t channel : parts.channels) good = good && channel < head_dim;
-  for (float b : parts.balancer) good = good && std::isfinite(b) && b > 0;
-  if (!good) return Fail("a map of keys in the cache is damaged");
+  parts.transform = static_cast<KeyMap::Transform>(file.Value<uint8_t>());
+  parts.transform_from = file.Value<int32_t>();
+  if (!file.ok()) return Fail("a map of keys in the cache is cut short");
+  if (const Status good = KeyMap::Check(head_dim, parts); !good) {
+    return Fail("a map of keys in the cache is damaged: {}", good.error().message);
+  }
   return std::make_shared<const KeyMap>(head_dim, std::move(parts));
 }
 

@@ -333,8 +333,8 @@ HeadCache HeadCache::Fork() const {
 int32_t HeadCache::FirstOrder() const {
   KV_CHECK(size_ > 0);
   if (!in_order_) return Orders().front();
-  const auto run = std::find_if(runs_.begin(), runs_.end(),
-                                [](const Run& each) { return !each.refs.empty(); });
+  const auto run =
+      std::find_if(runs_.begin(), runs_.end(), [](const Run& each) { return !each.refs.empty(); });
   return run->pages[0]->OrderOf(std::countr_zero(run->refs[0].live));
 }
 

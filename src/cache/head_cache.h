@@ -97,8 +97,8 @@ class HeadCache {
   // there. Entries that move by one distance together are shifted, others rotated once.
   Status Renumber(const KeyRotator& rotator);
   // Stores these entries (ascending) in another format: decoded from the one they are in, and
-  // encoded once. Where a codec encodes 32 slots together and the entries end within a group, copies
-  // of them fill it. After an error (no memory) some may be encoded and others not.
+  // encoded once. Where a codec encodes 32 slots together and the entries end within a group,
+  // copies of them fill it. After an error (no memory) some may be encoded and others not.
   Status Encode(std::span<const int32_t> entries, const Encoding& to);
   Status Encode(const StoredSpan& span, const Encoding& to);
   // What keys are mapped with when they are encoded from now on. A map that was set stays: queries

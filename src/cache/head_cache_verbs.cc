@@ -7,7 +7,7 @@
 namespace kvasir {
 namespace {
 
-constexpr size_t kMostShiftRuns = 4;   // entries that move by more distances than this are rotated
+constexpr size_t kMostShiftRuns = 4;  // entries that move by more distances than this are rotated
 constexpr int64_t kGroupedSlack = 2;  // pages of a run of groups that may be partly used
 
 uint64_t LowestBit(uint64_t bits) { return bits & (~bits + 1); }

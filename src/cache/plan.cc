@@ -106,10 +106,16 @@ void LayerPlan::KeepAll(int head) {
 
 std::vector<int32_t> LayerPlan::KeysToEncode(int head) const {
   std::vector<int32_t> all;
+  int64_t n_before = 0;  // spans of staged entries are taken one after another
   for (const EncodeWish& wish : wishes_[head].encode) {
-    if (!wish.to.k) continue;
-    const std::vector<int32_t> some =
-        wish.span ? heads_[head].Entries(*wish.span) : wish.entries;
+    if (!wish.to.k || (wish.span && wish.span->format != heads_[head].format().k())) continue;
+    std::vector<int32_t> some = wish.entries;
+    if (wish.span) {
+      StoredSpan span = *wish.span;
+      span.first += n_before;
+      n_before += span.n;
+      some = heads_[head].Entries(span);
+    }
     all.insert(all.end(), some.begin(), some.end());
   }
   std::sort(all.begin(), all.end());

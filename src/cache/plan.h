@@ -56,7 +56,8 @@ class LayerPlan {
   const KeyMapPtr& key_map(int head) const {
     return wishes_[head].map ? wishes_[head].map : heads_[head].key_map();
   }
-  // True where an entry went or was stored anew. REQUIRES: the heads are as they were when the wishes were written.
+  // True where an entry went or was stored anew. REQUIRES: the heads are as they were when the
+  // wishes were written.
   Result<bool> Execute(const KeyRotator& rotator);
 
  private:

@@ -1,6 +1,7 @@
 #include "engine/forward.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kvasir {
 namespace {
@@ -88,6 +89,9 @@ Status Forward::Attention(int l, MatView<float> x, std::span<const Segment> segm
     if (segment.stats != nullptr) AddQueryStats(l, segment);
   }
   RotateRows(l, n_rows, segments);
+  for (const Segment& segment : segments) {
+    if (segment.query_max != nullptr) AddQueryMax(l, segment);
+  }
   for (const Segment& segment : segments) KV_RETURN_IF_ERROR(Append(l, segment));
   Attend(l, n_rows, segments);
   AddProduct(w.o, Mat<const float>(attended_.as<float>(), n_rows, q_width()), w.o_bias,
@@ -305,6 +309,18 @@ void Forward::AddQueryStats(int l, const Segment& segment) const {
     }
     stats.Add(h, d, rows.data(), n, d);
   });
+}
+
+void Forward::AddQueryMax(int l, const Segment& segment) const {
+  const int64_t d = config_->head_dim, group = config_->group();
+  for (int h = 0; h < config_->n_kv_heads; ++h) {
+    std::vector<float>& most = (*segment.query_max)[l * config_->n_kv_heads + h];
+    most.resize(d);
+    for (int64_t r = segment.first_row; r < segment.first_row + segment.n_rows; ++r) {
+      const float* q = q_.as<float>() + r * q_width() + h * group * d;
+      for (int64_t i = 0; i < group * d; ++i) most[i % d] = std::max(most[i % d], std::abs(q[i]));
+    }
+  }
 }
 
 void Forward::Mlp(int l, MatView<float> x) {

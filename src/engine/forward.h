@@ -36,6 +36,8 @@ struct Segment {
   int32_t first_order = 0;                   // place in the text of the first row
   std::vector<LastQueries>* last = nullptr;  // [layers]; null: not wanted
   std::vector<QueryStats>* stats = nullptr;  // [layers]; likewise
+  // [layers * kv_heads][head_dim], likewise: largest magnitudes of the rotated queries' channels.
+  std::vector<std::vector<float>>* query_max = nullptr;
 };
 
 class Forward {
@@ -52,8 +54,9 @@ class Forward {
 
   const ModelConfig& config() const { return *config_; }
   const KeyRotator& rotator(int layer) const { return movers_[config_->layers[layer].rope]; }
-  // Queries as each run of a head must see them: rotated back by the run's shift, then mapped as its
-  // keys are. Empty where no run needs either. q [rows][group * head_dim], q_stride apart; `out` holds the copies.
+  // Queries as each run of a head must see them: rotated back by the run's shift, then mapped as
+  // its keys are. Empty where no run needs either. q [rows][group * head_dim], q_stride apart;
+  // `out` holds the copies.
   std::vector<const float*> QueriesByRun(int layer, const HeadCache& head, const float* q,
                                          int64_t n_rows, int64_t q_stride,
                                          std::vector<float>& out) const;
@@ -73,6 +76,7 @@ class Forward {
   Status Append(int l, const Segment& segment);
   void Attend(int l, int64_t n_rows, std::span<const Segment> segments);
   void AddQueryStats(int l, const Segment& segment) const;
+  void AddQueryMax(int l, const Segment& segment) const;
   void KeepLastQueries(int l, const Segment& segment, int64_t n_rows) const;
   void Norm(MatView<const float> x, std::span<const float> weight, MatView<float> out);
   // x += post_norm(y W^T + bias)

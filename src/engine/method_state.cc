@@ -28,6 +28,7 @@ MethodState::MethodState(const Needs& needs, const ModelInfo& model)
     mass_.resize(n_heads);
   }
   if (needs.query_stats_from >= 0) stats_.resize(model.n_layers);
+  if (needs.query_max) query_max_.resize(n_heads);
 }
 
 void MethodState::StartPrompt(int32_t end) {
@@ -37,6 +38,7 @@ void MethodState::StartPrompt(int32_t end) {
   }
   std::fill(n_added_.begin(), n_added_.end(), 0);
   for (QueryStats& stats : stats_) stats = {.first_order = needs_.query_stats_from};
+  for (std::vector<float>& most : query_max_) most.clear();
 }
 
 void MethodState::EndPrompt() {
@@ -45,6 +47,7 @@ void MethodState::EndPrompt() {
     rows.first_order = 0;
   }
   for (QueryStats& stats : stats_) stats = {};
+  for (std::vector<float>& most : query_max_) most = {};
 }
 
 void MethodState::Clear() {
@@ -53,12 +56,14 @@ void MethodState::Clear() {
   for (std::vector<double>& sums : sums_) sums = {};
   for (std::vector<float>& mass : mass_) mass = {};
   for (QueryStats& stats : stats_) stats = {};
+  for (std::vector<float>& most : query_max_) most = {};
 }
 
 void MethodState::Attach(Segment& segment) {
   const int64_t end = segment.first_order + segment.n_rows;
   if (!queries_.empty() && end > queries_[0].first_order) segment.last = &queries_;
   if (!stats_.empty()) segment.stats = &stats_;
+  if (!query_max_.empty()) segment.query_max = &query_max_;
 }
 
 void MethodState::AddRows(Forward& forward, std::span<const HeadCache> heads, int layer, bool all) {
@@ -144,6 +149,12 @@ const LastQueries* MethodState::queries(int layer) const {
 
 int64_t MethodState::n_last_queries(int layer) const {
   return queries_.empty() ? 0 : std::min<int64_t>(needs_.last_queries, queries_[layer].n_rows());
+}
+
+std::span<const std::vector<float>> MethodState::query_max(int layer) const {
+  if (query_max_.empty()) return {};
+  return std::span(query_max_)
+      .subspan(static_cast<size_t>(layer) * model_.n_kv_heads, model_.n_kv_heads);
 }
 
 std::span<const std::vector<float>> MethodState::mass(int layer) const {

@@ -36,6 +36,7 @@ class MethodState {
   const QueryStats* stats(int layer) const { return stats_.empty() ? nullptr : &stats_[layer]; }
   int64_t n_last_queries(int layer) const;
   std::span<const std::vector<float>> mass(int layer) const;
+  std::span<const std::vector<float>> query_max(int layer) const;
 
   void Write(FileWriter& file) const;
   Status Read(ByteReader& file, const KvCache& cache, int64_t n_tokens);
@@ -45,11 +46,12 @@ class MethodState {
 
   Needs needs_;
   ModelInfo model_;
-  std::vector<LastQueries> queries_;       // [layers]: the last rows, and rows not yet in mass
-  std::vector<int64_t> n_added_;           // [layers] of queries_, rows that are in mass
-  std::vector<std::vector<double>> sums_;  // [layers * kv_heads][slots] of this prompt
-  std::vector<std::vector<float>> mass_;   // [layers * kv_heads][entries]
-  std::vector<QueryStats> stats_;          // [layers]
+  std::vector<LastQueries> queries_;           // [layers]: the last rows, and rows not yet in mass
+  std::vector<int64_t> n_added_;               // [layers] of queries_, rows that are in mass
+  std::vector<std::vector<double>> sums_;      // [layers * kv_heads][slots] of this prompt
+  std::vector<std::vector<float>> mass_;       // [layers * kv_heads][entries]
+  std::vector<QueryStats> stats_;              // [layers]
+  std::vector<std::vector<float>> query_max_;  // [layers * kv_heads][head_dim] of this prompt
 };
 
 }  // namespace kvasir

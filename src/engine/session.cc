@@ -181,12 +181,25 @@ Status SessionImpl::Compress(int layer, Moment moment) {
                                         : static_cast<int64_t>(tokens_.size()) + 1 - n_prompt_,
                      .heads = cache_.layer(layer),
                      .n_last_queries = state_.n_last_queries(layer),
+                     .query_max = state_.query_max(layer),
                      .mass = state_.mass(layer)};
   CpuOps ops(model_->forward(), state_);
-  LayerPlan plan(cache_.layer(layer));
-  program_->Compress(at, ops, plan);
-  for (int h = 0; needs_.mass && h < plan.n_heads(); ++h) state_.Keep(layer, h, plan.Resolve(h));
-  KV_ASSIGN_OR_RETURN(const bool changed, plan.Execute(model_->forward().rotator(layer)));
+  const KeyRotator& rotator = model_->forward().rotator(layer);
+  bool changed = false;
+  if (moment == Moment::kPromptEnd || needs_.at_decode) {
+    LayerPlan plan(cache_.layer(layer));
+    program_->Compress(at, ops, plan);
+    for (int h = 0; needs_.mass && h < plan.n_heads(); ++h) {
+      state_.Keep(layer, h, plan.Resolve(h));
+    }
+    KV_ASSIGN_OR_RETURN(changed, plan.Execute(rotator));
+  }
+  if (program_->Stores(moment)) {
+    LayerPlan plan(cache_.layer(layer));
+    program_->Store(at, ops, plan);
+    KV_ASSIGN_OR_RETURN(const bool stored, plan.Execute(rotator));
+    changed = changed || stored;
+  }
   if (changed) {
     const auto n = static_cast<int64_t>(tokens_.size());
     compressed_at_ = moment == Moment::kPromptEnd ? n_prompt_ : n + 1;
@@ -212,8 +225,8 @@ Status SessionImpl::Step(int32_t token) {
   for (int l = 0; l < config.n_layers && status; ++l) {
     status = forward.Run(l, l + 1, x, {&segment, 1});
     for (const HeadCache& head : cache_.layer(l)) read_entries_ += head.size();
-    if (status && needs_.at_decode) {
-      AddRows(l, /*all=*/true);
+    if (status && needs_.at_decode) AddRows(l, /*all=*/true);
+    if (status && (needs_.at_decode || program_->Stores(Moment::kDecode))) {
       status = Compress(l, Moment::kDecode);
     }
   }
@@ -292,6 +305,7 @@ KvReport SessionImpl::kv() const {
           .entries = account.entries,
           .entries_full = n * n_heads,
           .bytes = account.bytes,
+          .bytes_peak = pool_->peak_bytes(),
           .bytes_full = n_pages * n_heads * HeadCache::PageBytes(format),
           .by_codec = account.by_codec,
           .by_tier = account.by_tier,

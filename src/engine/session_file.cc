@@ -6,7 +6,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-session-2";
+constexpr char kMagic[] = "kvasir-session-3";
 
 }  // namespace
 
