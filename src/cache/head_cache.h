@@ -7,8 +7,9 @@
 //
 // A run holds entries of one format. New entries go to the end of the last run, in the staging
 // format; Encode moves them to runs of other formats. Evicting clears live bits, frees pages that
-// became empty, and packs a run where holes waste much: more than an eighth; where entries are
-// encoded in groups, which cannot be taken apart exactly, more than half.
+// became empty, and packs a run where holes waste much: more than an eighth; entries that are
+// encoded in groups are copied by whole groups, and taken apart only where more than half would be
+// wasted.
 //
 // Entries are numbered in the order of the text, whatever runs they lie in.
 //
@@ -163,7 +164,7 @@ class HeadCache {
   // Packing and positions: head_cache_verbs.cc.
   void Shrink();
   void Pack(Run& run);
-  bool PackGroups(const Run& run, Run& packed);
+  void PackGroups(Run& run);
   static std::optional<int32_t> UniformShift(const Run& run, int64_t rank);
   Status Regroup(const KeyRotator& rotator, std::span<const Place> places);
   Status CopyPart(std::span<const Place> part, Run& to);

@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kMostShiftRuns = 4;  // entries that move by more distances than this are rotated
 constexpr int64_t kGroupedSlack = 2;  // pages of a run of groups that may be partly used
+constexpr uint64_t kGroupMask = (uint64_t{1} << kGroupSlots) - 1;
 
 uint64_t LowestBit(uint64_t bits) { return bits & (~bits + 1); }
 
@@ -104,17 +105,20 @@ void HeadCache::Truncate(int32_t order) {
 
 // After live bits were cleared: frees pages without entries and packs runs whose holes waste much.
 // Without memory for the packed copy the holes stay. Groups of entries that are encoded together
-// can only be copied whole; taking them apart encodes them anew, so more waste is borne there.
+// are copied whole, which is exact; only where less than half of what they take is used are they
+// taken apart and encoded anew.
 void HeadCache::Shrink() {
   for (Run& run : runs_) {
     size_t kept = 0;
-    int64_t n_live = 0;
+    int64_t n_live = 0, n_groups = 0;
     for (size_t p = 0; p < run.pages.size(); ++p) {
-      if (run.refs[p].live == 0) {
+      const uint64_t live = run.refs[p].live;
+      if (live == 0) {
         Unref(run.pages[p]);
         continue;
       }
-      n_live += std::popcount(run.refs[p].live);
+      n_live += std::popcount(live);
+      n_groups += ((live & kGroupMask) != 0) + ((live >> kGroupSlots) != 0);
       run.pages[kept] = run.pages[p];
       run.refs[kept++] = run.refs[p];
     }
@@ -122,8 +126,13 @@ void HeadCache::Shrink() {
     run.refs.resize(kept);
     const auto n_pages = static_cast<int64_t>(kept);
     const int64_t needed = (n_live + kPageEntries - 1) / kPageEntries;
-    const bool grouped = run.format.together() > 1;
-    if (grouped ? n_pages > 2 * needed + kGroupedSlack : n_pages - needed > needed / 8) Pack(run);
+    if (run.format.together() == 1) {
+      if (n_pages - needed > needed / 8) Pack(run);
+    } else if (const int64_t whole = (n_groups + 1) / 2; whole > 2 * needed + kGroupedSlack) {
+      Pack(run);
+    } else if (n_pages - whole > needed / 8 + kGroupedSlack) {
+      PackGroups(run);
+    }
   }
   // Appends go to the last run, so that one may be empty.
   const auto empty = [](const Run& run) { return run.pages.empty(); };
@@ -132,54 +141,45 @@ void HeadCache::Shrink() {
 }
 
 void HeadCache::Pack(Run& run) {
+  std::vector<Place> entries;
+  const auto index = static_cast<int32_t>(&run - runs_.data());
+  for (size_t p = 0; p < run.refs.size(); ++p) {
+    for (uint64_t live = run.refs[p].live; live != 0; live &= live - 1) {
+      entries.push_back({index, static_cast<int32_t>(p), std::countr_zero(live)});
+    }
+  }
   Run packed;
   packed.format = run.format;
-  bool done = run.format.together() > 1 && PackGroups(run, packed);
-  if (!done) {
-    for (Page* page : packed.pages) Unref(page);
-    packed.pages.clear();
-    packed.refs.clear();
-    std::vector<Place> entries;
-    const auto index = static_cast<int32_t>(&run - runs_.data());
-    for (size_t p = 0; p < run.refs.size(); ++p) {
-      for (uint64_t live = run.refs[p].live; live != 0; live &= live - 1) {
-        entries.push_back({index, static_cast<int32_t>(p), std::countr_zero(live)});
-      }
-    }
-    done = CopyInto(entries, packed).has_value();
-  }
+  const bool done = CopyInto(entries, packed).has_value();
   for (Page* page : done ? run.pages : packed.pages) Unref(page);
   if (done) run = std::move(packed);
 }
 
-// Copies the groups that have a live entry, whole and exactly, where that is dense enough.
-bool HeadCache::PackGroups(const Run& run, Run& packed) {
-  constexpr uint64_t kGroup = (uint64_t{1} << kGroupSlots) - 1;
-  int64_t n_groups = 0, n_live = 0;
-  for (const PageRef& ref : run.refs) {
-    n_groups += ((ref.live & kGroup) != 0) + ((ref.live >> kGroupSlots) != 0);
-    n_live += std::popcount(ref.live);
-  }
-  if (n_groups * kGroupSlots > 2 * n_live) return false;
+// Copies the groups that have a live entry, holes included.
+void HeadCache::PackGroups(Run& run) {
+  Run packed;
+  packed.format = run.format;
+  bool done = true;
   int slot = kPageEntries;
-  for (size_t p = 0; p < run.refs.size(); ++p) {
+  for (size_t p = 0; p < run.refs.size() && done; ++p) {
+    const Page& source = *run.pages[p];
     for (int from = 0; from < kPageEntries; from += kGroupSlots) {
-      const uint64_t live = run.refs[p].live >> from & kGroup;
+      const uint64_t live = run.refs[p].live >> from & kGroupMask;
       if (live == 0) continue;
-      const Page& source = *run.pages[p];
       if (slot == kPageEntries) {
         Result<Page*> page = NewPage(run.format);
-        if (!page) return false;
+        done = page.has_value();
+        if (!done) break;
         (*page)->order0 = source.OrderOf(from);
         (*page)->pos0 = source.PosOf(from);
         AddPage(packed, *page, 0);
         slot = 0;
       }
       Page& page = *packed.pages.back();
-      CopyEntries(run.format.k, PlaneKind::kKeys, source.k->bytes, from, kGroupSlots, page.k->bytes,
-                  slot);
-      CopyEntries(run.format.v, PlaneKind::kValues, source.v->bytes, from, kGroupSlots,
-                  page.v->bytes, slot);
+      for (PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
+        CopyEntries(run.format.plane(kind), kind, source.bytes(kind), from, kGroupSlots,
+                    page.plane(kind)->bytes, slot);
+      }
       for (int s = 0; s < kGroupSlots; ++s) {
         page.SetFacts(slot + s, source, from + s, format_.n_columns);
       }
@@ -189,7 +189,8 @@ bool HeadCache::PackGroups(const Run& run, Run& packed) {
       slot += kGroupSlots;
     }
   }
-  return true;
+  for (Page* page : done ? run.pages : packed.pages) Unref(page);
+  if (done) run = std::move(packed);
 }
 
 // The distance from stored to new position, if one distance serves all entries of a run; the run's

@@ -111,7 +111,7 @@ extern constinit const MethodInfo kThink = {
         "turn may want other channels, and a shared document wants them unpruned. Stands after "
         "evictors and before a codec. Keys without some of their channels cannot be moved to other "
         "positions, so nothing that renumbers goes with it.",
-    .example = "think:ratio=40%",
+    .example = "think:ratio=40%,recent=32",
     .params = kParams,
     .make = &Make,
     .fixes_keys = true,

@@ -10,6 +10,7 @@
 // Differs from the paper's code: its decoders (0 for a negative sign, no scale of values) are
 // defects; channels are chosen for each KV head; what is encoded is never encoded again.
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 

@@ -86,8 +86,8 @@ TEST_F(CodecMethods, KiviBytesAreThoseOfItsPlanes) {
 }
 
 TEST_F(CodecMethods, OptionsKeepWhatTheyName) {
-  const auto session = Fed("kivi:bits=2,residual=32,first_layers=1,last_layers=2,sinks=4,window=10",
-                           230);
+  const auto session =
+      Fed("kivi:bits=2,residual=32,first_layers=1,last_layers=2,sinks=4,window=10", 230);
   for (int l : {0, 2, 3}) EXPECT_EQ(Head(*session, l).n_staged(PlaneKind::kKeys), 230);
   const HeadCache& head = Head(*session, 1);
   EXPECT_EQ(head.n_staged(PlaneKind::kKeys), 230 - 192);
@@ -100,8 +100,8 @@ TEST_F(CodecMethods, OptionsKeepWhatTheyName) {
 TEST_F(CodecMethods, MoreBitsLoseLess) {
   const auto full = Fed("full", 230);
   float before = 0;
-  for (const char* spec : {"q8", "kivi:bits=8,residual=32", "kivi:bits=4,residual=32",
-                           "kivi:bits=2,residual=32"}) {
+  for (const char* spec :
+       {"q8", "kivi:bits=8,residual=32", "kivi:bits=4,residual=32", "kivi:bits=2,residual=32"}) {
     const auto session = Fed(spec, 230);
     auto plain = full->Fork();
     const int32_t id = 77;
@@ -209,8 +209,8 @@ TEST_F(CodecMethods, ThinkNarrowsWhatIsNotRecent) {
   EXPECT_TRUE(std::ranges::is_sorted(head.key_map()->parts().channels));
   EXPECT_EQ(head.n_staged(PlaneKind::kKeys), 32);
   EXPECT_EQ(head.n_staged(PlaneKind::kValues), 96);
-  EXPECT_EQ(head.bytes().keys, PlaneBytes(FloatPlane(CodecId::kF32, 20), PlaneKind::kKeys) +
-                                   head.format().k_bytes());
+  EXPECT_EQ(head.bytes().keys,
+            PlaneBytes(FloatPlane(CodecId::kF32, 20), PlaneKind::kKeys) + head.format().k_bytes());
   ASSERT_TRUE(session->Step(5));
   EXPECT_EQ(head.n_staged(PlaneKind::kKeys), 33);  // generated tokens keep all channels
   ASSERT_TRUE(session->Feed(RandomIds(40, 6), {}));
