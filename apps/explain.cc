@@ -103,6 +103,7 @@ Status Act(const Program& program, Moment moment, int64_t n_prompt, int64_t n_ge
                          .n_generated = n_generated,
                          .heads = heads,
                          .n_last_queries = n_last,
+                         .query_max = {},
                          .mass = mass};
     LayerPlan plan(cache.layer(l));
     if (moment == Moment::kPromptEnd || program.needs(kToyModel).at_decode) {
@@ -206,7 +207,7 @@ Result<HeldEntries> Simulate(std::string_view spec, int64_t n_prompt, int64_t n_
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<const Program> program, Program::Build(spec));
   KV_ASSIGN_OR_RETURN(const Isa isa, BestIsa());
   PagePool pool;
-  const std::vector<HeadFormat> formats(kToyModel.n_layers, {.head_dim = kToyModel.head_dim});
+  const std::vector<HeadFormat> formats(kToyModel.n_layers, {.head_dim = kToyModel.head_dim, .k_plane = {}, .v_plane = {}});
   KvCache cache(pool, formats, kToyModel.n_kv_heads);
   KV_RETURN_IF_ERROR(AppendEntries(cache, n_prompt, 0, isa));
   KV_RETURN_IF_ERROR(Act(*program, Moment::kPromptEnd, n_prompt, 0, cache));
