@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr ModelInfo kToyModel = {.n_layers = 4, .n_q_heads = 4, .n_kv_heads = 2, .head_dim = 16};
+constexpr ModelInfo kToyModel = {.n_layers = 4, .n_q_heads = 4, .n_kv_heads = 2, .head_dim = 32};
 constexpr int64_t kGenerated = 256;  // tokens after the prompt that an explanation looks at
 
 // A number in (0, 1) from a place: the same every time.
@@ -40,6 +40,11 @@ class ToyOps final : public Ops {
   }
   std::vector<float> OutputNorms(const LayerView& at, int kv_head) override {
     return RandomMass(at.layer + kToyModel.n_layers, at.heads)[kv_head];
+  }
+  std::vector<float> QueryEnergy(const LayerView& at, int kv_head, int64_t) override {
+    std::vector<float> energy(kToyModel.head_dim);
+    for (size_t c = 0; c < energy.size(); ++c) energy[c] = Noise(at.layer * 8 + kv_head, c);
+    return energy;
   }
   QueryMoments FutureQueries(const LayerView& at, int64_t) override {
     const int64_t dim = kToyModel.head_dim;
@@ -107,18 +112,38 @@ Status Act(const Program& program, Moment moment, int64_t n_prompt, int64_t n_ge
                          .n_generated = n_generated,
                          .heads = heads,
                          .n_last_queries = n_last,
+                         .query_max = {},
                          .mass = mass,
                          .gates = mass,
                          .notes = notes};
     LayerPlan plan(cache.layer(l));
-    program.Compress(view, ops, plan);
+    if (moment == Moment::kPromptEnd || program.needs(kToyModel).at_decode) {
+      program.Compress(view, ops, plan);
+    }
     KV_RETURN_IF_ERROR(plan.Execute(ToyRotator()));
+    if (!program.Stores(moment)) continue;
+    LayerPlan stores(cache.layer(l));
+    program.Store(view, ops, stores);
+    KV_RETURN_IF_ERROR(stores.Execute(ToyRotator()));
   }
   return {};
 }
 
 double MeanEntries(const KvCache& cache) {
   return static_cast<double>(cache.Account().entries) / (kToyModel.n_layers * kToyModel.n_kv_heads);
+}
+
+// Bytes of the planes against those of `full`.
+double PlaneShare(const KvCache& cache, int64_t n_tokens) {
+  const HeadFormat& format = cache.layer(0)[0].format();
+  int64_t bytes = 0;
+  for (int l = 0; l < cache.n_layers(); ++l) {
+    for (const HeadCache& head : cache.layer(l)) bytes += head.bytes().keys + head.bytes().values;
+  }
+  const int64_t n_pages = (n_tokens + kPageEntries - 1) / kPageEntries;
+  return static_cast<double>(bytes) /
+         static_cast<double>(n_pages * (format.k_bytes() + format.v_bytes()) * kToyModel.n_layers *
+                             kToyModel.n_kv_heads);
 }
 
 Json ItemJson(const SpecItem& item) {
@@ -132,9 +157,7 @@ Json ItemJson(const SpecItem& item) {
                       {"value", is_given ? given->second : std::string(info.fallback)},
                       {"given", is_given}});
   }
-  return {{"name", item.name},
-          {"role", method.role == Role::kWrapper ? "wrapper" : "base"},
-          {"params", std::move(params)}};
+  return {{"name", item.name}, {"role", RoleName(method.role)}, {"params", std::move(params)}};
 }
 
 // The items as chains: wrappers and the base that they change.
@@ -174,21 +197,37 @@ Result<HeldEntries> Simulate(std::string_view spec, int64_t n_prompt, int64_t n_
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<const Program> program, Program::Build(spec));
   KV_ASSIGN_OR_RETURN(const Isa isa, BestIsa());
   PagePool pool;
-  const std::vector<HeadFormat> formats(kToyModel.n_layers, {.head_dim = kToyModel.head_dim});
+  const std::vector<HeadFormat> formats(
+      kToyModel.n_layers, {.head_dim = kToyModel.head_dim, .k_plane = {}, .v_plane = {}});
   KvCache cache(pool, formats, kToyModel.n_kv_heads);
   KV_RETURN_IF_ERROR(AppendEntries(cache, n_prompt, 0, isa));
   KV_RETURN_IF_ERROR(Act(*program, Moment::kPromptEnd, n_prompt, 0, cache));
   HeldEntries held;
   held.after_prompt = MeanEntries(cache);
+  held.bytes_share = PlaneShare(cache, n_prompt);
   for (int64_t i = 0; i < n_generated; ++i) {
     KV_RETURN_IF_ERROR(AppendEntries(cache, 1, n_prompt + i, isa));
-    if (program->needs(kToyModel).at_decode) {
+    if (program->needs(kToyModel).at_decode || program->Stores(Moment::kDecode)) {
       KV_RETURN_IF_ERROR(Act(*program, Moment::kDecode, n_prompt, i + 1, cache));
     }
   }
   held.after_generated = MeanEntries(cache);
   held.next_position = cache.layer(0)[0].PositionOf(static_cast<int32_t>(n_prompt + n_generated));
   return held;
+}
+
+std::string_view RoleName(Role role) {
+  switch (role) {
+    case Role::kBase:
+      return "base";
+    case Role::kWrapper:
+      return "wrapper";
+    case Role::kCodec:
+      return "codec";
+    case Role::kPruner:
+      return "pruner";
+  }
+  return "";
 }
 
 std::string MethodNeeds(const MethodInfo& method) {
@@ -204,6 +243,7 @@ std::string MethodNeeds(const MethodInfo& method) {
   if (needs.last_queries > 1) add(fmt::format("the last {} queries", needs.last_queries));
   if (needs.last_queries == 1) add("the last query");
   if (needs.mass) add(needs.mass_rule.own() ? "regularised mass" : "attention mass");
+  if (needs.query_max) add("largest queries");
   if (needs.gates != nullptr) add("trained gates");
   if (needs.query_stats_from >= 0) add("query statistics");
   if (needs.at_decode) add("every token");
@@ -211,10 +251,13 @@ std::string MethodNeeds(const MethodInfo& method) {
 }
 
 std::string MethodSaves(const MethodInfo& method) {
-  if (method.role == Role::kWrapper) return "as its base";
+  if (method.role == Role::kWrapper) return method.of_codec ? "as its codec" : "as its base";
   constexpr int64_t kPrompt = 4096;
   const auto held = Simulate(ItemText(ExampleItem(method)), kPrompt, 0);
   if (!held) return "";
+  if (method.role == Role::kCodec || method.role == Role::kPruner) {
+    return fmt::format("{:.0f} % of the bytes", 100 * held->bytes_share);
+  }
   return held->after_prompt < kPrompt
              ? fmt::format("holds {:.0f} of {} entries", held->after_prompt, kPrompt)
              : "nothing";

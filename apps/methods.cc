@@ -14,8 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string_view RoleName(Role role) { return role == Role::kWrapper ? "wrapper" : "base"; }
-
 std::string_view KindName(ParamKind kind) {
   switch (kind) {
     case ParamKind::kBudget:

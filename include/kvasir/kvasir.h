@@ -68,7 +68,9 @@ class Model {
 struct KvReport {
   std::string spec;
   int64_t entries = 0, entries_full = 0;  // `full` would hold all tokens in every head
-  int64_t bytes = 0, bytes_full = 0;
+  int64_t bytes = 0;
+  int64_t bytes_peak = 0;  // of the planes, the most at a time since the session was opened
+  int64_t bytes_full = 0;
   std::map<std::string, int64_t> by_codec, by_tier;
   double read_entries_per_step = 0;  // entries that the last decode step read, all heads
 };

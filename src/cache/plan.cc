@@ -105,13 +105,80 @@ std::optional<std::vector<int32_t>> LayerPlan::Resolve(int head) const {
   return ranked;
 }
 
-// True where an entry went or was written.
-Result<bool> LayerPlan::ExecuteHead(int h) {
+void LayerPlan::Encode(int head, std::vector<int32_t> entries, const Encoding& to) {
+  if (entries.empty()) return;
+  wishes_[head].encode.push_back({.entries = std::move(entries), .span = {}, .to = to});
+}
+
+void LayerPlan::Encode(int head, const StoredSpan& span, const Encoding& to) {
+  if (span.n <= 0) return;
+  wishes_[head].encode.push_back({.entries = {}, .span = span, .to = to});
+}
+
+void LayerPlan::KeepAll(int head) {
+  Wishes& wishes = wishes_[head];
+  wishes.scores.clear();
+  wishes.protect.clear();
+  wishes.budget.reset();
+  wishes.keep.reset();
+  wishes.drop.reset();
+  wishes.fold.reset();
+  wishes.merge.reset();
+}
+
+std::vector<int32_t> LayerPlan::KeysToEncode(int head) const {
+  std::vector<int32_t> all;
+  int64_t n_before = 0;  // spans of staged entries are taken one after another
+  for (const EncodeWish& wish : wishes_[head].encode) {
+    if (!wish.to.k || (wish.span && wish.span->format != heads_[head].format().k())) continue;
+    std::vector<int32_t> some = wish.entries;
+    if (wish.span) {
+      StoredSpan span = *wish.span;
+      span.first += n_before;
+      n_before += span.n;
+      some = heads_[head].Entries(span);
+    }
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+// kept: entries that stayed, by their old numbers; nullopt: all did.
+Status LayerPlan::ExecuteEncode(int head, const std::optional<std::vector<int32_t>>& kept) {
+  Wishes& wishes = wishes_[head];
+  if (wishes.map) heads_[head].SetKeyMap(wishes.map);
+  for (EncodeWish& wish : wishes.encode) {
+    if (wish.span) {
+      KV_CHECK(!kept);  // a span means entries as they are now
+      KV_RETURN_IF_ERROR(heads_[head].Encode(*wish.span, wish.to));
+      continue;
+    }
+    if (kept) {
+      std::vector<int32_t> left;
+      size_t at = 0;
+      for (int32_t entry : wish.entries) {
+        while (at < kept->size() && (*kept)[at] < entry) ++at;
+        if (at < kept->size() && (*kept)[at] == entry) left.push_back(static_cast<int32_t>(at));
+      }
+      wish.entries = std::move(left);
+    }
+    KV_RETURN_IF_ERROR(heads_[head].Encode(wish.entries, wish.to));
+  }
+  return {};
+}
+
+// Merge, Keep, Drop and Fold of one head.
+Result<LayerPlan::Change> LayerPlan::ExecuteHead(int h) {
   const Wishes& wishes = wishes_[h];
   HeadCache& head = heads_[h];
+  Change change;
   if (wishes.fold && !wishes.keep) {
+    KV_CHECK(wishes.encode.empty());
     KV_RETURN_IF_ERROR(head.Fold(wishes.fold->first, wishes.fold->n, wishes.fold_weighted));
-    return wishes.fold->n > 0;
+    change.any = wishes.fold->n > 0;
+    return change;
   }
   if (wishes.merge) {
     // Of the members of a set one stays, and it is the one that is written.
@@ -124,24 +191,32 @@ Result<bool> LayerPlan::ExecuteHead(int h) {
     KV_CHECK(std::count_if(members.begin(), members.end(), stays) == wishes.merge->n_sets());
     KV_RETURN_IF_ERROR(head.Merge(*wishes.merge));
   }
-  if (wishes.drop && !wishes.keep) {
+  if (wishes.drop && !wishes.keep && wishes.encode.empty()) {
     head.Drop(wishes.drop->first, wishes.drop->n);
-    return true;
+    change.any = true;
+    return change;
   }
-  const std::optional<std::vector<int32_t>> kept = Resolve(h);
-  if (kept) head.Keep(*kept);
-  return kept.has_value();
+  change.kept = Resolve(h);
+  if (change.kept) head.Keep(*change.kept);
+  change.any = change.kept.has_value();
+  return change;
 }
 
 Result<bool> LayerPlan::Execute(const KeyRotator& rotator) {
   bool changed = false;
+  std::vector<Change> changes(n_heads());
   for (int h = 0; h < n_heads(); ++h) {
-    KV_ASSIGN_OR_RETURN(const bool head_changed, ExecuteHead(h));
-    changed = changed || head_changed;
+    KV_ASSIGN_OR_RETURN(changes[h], ExecuteHead(h));
+    changed = changed || changes[h].any;
   }
-  if (!renumber_ || !changed) return changed;
-  for (HeadCache& head : heads_) KV_RETURN_IF_ERROR(head.Renumber(rotator));
-  return true;
+  if (renumber_ && changed) {
+    for (HeadCache& head : heads_) KV_RETURN_IF_ERROR(head.Renumber(rotator));
+  }
+  for (int h = 0; h < n_heads(); ++h) {
+    changed = changed || !wishes_[h].encode.empty();
+    KV_RETURN_IF_ERROR(ExecuteEncode(h, changes[h].kept));
+  }
+  return changed;
 }
 
 }  // namespace kvasir

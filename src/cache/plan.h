@@ -5,7 +5,8 @@
 //      entry);
 //   2. Merge: the sets of entries become one each, before the others go;
 //   3. what does not stay goes, or is folded;
-//   4. Renumber.
+//   4. Renumber;
+//   5. MapKeys, then Encode, in the order in which they were written, of what is left.
 // Entries are indices 0 … size - 1 of a head's live entries in the order of the text.
 #pragma once
 
@@ -37,6 +38,11 @@ class LayerPlan {
   void Merge(int head, MergeSets sets);
   // A span goes into the head's compensation entry: HeadCache::Fold. Overrides scores and Drop.
   void Fold(int head, int64_t first, int64_t n, bool weighted);
+  // Stores entries (ascending) in other formats.
+  void Encode(int head, std::vector<int32_t> entries, const Encoding& to);
+  void Encode(int head, const StoredSpan& span, const Encoding& to);
+  // What keys are mapped with when they are encoded, from now on.
+  void MapKeys(int head, KeyMapPtr map) { wishes_[head].map = std::move(map); }
 
   void Unprotect(int head) { wishes_[head].protect.clear(); }
 
@@ -51,12 +57,25 @@ class LayerPlan {
 
   // The entries of a head that stay, ascending; nullopt: all.
   std::optional<std::vector<int32_t>> Resolve(int head) const;
-  // True where an entry went. REQUIRES: the heads are as they were when the wishes were written.
+  // Takes all wishes about what stays back: everything does.
+  void KeepAll(int head);
+  // Entries whose keys somebody wishes to have encoded, ascending; and what they are mapped with.
+  std::vector<int32_t> KeysToEncode(int head) const;
+  const KeyMapPtr& key_map(int head) const {
+    return wishes_[head].map ? wishes_[head].map : heads_[head].key_map();
+  }
+  // True where an entry went or was stored anew. REQUIRES: the heads are as they were when the
+  // wishes were written.
   Result<bool> Execute(const KeyRotator& rotator);
 
  private:
   struct Span {
     int64_t first = 0, n = 0;
+  };
+  struct EncodeWish {
+    std::vector<int32_t> entries;
+    std::optional<StoredSpan> span;  // instead of entries
+    Encoding to;
   };
   struct Wishes {
     std::vector<float> scores;
@@ -66,8 +85,15 @@ class LayerPlan {
     std::optional<Span> drop, fold;
     bool fold_weighted = true;
     std::optional<MergeSets> merge;
+    std::vector<EncodeWish> encode;
+    KeyMapPtr map;
   };
-  Result<bool> ExecuteHead(int h);
+  struct Change {
+    bool any = false;
+    std::optional<std::vector<int32_t>> kept;  // by their old numbers; nullopt: all
+  };
+  Result<Change> ExecuteHead(int head);
+  Status ExecuteEncode(int head, const std::optional<std::vector<int32_t>>& kept);
   std::span<HeadCache> heads_;
   std::vector<Wishes> wishes_;
   bool renumber_ = false;

@@ -156,6 +156,23 @@ std::vector<float> CpuOps::OutputNorms(const LayerView& at, int kv_head) {
   return norms;
 }
 
+std::vector<float> CpuOps::QueryEnergy(const LayerView& at, int kv_head, int64_t last_rows) {
+  const LastQueries* rows = state_->queries(at.layer);
+  KV_CHECK(rows != nullptr && last_rows > 0 && last_rows <= rows->n_rows());
+  const int64_t d = at.model.head_dim, group = at.model.group();
+  const int64_t q_width = int64_t{at.model.n_q_heads} * d;
+  std::vector<double> sum(d);
+  for (int64_t r = rows->n_rows() - last_rows; r < rows->n_rows(); ++r) {
+    const float* q = rows->q.data() + r * q_width + kv_head * group * d;
+    for (int64_t i = 0; i < group * d; ++i) sum[i % d] += double{q[i]} * q[i];
+  }
+  std::vector<float> energy(d);
+  for (int64_t c = 0; c < d; ++c) {
+    energy[c] = static_cast<float>(sum[c] / static_cast<double>(last_rows * group));
+  }
+  return energy;
+}
+
 QueryMoments CpuOps::FutureQueries(const LayerView& at, int64_t n) {
   const QueryStats* stats = state_->stats(at.layer);
   KV_CHECK(stats != nullptr && n > 0);

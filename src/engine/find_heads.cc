@@ -44,9 +44,9 @@ class Probe {
   // Adds to [layers * kv_heads] scores.
   Status Run(std::vector<double>& echo, std::vector<double>& induction,
              const std::function<Status()>& after_layer) {
-    const std::vector<HeadFormat> formats(
-        config_.n_layers,
-        {.head_dim = config_.head_dim, .k_codec = CodecId::kF32, .v_codec = CodecId::kF32});
+    const std::vector<HeadFormat> formats(config_.n_layers, {.head_dim = config_.head_dim,
+                                                             .k_plane = {.codec = CodecId::kF32},
+                                                             .v_plane = {.codec = CodecId::kF32}});
     PagePool pool;
     KvCache cache(pool, formats, config_.n_kv_heads);
     std::vector<LastQueries> queries(config_.n_layers);

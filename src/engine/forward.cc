@@ -1,6 +1,7 @@
 #include "engine/forward.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kvasir {
 namespace {
@@ -95,6 +96,9 @@ Status Forward::Attention(int l, MatView<float> x, std::span<const Segment> segm
     }
   }
   RotateRows(l, n_rows, segments);
+  for (const Segment& segment : segments) {
+    if (segment.query_max != nullptr) AddQueryMax(l, segment);
+  }
   for (const Segment& segment : segments) KV_RETURN_IF_ERROR(Append(l, segment));
   Attend(l, n_rows, segments);
   AddProduct(w.o, Mat<const float>(attended_.as<float>(), n_rows, q_width()), w.o_bias,
@@ -203,21 +207,44 @@ std::vector<const float*> Forward::QueriesByRun(int layer, const HeadCache& head
                                                 int64_t n_rows, int64_t q_stride,
                                                 std::vector<float>& out, int64_t n_heads) const {
   const size_t n_runs = head.runs().size();
-  bool shifted = false;
-  for (size_t r = 0; r < n_runs; ++r) shifted = shifted || head.shift(r) != 0;
-  if (!shifted) return {};
+  const auto as_is = [&](size_t r) {
+    return head.run_format(r).shift == 0 && !head.run_format(r).map;
+  };
+  size_t n_mapped = 0;
+  for (size_t r = 0; r < n_runs; ++r) n_mapped += as_is(r) ? 0 : 1;
+  if (n_mapped == 0) return {};
   const int64_t d = config_->head_dim;
   const int64_t block = n_rows * q_stride;  // copies keep the stride of q
-  out.resize(n_runs * block);
+  out.resize(n_mapped * block);
   std::vector<const float*> by_run;
+  float* copy = out.data();
+  float query[kMostChannels];
   for (size_t r = 0; r < n_runs; ++r) {
-    by_run.push_back(head.shift(r) == 0 ? q : out.data() + r * block);
-    if (head.shift(r) == 0) continue;
-    for (int64_t row = 0; row < n_rows; ++row) {
-      float* copy = out.data() + r * block + row * q_stride;
-      std::copy_n(q + row * q_stride, n_heads * d, copy);
-      for (int64_t i = 0; i < n_heads; ++i) rotator(layer).Rotate(copy + i * d, head.shift(r), 0);
+    const RunFormat& format = head.run_format(r);
+    const auto alike = [&](size_t other) {
+      return head.run_format(other).shift == format.shift &&
+             head.run_format(other).map == format.map;
+    };
+    size_t same = 0;
+    while (!alike(same)) ++same;  // at the latest r itself
+    if (as_is(r) || same < r) {
+      by_run.push_back(as_is(r) ? q : by_run[same]);
+      continue;
     }
+    for (int64_t row = 0; row < n_rows; ++row) {
+      for (int64_t i = 0; i < n_heads; ++i) {
+        std::copy_n(q + row * q_stride + i * d, d, query);
+        if (format.shift != 0) rotator(layer).Rotate(query, format.shift, 0);
+        float* mapped = copy + row * q_stride + i * d;
+        if (format.map) {
+          format.map->MapQuery(query, mapped);
+        } else {
+          std::copy_n(query, d, mapped);
+        }
+      }
+    }
+    by_run.push_back(copy);
+    copy += block;
   }
   return by_run;
 }
@@ -289,6 +316,18 @@ void Forward::AddQueryStats(int l, const Segment& segment) const {
     }
     stats.Add(h, d, rows.data(), n, d);
   });
+}
+
+void Forward::AddQueryMax(int l, const Segment& segment) const {
+  const int64_t d = config_->head_dim, group = config_->group();
+  for (int h = 0; h < config_->n_kv_heads; ++h) {
+    std::vector<float>& most = (*segment.query_max)[l * config_->n_kv_heads + h];
+    most.resize(d);
+    for (int64_t r = segment.first_row; r < segment.first_row + segment.n_rows; ++r) {
+      const float* q = q_.as<float>() + r * q_width() + h * group * d;
+      for (int64_t i = 0; i < group * d; ++i) most[i % d] = std::max(most[i % d], std::abs(q[i]));
+    }
+  }
 }
 
 void Forward::Mlp(int l, MatView<float> x) {

@@ -38,6 +38,8 @@ struct Segment {
   std::vector<LastQueries>* last = nullptr;  // [layers]; null: not wanted
   std::vector<QueryStats>* stats = nullptr;  // [layers]; likewise
   GateRows* gates = nullptr;                 // likewise
+  // [layers * kv_heads][head_dim], likewise: largest magnitudes of the rotated queries' channels.
+  std::vector<std::vector<float>>* query_max = nullptr;
 };
 
 class Forward {
@@ -54,8 +56,9 @@ class Forward {
 
   const ModelConfig& config() const { return *config_; }
   const KeyRotator& rotator(int layer) const { return movers_[config_->layers[layer].rope]; }
-  // Queries as each run of a head must see them: rotated back by the run's shift. Empty where no
-  // run is shifted. q [rows][n_heads * head_dim], q_stride apart; `out` holds the copies.
+  // Queries as each run of a head must see them: rotated back by the run's shift, then mapped as
+  // its keys are. Empty where no run needs either. q [rows][n_heads * head_dim], q_stride apart;
+  // `out` holds the copies.
   std::vector<const float*> QueriesByRun(int layer, const HeadCache& head, const float* q,
                                          int64_t n_rows, int64_t q_stride, std::vector<float>& out,
                                          int64_t n_heads) const;
@@ -75,6 +78,7 @@ class Forward {
   Status Append(int l, const Segment& segment);
   void Attend(int l, int64_t n_rows, std::span<const Segment> segments);
   void AddQueryStats(int l, const Segment& segment) const;
+  void AddQueryMax(int l, const Segment& segment) const;
   void KeepLastQueries(int l, const Segment& segment, int64_t n_rows) const;
   void Norm(MatView<const float> x, std::span<const float> weight, MatView<float> out);
   // x += post_norm(y W^T + bias)

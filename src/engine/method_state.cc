@@ -35,6 +35,7 @@ MethodState::MethodState(const Needs& needs, const ModelInfo& model)
     gates_.resize(n_heads);
   }
   if (needs.notes) notes_.resize(model.n_layers);
+  if (needs.query_max) query_max_.resize(n_heads);
 }
 
 void MethodState::StartPrompt(int32_t end) {
@@ -45,6 +46,7 @@ void MethodState::StartPrompt(int32_t end) {
   }
   std::fill(n_added_.begin(), n_added_.end(), 0);
   for (QueryStats& stats : stats_) stats = {.first_order = needs_.query_stats_from};
+  for (std::vector<float>& most : query_max_) most.clear();
 }
 
 void MethodState::EndPrompt() {
@@ -55,6 +57,7 @@ void MethodState::EndPrompt() {
   }
   for (QueryStats& stats : stats_) stats = {};
   for (std::vector<int32_t>& notes : notes_) notes = {};
+  for (std::vector<float>& most : query_max_) most = {};
 }
 
 void MethodState::Clear() {
@@ -66,6 +69,7 @@ void MethodState::Clear() {
   for (std::vector<float>& gates : gates_) gates = {};
   n_steps_ = 0;
   for (QueryStats& stats : stats_) stats = {};
+  for (std::vector<float>& most : query_max_) most = {};
 }
 
 void MethodState::Attach(Segment& segment) {
@@ -73,6 +77,7 @@ void MethodState::Attach(Segment& segment) {
   if (!queries_.empty() && end > queries_[0].first_order) segment.last = &queries_;
   if (!stats_.empty()) segment.stats = &stats_;
   if (needs_.gates != nullptr) segment.gates = &gate_rows_;
+  if (!query_max_.empty()) segment.query_max = &query_max_;
 }
 
 void MethodState::AddRows(Forward& forward, std::span<const HeadCache> heads, int layer, bool all) {

@@ -44,6 +44,9 @@ class MethodState {
   int64_t n_last_queries(int layer) const;
   std::span<const std::vector<float>> mass(int layer) const { return Column(mass_, layer); }
   std::span<const std::vector<float>> gates(int layer) const { return Column(gates_, layer); }
+  std::span<const std::vector<float>> query_max(int layer) const {
+    return Column(query_max_, layer);
+  }
   std::span<std::vector<int32_t>> notes() { return notes_; }
 
   void Write(FileWriter& file) const;
@@ -61,12 +64,13 @@ class MethodState {
 
   Needs needs_;
   ModelInfo model_;
-  std::vector<LastQueries> queries_;       // [layers]: the last rows, and rows not yet in mass
-  std::vector<int64_t> n_added_;           // [layers] of queries_, rows that are in mass
-  std::vector<std::vector<double>> sums_;  // [layers * kv_heads][slots] of this prompt
-  std::vector<std::vector<float>> mass_;   // [layers * kv_heads][entries]
-  std::vector<std::vector<float>> noise_;  // [layers * kv_heads][entries] with NoiseKind::kToken
-  std::vector<std::vector<float>> gates_;  // [layers * kv_heads][entries]
+  std::vector<LastQueries> queries_;           // [layers]: the last rows, and rows not yet in mass
+  std::vector<int64_t> n_added_;               // [layers] of queries_, rows that are in mass
+  std::vector<std::vector<double>> sums_;      // [layers * kv_heads][slots] of this prompt
+  std::vector<std::vector<float>> mass_;       // [layers * kv_heads][entries]
+  std::vector<std::vector<float>> noise_;      // [layers * kv_heads][entries], NoiseKind::kToken
+  std::vector<std::vector<float>> gates_;      // [layers * kv_heads][entries]
+  std::vector<std::vector<float>> query_max_;  // [layers * kv_heads][head_dim] of this prompt
   GateRows gate_rows_;
   std::vector<QueryStats> stats_;            // [layers]
   std::vector<std::vector<int32_t>> notes_;  // [layers], of this moment

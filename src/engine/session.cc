@@ -189,18 +189,29 @@ Status SessionImpl::Compress(int layer, Moment moment) {
                                         : static_cast<int64_t>(tokens_.size()) + 1 - n_prompt_,
                      .heads = cache_.layer(layer),
                      .n_last_queries = state_.n_last_queries(layer),
+                     .query_max = state_.query_max(layer),
                      .mass = state_.mass(layer),
                      .gates = state_.gates(layer),
                      .notes = state_.notes()};
   CpuOps ops(model_->forward(), state_);
-  LayerPlan plan(cache_.layer(layer));
-  program_->Compress(at, ops, plan);
-  const bool has_columns = needs_.mass || needs_.gates != nullptr;
-  for (int h = 0; has_columns && h < plan.n_heads(); ++h) {
-    if (const MergeSets* sets = plan.merges(h)) state_.Merge(layer, h, *sets);
-    state_.Keep(layer, h, plan.Resolve(h));
+  const KeyRotator& rotator = model_->forward().rotator(layer);
+  bool changed = false;
+  if (moment == Moment::kPromptEnd || needs_.at_decode) {
+    LayerPlan plan(cache_.layer(layer));
+    program_->Compress(at, ops, plan);
+    const bool has_columns = needs_.mass || needs_.gates != nullptr;
+    for (int h = 0; has_columns && h < plan.n_heads(); ++h) {
+      if (const MergeSets* sets = plan.merges(h)) state_.Merge(layer, h, *sets);
+      state_.Keep(layer, h, plan.Resolve(h));
+    }
+    KV_ASSIGN_OR_RETURN(changed, plan.Execute(rotator));
   }
-  KV_ASSIGN_OR_RETURN(const bool changed, plan.Execute(model_->forward().rotator(layer)));
+  if (program_->Stores(moment)) {
+    LayerPlan plan(cache_.layer(layer));
+    program_->Store(at, ops, plan);
+    KV_ASSIGN_OR_RETURN(const bool stored, plan.Execute(rotator));
+    changed = changed || stored;
+  }
   if (changed) {
     const auto n = static_cast<int64_t>(tokens_.size());
     compressed_at_ = moment == Moment::kPromptEnd ? n_prompt_ : n + 1;
@@ -228,7 +239,9 @@ Status SessionImpl::Step(int32_t token) {
     status = forward.Run(l, l + 1, x, {&segment, 1});
     for (const HeadCache& head : cache_.layer(l)) read_entries_ += head.size();
     if (status && watched) AddRows(l, /*all=*/true);
-    if (status && needs_.at_decode) status = Compress(l, Moment::kDecode);
+    if (status && (needs_.at_decode || program_->Stores(Moment::kDecode))) {
+      status = Compress(l, Moment::kDecode);
+    }
   }
   if (!status) {
     cache_.Truncate(order);
@@ -341,6 +354,7 @@ KvReport SessionImpl::kv() const {
           .entries = account.entries,
           .entries_full = n * n_heads,
           .bytes = account.bytes,
+          .bytes_peak = pool_->peak_bytes(),
           .bytes_full = n_pages * n_heads * HeadCache::PageBytes(format),
           .by_codec = account.by_codec,
           .by_tier = account.by_tier,

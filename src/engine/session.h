@@ -43,6 +43,7 @@ class SessionImpl final : public Session {
   Status Restore(ByteReader& file);
   const KvCache& cache() const { return cache_; }
   const PagePool& pool() const { return *pool_; }
+  const RopeTable& rope(int layer) const { return model_->forward().rope(layer); }
   const Program& program() const { return *program_; }
 
  private:

@@ -9,7 +9,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-session-2";
+constexpr char kMagic[] = "kvasir-session-4";
 
 }  // namespace
 

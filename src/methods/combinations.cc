@@ -22,17 +22,38 @@ std::string ItemText(const SpecItem& item) {
   return text;
 }
 
+namespace {
+
+// A spec of both in the order in which they can stand, with what they need after them: wrappers a
+// base (one that keys alone decide suits most of them), wrappers of a codec a codec.
+std::string Joined(const MethodInfo& first, const MethodInfo& second) {
+  const auto stage = [](const MethodInfo& method) {
+    if (method.of_codec) return 3;
+    if (method.role == Role::kPruner) return 2;
+    if (method.role == Role::kCodec) return 4;
+    return method.role == Role::kWrapper ? 0 : 1;
+  };
+  const bool swap = stage(first) > stage(second);
+  const MethodInfo &a = swap ? second : first, &b = swap ? first : second;
+  std::string spec = ItemText(ExampleItem(a));
+  if (stage(a) == 0 && stage(b) > 1) spec += " + keydiff:budget=1024";
+  spec += " + " + ItemText(ExampleItem(b));
+  if (stage(b) == 0) spec += " + keydiff:budget=1024";
+  if (stage(b) == 3) spec += " + q4";
+  return spec;
+}
+
+}  // namespace
+
 std::vector<Combination> AllCombinations() {
   std::vector<Combination> all;
   for (const MethodInfo* first : AllMethods()) {
     for (const MethodInfo* second : AllMethods()) {
-      Combination each{
-          .first = first->name,
-          .second = second->name,
-          .spec = ItemText(ExampleItem(*first)) + " + " + ItemText(ExampleItem(*second)),
-          .works = false,
-          .why = {}};
-      if (second->role == Role::kWrapper) each.spec += " + keydiff:budget=1024";
+      Combination each{.first = first->name,
+                       .second = second->name,
+                       .spec = Joined(*first, *second),
+                       .works = false,
+                       .why = {}};
       const auto program = Program::Build(each.spec);
       each.works = program.has_value();
       if (!each.works) each.why = program.error().message;

@@ -21,8 +21,8 @@ SpecItem ExampleItem(const MethodInfo& method);
 // "name:key=value,key=value"
 std::string ItemText(const SpecItem& item);
 
-// All ordered pairs "first + second", in the order of the table. Two wrappers get a base that keys
-// alone decide.
+// All ordered pairs, in the order of the table; codecs and pruners stand after what they can only
+// stand after, and what needs a base or a codec behind it gets one.
 std::vector<Combination> AllCombinations();
 
 }  // namespace kvasir

@@ -57,6 +57,7 @@ struct Needs {
   bool at_decode = false;         // Compress after each generated token too
   bool mass = false;              // LayerView::mass
   MassRule mass_rule = {};        // what it adds up
+  bool query_max = false;         // LayerView::query_max
   int32_t query_stats_from = -1;  // Ops::FutureQueries, of tokens of this order and later; -1: none
   bool moves = false;             // positions of what is kept change
   bool notes = false;             // LayerView::notes
@@ -79,6 +80,10 @@ struct LayerView {
   int64_t n_generated = 0;              // tokens since the last prompt's end, this one included
   std::span<const HeadCache> heads = {};  // [kv_heads]
   int64_t n_last_queries = 0;             // rows that a score request can look at
+  // [kv_heads][head_dim]: the largest magnitude of each channel of the prompt's queries, over the
+  // query heads of the group.
+  std::span<const std::vector<float>> query_max = {};
+  bool codec_follows = false;  // to what stands before a codec: the codec has written its wishes
   // [kv_heads][entries]: attention that an entry has got from all queries, mean over the group.
   std::span<const std::vector<float>> mass = {};
   std::span<const std::vector<float>> gates = {};  // [kv_heads][entries] outputs of Needs::gates
@@ -129,6 +134,8 @@ class Ops {
   // By the cosine of keys. REQUIRES: `to` is not empty.
   virtual NearestEntries NearestKeys(const LayerView& at, int kv_head,
                                      std::span<const int32_t> from, std::span<const int32_t> to);
+  // Mean over the last rows and over the group of the squared query: [head_dim].
+  virtual std::vector<float> QueryEnergy(const LayerView& at, int kv_head, int64_t last_rows) = 0;
   // Queries of the n positions after the text, in the frame of a KV head's positions.
   virtual QueryMoments FutureQueries(const LayerView& at, int64_t n) = 0;
 };

@@ -156,8 +156,9 @@ TEST_F(MergeTest, PagesWithoutMergedEntriesHaveNoColumns) {
 
 TEST(MergeCodecs, AreWithinTheirError) {
   for (const auto& [codec, error] :
-       {std::pair(CodecId::kF16, 1e-3f), std::pair(CodecId::kBF16, 8e-3f),
-        std::pair(CodecId::kQ8, 1.2e-2f), std::pair(CodecId::kQ4, 0.15f)}) {
+       {std::pair(FloatPlane(CodecId::kF16, kTestDim), 1e-3f),
+        std::pair(FloatPlane(CodecId::kBF16, kTestDim), 8e-3f),
+        std::pair(Q8Plane(kTestDim), 1.2e-2f), std::pair(TokenPlane(4, kTestDim), 0.15f)}) {
     PagePool pool;
     HeadCache head(pool, TestFormat(codec)), exact(pool, TestFormat());
     const Rows keys = RandomRows(70, 1), values = RandomRows(70, 2);
@@ -169,7 +170,8 @@ TEST(MergeCodecs, AreWithinTheirError) {
     for (PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
       const Rows a = ReadRows(head, kind), b = ReadRows(exact, kind);
       for (size_t i = 0; i < a.size(); ++i) {
-        for (int c = 0; c < kTestDim; ++c) EXPECT_NEAR(a[i][c], b[i][c], error) << CodecName(codec);
+        for (int c = 0; c < kTestDim; ++c)
+          EXPECT_NEAR(a[i][c], b[i][c], error) << FormatName(codec);
       }
     }
   }

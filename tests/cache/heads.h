@@ -14,8 +14,8 @@ using Rows = std::vector<std::vector<float>>;
 
 constexpr int kTestDim = 16;  // rows are padded with zeros to it
 
-inline HeadFormat TestFormat(CodecId codec = CodecId::kF32) {
-  return {.head_dim = kTestDim, .k_codec = codec, .v_codec = codec};
+inline HeadFormat TestFormat(const PlaneFormat& plane = FloatPlane(CodecId::kF32, kTestDim)) {
+  return {.head_dim = kTestDim, .k_plane = plane, .v_plane = plane};
 }
 
 // Appends rows of orders first_order, first_order + 1, …
@@ -28,10 +28,10 @@ inline void AppendRows(HeadCache& head, const Rows& keys, const Rows& values, in
       std::vector<float> k = keys[range.row + i], v = values[range.row + i];
       k.resize(kTestDim);
       v.resize(kTestDim);
-      EncodeEntries(Isa::kAvx2, format.k_codec, PlaneKind::kKeys, kTestDim, k.data(), kTestDim,
-                    range.slot + i, 1, range.k);
-      EncodeEntries(Isa::kAvx2, format.v_codec, PlaneKind::kValues, kTestDim, v.data(), kTestDim,
-                    range.slot + i, 1, range.v);
+      EncodeEntries(Isa::kAvx2, format.k(), PlaneKind::kKeys, k.data(), kTestDim, range.slot + i, 1,
+                    range.k);
+      EncodeEntries(Isa::kAvx2, format.v(), PlaneKind::kValues, v.data(), kTestDim, range.slot + i,
+                    1, range.v);
     }
   }
 }

@@ -124,7 +124,7 @@ TEST(Razor, CompensationCountsOnceOrIsOff) {
 TEST(Razor, MemoryIsWhatTheFormulaSays) {
   for (const int64_t n : {8000, 20000, 128000}) {
     PagePool pool;
-    const HeadFormat format{.head_dim = 128, .k_codec = CodecId::kF16, .v_codec = CodecId::kF16};
+    const HeadFormat format{.head_dim = 128};
     const ModelInfo model{.n_layers = 1, .n_q_heads = 8, .n_kv_heads = 8, .head_dim = 128};
     auto built = Program::Build("razor");
     ASSERT_TRUE(built);

@@ -35,7 +35,7 @@ std::vector<int32_t> Kept(const std::string& spec, const std::vector<int>& chann
   const auto n = static_cast<int64_t>(channels.size());
   PagePool pool;
   std::vector<HeadCache> heads;
-  heads.emplace_back(pool, HeadFormat{.head_dim = 16, .k_codec = CodecId::kF32});
+  heads.emplace_back(pool, HeadFormat{.head_dim = 16, .k_plane = {.codec = CodecId::kF32}});
   std::vector<SlotRange> slots;
   EXPECT_TRUE(heads[0].Append(n, 0, slots));
   std::vector<float> keys(n * 16);
