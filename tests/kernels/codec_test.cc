@@ -155,7 +155,7 @@ float AllowedError(const PlaneFormat& format, const std::vector<float>& x, int i
     case CodecId::kSplit:
       return c < format.wide ? affine(2) : std::abs(std::abs(v) - mean) + mean * 2 * half;
     case CodecId::kTernary:
-      return std::max(mean, amax - mean);
+      return std::max(mean, amax - mean) + amax * half;
   }
   return 0;
 }

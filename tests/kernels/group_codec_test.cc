@@ -1,4 +1,5 @@
 // The numbers of the methods' pages: KIVI, VidKV, MiKV and ThinK as codecs.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -367,7 +368,7 @@ class QuantGroups : public testing::Test {
       }
     }
   }
-  Fixture fixture_{std::string(KVASIR_SHARED_DIR) + "/fixtures/methods/quant_groups.gguf"};
+  Fixture fixture_{KVASIR_SHARED_DIR "/fixtures/methods/quant_groups.gguf"};
 };
 
 TEST_F(QuantGroups, WithScalesInF32EverythingIsEqual) {
@@ -376,9 +377,9 @@ TEST_F(QuantGroups, WithScalesInF32EverythingIsEqual) {
     const std::vector<float> x = fixture_.Get<float>(plane);
     const int n = keys ? 288 : 300;
     for (int bits : {2, 4, 8}) {
-      const std::string name = std::string(plane) + ".int" + std::to_string(bits);
-      const auto codes = fixture_.Get<int16_t>(name + ".codes");
-      const auto decoded = fixture_.Get<float>(name + ".dequantised");
+      const std::string name = fmt::format("{}.int{}", plane, bits);
+      const auto codes = fixture_.Get<int16_t>(fmt::format("{}.codes", name));
+      const auto decoded = fixture_.Get<float>(fmt::format("{}.dequantised", name));
       PlaneFormat format = keys ? ChannelPlane(bits, kDim) : TokenPlane(bits, kDim);
       format.f32_scales = true;
       for (int head = 0; head < 2; ++head) {
@@ -394,7 +395,7 @@ TEST_F(QuantGroups, WithScalesInF32EverythingIsEqual) {
 TEST_F(QuantGroups, WithScalesInF16CodesAreTheNearest) {
   const std::vector<float> x = fixture_.Get<float>("K");
   for (int bits : {2, 4, 8}) {
-    const auto codes = fixture_.Get<int16_t>("K.int" + std::to_string(bits) + ".codes");
+    const auto codes = fixture_.Get<int16_t>(fmt::format("K.int{}.codes", bits));
     int different = 0;
     for (int begin = 0; begin + 64 <= 288; begin += 64) {
       const Encoded page(ChannelPlane(bits, kDim), kKeys,
