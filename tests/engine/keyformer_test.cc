@@ -6,8 +6,8 @@ namespace {
 
 class Keyformer : public testing::Test {
  protected:
-  std::vector<std::vector<float>> Run(const std::string& spec) {
-    auto session = OpenSession(model_, {.kv = spec});
+  std::vector<std::vector<float>> Run(std::string_view spec) {
+    auto session = OpenSession(model_, {.kv = std::string(spec)});
     return Feed(*session, prompt_, forced_);
   }
   std::shared_ptr<LoadedModel> model_ = LoadModel(GoldenModel("llama.gguf"));
