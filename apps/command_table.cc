@@ -9,8 +9,8 @@ namespace {
 
 using Groups = const FlagGroup*;
 
-constexpr std::array<Groups, 5> kRunGroups = {&kPromptFlags, &kSamplingFlags, &kCacheFlags,
-                                              &kModelFlags, &kOutputFlags};
+constexpr std::array<Groups, 6> kRunGroups = {&kPromptFlags, &kSamplingFlags, &kAnswerFlags,
+                                              &kCacheFlags,  &kModelFlags,    &kOutputFlags};
 constexpr std::array<Groups, 5> kChatGroups = {&kChatFlags, &kSamplingFlags, &kCacheFlags,
                                                &kModelFlags, &kOutputFlags};
 constexpr std::array<Groups, 5> kScoreGroups = {&kScoreInputFlags, &kScoreFlags, &kCacheFlags,

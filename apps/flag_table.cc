@@ -78,6 +78,13 @@ constexpr std::array kSampling = {
     Flag{"ignore-eos", 0, kSwitch, "", "", "", "go on after the end-of-text token"},
 };
 
+constexpr std::array kAnswer = {
+    Flag{"json-schema", 0, kPath, "FILE", "", "",
+         "the answer is JSON that this schema accepts; - is standard input"},
+    Flag{"grammar", 0, kPath, "FILE", "", "",
+         "the answer is a text of this grammar, in llama.cpp's GBNF; - is standard input"},
+};
+
 constexpr std::array kCache = {
     Flag{"kv", 0, kSpec, "SPEC", "full", "",
          "what the KV cache keeps: methods stacked with +, see `kvasir methods`"},
@@ -215,6 +222,7 @@ constexpr std::array kChat = {Flag{"prompt", 'p', kText, "TEXT", "", "", "the fi
 
 extern constinit const FlagGroup kPromptFlags = {"Prompt", kPrompt};
 extern constinit const FlagGroup kSamplingFlags = {"Sampling", kSampling};
+extern constinit const FlagGroup kAnswerFlags = {"Form of the answer", kAnswer};
 extern constinit const FlagGroup kCacheFlags = {"Cache", kCache};
 extern constinit const FlagGroup kModelFlags = {"Model", kModel};
 extern constinit const FlagGroup kOutputFlags = {"Output", kOutput};

@@ -4,7 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(kvasir_objects)
-foreach(module base jinja kernels cache methods model engine)
+foreach(module base grammar jinja kernels cache methods model engine)
   list(APPEND kvasir_objects $<TARGET_OBJECTS:kvasir_${module}>)
 endforeach()
 add_library(kvasir_library STATIC ${kvasir_objects})

@@ -295,6 +295,34 @@ class Run(Case):
         self.assertEqual(draw("--seed", 5), draw("--seed", 5))
         self.assertNotEqual(draw("--seed", 5), draw("--seed", 6))
 
+    def test_answers_of_a_given_form(self):
+        schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 3,
+                                                         "maximum": 17},
+                                                   "t": {"enum": ["é", "b"]}},
+                  "required": ["n", "t"]}
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "schema.json").write_text(json.dumps(schema))
+            (folder / "digits.gbnf").write_text('root ::= "<" [0-9]{4} ">"')
+            for seed in range(5):
+                answer = document("run", "-m", MODEL, "--ids", run_ids(), "--temp", 2, "--seed",
+                                  seed, "--json-schema", folder / "schema.json")
+                self.assertEqual(answer["stop_reason"], "eos")
+                value = json.loads(answer["text"])
+                self.assertEqual(list(value), ["n", "t"])
+                self.assertTrue(3 <= value["n"] <= 17 and value["t"] in ["é", "b"])
+            answer = document("run", "-m", MODEL, "--ids", run_ids(), "--ignore-eos", "--grammar",
+                              folder / "digits.gbnf")
+            self.assertRegex(answer["text"], "^<[0-9]{4}>$")
+            cut = kvasir("run", "-m", MODEL, "--ids", run_ids(), "-n", 1, "--grammar", "-",
+                         text='root ::= [a-z] [a-z]{50}')
+            self.assertIn("cut off before its form was complete", cut.stderr)
+            self.fails(2, "run", "-p", "x", "--grammar", "a", "--json-schema", "b", says=["one of"])
+        self.fails(1, "run", "-m", MODEL, "--ids", "1", "--grammar", "-", text="root ::= root 'x'",
+                   says=["--grammar -", "line 1"])
+        self.fails(1, "run", "-m", MODEL, "--ids", "1", "--json-schema", "-", text='{"if": {}}',
+                   says=["--json-schema -", "'if'"])
+
     def test_threads_and_chunks_change_nothing(self):
         def ids(*flags):
             return document("score", "-m", MODEL, "--ids", run_ids(300), *flags)["logprobs"]
