@@ -254,7 +254,7 @@ TEST_F(MergeTest, FoldingInAnyPiecesIsTheSame) {
 
 TEST(MergeFile, RestoresColumnsAndFoldedSums) {
   PagePool pool;
-  const HeadFormat formats[] = {TestFormat(CodecId::kF16)};
+  const HeadFormat formats[] = {TestFormat(FloatPlane(CodecId::kF16, kTestDim))};
   KvCache cache(pool, formats, 2);
   for (HeadCache& head : cache.layer(0)) AppendRows(head, RandomRows(200, 1), RandomRows(200, 2));
   ASSERT_TRUE(cache.layer(0)[0].Merge(OneSet(100, 104, 101, 2)));
