@@ -170,6 +170,10 @@ void MethodState::Keep(int layer, int head, const std::optional<std::vector<int3
 
 void MethodState::TakeLayer(const MethodState& other, int layer) {
   if (!stats_.empty()) stats_[layer] = other.stats_[layer];
+  for (int h = 0; needs_.query_max && h < model_.n_kv_heads; ++h) {
+    const size_t at = static_cast<size_t>(layer) * model_.n_kv_heads + h;
+    query_max_[at] = other.query_max_[at];
+  }
   const auto take = [&](std::vector<std::vector<float>>& mine,
                         const std::vector<std::vector<float>>& theirs) {
     const size_t first = static_cast<size_t>(layer) * model_.n_kv_heads;

@@ -258,7 +258,7 @@ Status SessionImpl::Step(int32_t token) {
 Status SessionImpl::Extend(std::span<const int32_t> tokens, const RowLogitsFn& on_logits) {
   const auto n_before = static_cast<int64_t>(tokens_.size());
   KV_RETURN_IF_ERROR(CheckTokens(tokens));
-  if (needs_.at_decode || needs_.gates != nullptr) {
+  if (needs_.at_decode || needs_.gates != nullptr || program_->Stores(Moment::kDecode)) {
     for (size_t i = 0; i < tokens.size(); ++i) {
       KV_RETURN_IF_ERROR(Step(tokens[i]));
       if (on_logits) on_logits(n_before + static_cast<int64_t>(i), logits_);

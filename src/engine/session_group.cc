@@ -19,6 +19,7 @@ Needs Union(const Needs& a, const Needs& b) {
   both.last_queries = std::max(a.last_queries, b.last_queries);
   both.at_decode = a.at_decode || b.at_decode;
   both.mass = a.mass || b.mass;
+  both.query_max = a.query_max || b.query_max;
   if (b.mass) both.mass_rule = b.mass_rule;
   if (b.gates != nullptr) both.gates = b.gates;
   both.query_stats_from = std::max(a.query_stats_from, b.query_stats_from);

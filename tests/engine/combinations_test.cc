@@ -38,7 +38,9 @@ TEST(Combinations, ThatAreAllowedRunAndHoldTheirBudget) {
       return method.role == Role::kCodec || method.role == Role::kPruner || method.of_codec;
     };
     const auto logits = Feed(*roomy, prompt, forced);
-    if (!stores(each.first) && !stores(each.second)) EXPECT_EQ(logits, expected) << each.spec;
+    if (!stores(each.first) && !stores(each.second)) {
+      EXPECT_EQ(logits, expected) << each.spec;
+    }
     auto tight = OpenSession(model, {.kv = With(each.spec, "40")});
     for (const auto& row : Feed(*tight, prompt, forced)) {
       for (float logit : row) ASSERT_TRUE(std::isfinite(logit)) << each.spec;

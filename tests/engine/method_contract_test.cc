@@ -47,180 +47,181 @@ std::string WithLong(const std::string& spec, const MethodInfo& method) {
     }
   }
   return text;
-  bool StandsLast(const MethodInfo& method) {
-    return method.role == Role::kCodec || method.role == Role::kPruner || method.of_codec;
+}
+
+bool StandsLast(const MethodInfo& method) {
+  return method.role == Role::kCodec || method.role == Role::kPruner || method.of_codec;
+}
+
+// The example, with a budget (of a codec: a window at full precision) no smaller than any text.
+std::string Covering(const MethodInfo& method, const std::string& example) {
+  const std::string spec = With(example, "4k", "4k");
+  if (!StandsLast(method) || method.role == Role::kPruner) return spec;
+  const std::string item = spec.substr(spec.find_last_of('+') + 1);
+  const bool has_window = item.find("window=") != std::string::npos;
+  if (has_window) return std::regex_replace(spec, std::regex("window=[^, +]+$"), "window=4k");
+  return spec + (item.find(':') == std::string::npos ? ":" : ",") + "window=4k";
+}
+
+class MethodContract : public testing::TestWithParam<const MethodInfo*> {
+ protected:
+  using Logits = std::vector<std::vector<float>>;
+
+  Logits Run(const std::string& spec, SessionOptions options = {}, int threads = 1) {
+    options.kv = spec;
+    auto session =
+        OpenSession(threads == 1 ? model_ : LoadModel(GoldenModel("llama.gguf"), threads), options);
+    const Logits logits = Feed(*session, prompt_, forced_);
+    orders_ = Orders(*session);
+    return logits;
   }
-
-  // The example, with a budget (of a codec: a window at full precision) no smaller than any text.
-  std::string Covering(const MethodInfo& method, const std::string& example) {
-    const std::string spec = With(example, "4k", "4k");
-    if (!StandsLast(method) || method.role == Role::kPruner) return spec;
-    const std::string item = spec.substr(spec.find_last_of('+') + 1);
-    const bool has_window = item.find("window=") != std::string::npos;
-    if (has_window) return std::regex_replace(spec, std::regex("window=[^, +]+$"), "window=4k");
-    return spec + (item.find(':') == std::string::npos ? ":" : ",") + "window=4k";
-  }
-
-  class MethodContract : public testing::TestWithParam<const MethodInfo*> {
-   protected:
-    using Logits = std::vector<std::vector<float>>;
-
-    Logits Run(const std::string& spec, SessionOptions options = {}, int threads = 1) {
-      options.kv = spec;
-      auto session = OpenSession(
-          threads == 1 ? model_ : LoadModel(GoldenModel("llama.gguf"), threads), options);
-      const Logits logits = Feed(*session, prompt_, forced_);
-      orders_ = Orders(*session);
-      return logits;
+  static std::vector<std::vector<int32_t>> Orders(const SessionImpl& session) {
+    std::vector<std::vector<int32_t>> orders;
+    for (int l = 0; l < session.cache().n_layers(); ++l) {
+      for (const HeadCache& head : session.cache().layer(l)) orders.push_back(head.Orders());
     }
-    static std::vector<std::vector<int32_t>> Orders(const SessionImpl& session) {
-      std::vector<std::vector<int32_t>> orders;
-      for (int l = 0; l < session.cache().n_layers(); ++l) {
-        for (const HeadCache& head : session.cache().layer(l)) orders.push_back(head.Orders());
-      }
-      return orders;
-    }
-
-    void SetUp() override { KeepMadeGates(*model_); }
-
-    static void ExpectAccounted(const SessionImpl& session) {
-      const KvReport report = session.kv();
-      int64_t planes = 0, all = 0;
-      for (const auto& [codec, bytes] : report.by_codec) {
-        planes += codec == "facts" ? 0 : bytes;
-        all += bytes;
-      }
-      EXPECT_EQ(planes, session.pool().used_bytes()) << report.spec;
-      EXPECT_EQ(all, report.bytes) << report.spec;
-      EXPECT_LE(planes, report.bytes_peak) << report.spec;
-    }
-
-    std::shared_ptr<LoadedModel> model_ = LoadModel(GoldenModel("llama.gguf"));
-    std::vector<int32_t> prompt_ = RandomIds(230, 1), forced_ = RandomIds(20, 2);
-    std::vector<std::vector<int32_t>> orders_;  // of the last Run, at its end
-    const std::string example_ = ExampleOf(*GetParam(), *model_);
-    const std::string spec_ = With(example_, "60", "40");
-  };
-
-  TEST_P(MethodContract, BudgetThatCoversTheLengthIsFull) {
-    EXPECT_EQ(Run(Covering(*GetParam(), example_)), Run("full"));
+    return orders;
   }
 
-  TEST_P(MethodContract, ChunksAndPrefillOrderChangeNothing) {
-    const Logits expected = Run(spec_);
-    const auto kept = orders_;
-    for (int chunk : {1, 7, 64, 230}) {
-      for (bool chunk_major : {false, true}) {
-        EXPECT_EQ(Run(spec_, {.chunk = chunk, .chunk_major = chunk_major}), expected)
-            << chunk << " " << chunk_major;
-        EXPECT_EQ(orders_, kept) << chunk << " " << chunk_major;
-      }
+  void SetUp() override { KeepMadeGates(*model_); }
+
+  static void ExpectAccounted(const SessionImpl& session) {
+    const KvReport report = session.kv();
+    int64_t planes = 0, all = 0;
+    for (const auto& [codec, bytes] : report.by_codec) {
+      planes += codec == "facts" ? 0 : bytes;
+      all += bytes;
+    }
+    EXPECT_EQ(planes, session.pool().used_bytes()) << report.spec;
+    EXPECT_EQ(all, report.bytes) << report.spec;
+    EXPECT_LE(planes, report.bytes_peak) << report.spec;
+  }
+
+  std::shared_ptr<LoadedModel> model_ = LoadModel(GoldenModel("llama.gguf"));
+  std::vector<int32_t> prompt_ = RandomIds(230, 1), forced_ = RandomIds(20, 2);
+  std::vector<std::vector<int32_t>> orders_;  // of the last Run, at its end
+  const std::string example_ = ExampleOf(*GetParam(), *model_);
+  const std::string spec_ = With(example_, "60", "40");
+};
+
+TEST_P(MethodContract, BudgetThatCoversTheLengthIsFull) {
+  EXPECT_EQ(Run(Covering(*GetParam(), example_)), Run("full"));
+}
+
+TEST_P(MethodContract, ChunksAndPrefillOrderChangeNothing) {
+  const Logits expected = Run(spec_);
+  const auto kept = orders_;
+  for (int chunk : {1, 7, 64, 230}) {
+    for (bool chunk_major : {false, true}) {
+      EXPECT_EQ(Run(spec_, {.chunk = chunk, .chunk_major = chunk_major}), expected)
+          << chunk << " " << chunk_major;
+      EXPECT_EQ(orders_, kept) << chunk << " " << chunk_major;
     }
   }
+}
 
-  TEST_P(MethodContract, ThreadsChangeNothing) { EXPECT_EQ(Run(spec_, {}, 2), Run(spec_)); }
+TEST_P(MethodContract, ThreadsChangeNothing) { EXPECT_EQ(Run(spec_, {}, 2), Run(spec_)); }
 
-  TEST_P(MethodContract, ThirdRunEqualsTheFirst) {
-    auto session = OpenSession(model_, {.kv = spec_});
-    const Logits first = Feed(*session, prompt_, forced_);
-    session->Reset();
-    Feed(*session, RandomIds(90, 9), RandomIds(5, 10));
-    session->Reset();
-    EXPECT_EQ(Feed(*session, prompt_, forced_), first);
+TEST_P(MethodContract, ThirdRunEqualsTheFirst) {
+  auto session = OpenSession(model_, {.kv = spec_});
+  const Logits first = Feed(*session, prompt_, forced_);
+  session->Reset();
+  Feed(*session, RandomIds(90, 9), RandomIds(5, 10));
+  session->Reset();
+  EXPECT_EQ(Feed(*session, prompt_, forced_), first);
+}
+
+TEST_P(MethodContract, SavedAndForkedSessionsGoOnAlike) {
+  const std::string path = testing::TempDir() + "/kvasir_contract_test.bin";
+  auto session = OpenSession(model_, {.kv = spec_});
+  Feed(*session, prompt_, forced_);
+  ASSERT_TRUE(session->Save(path));
+  auto loaded = OpenSession(model_, {.kv = spec_});
+  const Status status = loaded->Load(path);
+  ASSERT_TRUE(status) << status.error().message;
+  auto fork = *session->Fork();
+  for (int32_t id : RandomIds(20, 3)) {
+    ASSERT_TRUE(session->Step(id) && loaded->Step(id) && fork->Step(id));
+    ASSERT_TRUE(std::ranges::equal(session->logits(), loaded->logits()));
+    ASSERT_TRUE(std::ranges::equal(session->logits(), fork->logits()));
   }
+}
 
-  TEST_P(MethodContract, SavedAndForkedSessionsGoOnAlike) {
-    const std::string path = testing::TempDir() + "/kvasir_contract_test.bin";
-    auto session = OpenSession(model_, {.kv = spec_});
+TEST_P(MethodContract, EveryCodecRuns) {
+  for (const char* codec : {"f32", "f16", "bf16", "q8", "q4"}) {
+    for (const std::vector<float>& row : Run(spec_, {.kv_type = codec})) {
+      for (float logit : row) ASSERT_TRUE(std::isfinite(logit)) << codec;
+    }
+  }
+}
+
+// Every method before every codec and pruner: it runs, its bytes are the pool's, and it is saved.
+TEST_P(MethodContract, CodecsComeAfterIt) {
+  const std::string path = testing::TempDir() + "/kvasir_contract_codec_test.bin";
+  for (const MethodInfo* codec : AllMethods()) {
+    if (codec->role != Role::kCodec && codec->role != Role::kPruner) continue;
+    const std::string spec = spec_ + " + " + With(std::string(codec->example), "60", "40");
+    if (!Program::Build(spec)) continue;  // refused with a reason: tests/engine/codec_methods_test
+    auto session = OpenSession(model_, {.kv = spec});
     Feed(*session, prompt_, forced_);
-    ASSERT_TRUE(session->Save(path));
-    auto loaded = OpenSession(model_, {.kv = spec_});
+    ExpectAccounted(*session);
+    ASSERT_TRUE(session->Save(path)) << spec;
+    auto loaded = OpenSession(model_, {.kv = spec});
     const Status status = loaded->Load(path);
-    ASSERT_TRUE(status) << status.error().message;
-    auto fork = *session->Fork();
-    for (int32_t id : RandomIds(20, 3)) {
-      ASSERT_TRUE(session->Step(id) && loaded->Step(id) && fork->Step(id));
-      ASSERT_TRUE(std::ranges::equal(session->logits(), loaded->logits()));
-      ASSERT_TRUE(std::ranges::equal(session->logits(), fork->logits()));
+    ASSERT_TRUE(status) << spec << ": " << status.error().message;
+    EXPECT_EQ(loaded->kv().by_codec, session->kv().by_codec) << spec;
+    for (int32_t id : RandomIds(8, 3)) ASSERT_TRUE(session->Step(id) && loaded->Step(id)) << spec;
+    ASSERT_TRUE(std::ranges::equal(session->logits(), loaded->logits())) << spec;
+    for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << spec;
+  }
+}
+
+TEST_P(MethodContract, BytesAreThoseOfThePool) {
+  auto session = OpenSession(model_, {.kv = spec_});
+  Feed(*session, prompt_, forced_);
+  ExpectAccounted(*session);
+  ASSERT_TRUE(session->Feed(RandomIds(30, 4), {}));
+  ExpectAccounted(*session);
+}
+
+TEST_P(MethodContract, SecondTurnHasTruePositions) {
+  auto session = OpenSession(model_, {.kv = spec_});
+  Feed(*session, prompt_, forced_);
+  ASSERT_TRUE(session->Feed(RandomIds(30, 4), {}));
+  const int32_t n = 230 + 20 + 30;
+  const bool moves = session->program().needs(model_->info()).moves;
+  for (int l = 0; l < session->cache().n_layers(); ++l) {
+    for (const HeadCache& head : session->cache().layer(l)) {
+      EXPECT_EQ(head.PositionOf(n), moves ? head.Positions().back() + 1 : n);
+      EXPECT_GE(head.size(), 1);
     }
   }
+}
 
-  TEST_P(MethodContract, EveryCodecRuns) {
-    for (const char* codec : {"f32", "f16", "bf16", "q8", "q4"}) {
-      for (const std::vector<float>& row : Run(spec_, {.kv_type = codec})) {
-        for (float logit : row) ASSERT_TRUE(std::isfinite(logit)) << codec;
-      }
-    }
+TEST_P(MethodContract, PromptsOfAFewTokensRun) {
+  for (int n : {1, 2, 5}) {
+    auto session = OpenSession(model_, {.kv = With(spec_, "1", "3")});
+    Feed(*session, RandomIds(n, 5), forced_);
+    for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << n;
   }
+}
 
-  // Every method before every codec and pruner: it runs, its bytes are the pool's, and it is saved.
-  TEST_P(MethodContract, CodecsComeAfterIt) {
-    const std::string path = testing::TempDir() + "/kvasir_contract_codec_test.bin";
-    for (const MethodInfo* codec : AllMethods()) {
-      if (codec->role != Role::kCodec && codec->role != Role::kPruner) continue;
-      const std::string spec = spec_ + " + " + With(std::string(codec->example), "60", "40");
-      if (!Program::Build(spec))
-        continue;  // refused with a reason: tests/engine/codec_methods_test
-      auto session = OpenSession(model_, {.kv = spec});
-      Feed(*session, prompt_, forced_);
-      ExpectAccounted(*session);
-      ASSERT_TRUE(session->Save(path)) << spec;
-      auto loaded = OpenSession(model_, {.kv = spec});
-      const Status status = loaded->Load(path);
-      ASSERT_TRUE(status) << spec << ": " << status.error().message;
-      EXPECT_EQ(loaded->kv().by_codec, session->kv().by_codec) << spec;
-      for (int32_t id : RandomIds(8, 3)) ASSERT_TRUE(session->Step(id) && loaded->Step(id)) << spec;
-      ASSERT_TRUE(std::ranges::equal(session->logits(), loaded->logits())) << spec;
-      for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << spec;
-    }
+// Windows and sinks that no prompt of this length has room for.
+TEST_P(MethodContract, WindowsLongerThanThePromptRun) {
+  const std::string spec = WithLong(With(spec_, "2", "3"), *GetParam());
+  for (int n : {1, 3, 40, 200}) {
+    auto session = OpenSession(model_, {.kv = spec});
+    ASSERT_NE(session, nullptr) << spec;
+    Feed(*session, RandomIds(n, 6), forced_);
+    for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << spec << " " << n;
   }
+}
 
-  TEST_P(MethodContract, BytesAreThoseOfThePool) {
-    auto session = OpenSession(model_, {.kv = spec_});
-    Feed(*session, prompt_, forced_);
-    ExpectAccounted(*session);
-    ASSERT_TRUE(session->Feed(RandomIds(30, 4), {}));
-    ExpectAccounted(*session);
-  }
-
-  TEST_P(MethodContract, SecondTurnHasTruePositions) {
-    auto session = OpenSession(model_, {.kv = spec_});
-    Feed(*session, prompt_, forced_);
-    ASSERT_TRUE(session->Feed(RandomIds(30, 4), {}));
-    const int32_t n = 230 + 20 + 30;
-    const bool moves = session->program().needs(model_->info()).moves;
-    for (int l = 0; l < session->cache().n_layers(); ++l) {
-      for (const HeadCache& head : session->cache().layer(l)) {
-        EXPECT_EQ(head.PositionOf(n), moves ? head.Positions().back() + 1 : n);
-        EXPECT_GE(head.size(), 1);
-      }
-    }
-  }
-
-  TEST_P(MethodContract, PromptsOfAFewTokensRun) {
-    for (int n : {1, 2, 5}) {
-      auto session = OpenSession(model_, {.kv = With(spec_, "1", "3")});
-      Feed(*session, RandomIds(n, 5), forced_);
-      for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << n;
-    }
-  }
-
-  // Windows and sinks that no prompt of this length has room for.
-  TEST_P(MethodContract, WindowsLongerThanThePromptRun) {
-    const std::string spec = WithLong(With(spec_, "2", "3"), *GetParam());
-    for (int n : {1, 3, 40, 200}) {
-      auto session = OpenSession(model_, {.kv = spec});
-      ASSERT_NE(session, nullptr) << spec;
-      Feed(*session, RandomIds(n, 6), forced_);
-      for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << spec << " " << n;
-    }
-  }
-
-  INSTANTIATE_TEST_SUITE_P(All, MethodContract,
-                           testing::ValuesIn(AllMethods().begin(), AllMethods().end()),
-                           [](const testing::TestParamInfo<const MethodInfo*>& test) {
-                             return std::string(test.param->name);
-                           });
+INSTANTIATE_TEST_SUITE_P(All, MethodContract,
+                         testing::ValuesIn(AllMethods().begin(), AllMethods().end()),
+                         [](const testing::TestParamInfo<const MethodInfo*>& test) {
+                           return std::string(test.param->name);
+                         });
 
 }  // namespace
 }  // namespace kvasir::testing_

@@ -50,10 +50,11 @@ TEST_P(OwnMass, GivesTheWorkedNumbers) {
   for (int i = 0; i < 6; ++i) keys[i * 16] = x[i];
   noise.resize(64);
   q[0] = 1;
-  Buffer k(PlaneBytes(CodecId::kF32, PlaneKind::kKeys, 16));
-  EncodeEntries(GetParam(), CodecId::kF32, PlaneKind::kKeys, 16, keys.data(), 16, 0, 6, k.data());
+  const PlaneFormat plane = FloatPlane(CodecId::kF32, 16);
+  Buffer k(PlaneBytes(plane, PlaneKind::kKeys));
+  EncodeEntries(GetParam(), plane, PlaneKind::kKeys, keys.data(), 16, 0, 6, k.data());
   const PageRef page{.k = k.data(), .live = 0x3f};
-  const RunRef run{&page, 1, CodecId::kF32, CodecId::kF32};
+  const RunRef run{&page, 1, plane, plane};
   const int32_t order = 5;
   ThreadPool pool(1);
   const auto expect = [&](float tau, bool noisy, std::vector<float> expected) {

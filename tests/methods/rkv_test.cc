@@ -19,6 +19,7 @@ class GivenVotes final : public Ops {
   }
   std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
   QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
+  std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
 
  private:
   const std::vector<float> votes_;
@@ -43,8 +44,8 @@ std::vector<int32_t> Kept(const std::string& spec, const std::vector<int>& chann
     keys[i * 16 + channels[i]] = 1.0f + static_cast<float>(i);  // lengths do not matter
   }
   for (const SlotRange& range : slots) {
-    EncodeEntries(Isa::kAvx2, CodecId::kF32, PlaneKind::kKeys, 16, keys.data() + range.row * 16, 16,
-                  range.slot, range.n, range.k);
+    EncodeEntries(Isa::kAvx2, heads[0].format().k(), PlaneKind::kKeys, keys.data() + range.row * 16,
+                  16, range.slot, range.n, range.k);
   }
   const ModelInfo model{.n_layers = 1, .n_q_heads = 2, .n_kv_heads = 1, .head_dim = 16};
   const LayerView at{

@@ -19,6 +19,7 @@ class NoOps final : public Ops {
   }
   std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
   QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
+  std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
 };
 
 // The z of a gate that gives this beta.

@@ -16,6 +16,7 @@ class NoOps final : public Ops {
   Scores AttentionMass(const LayerView&, const ScoreRequest&) override { return {}; }
   std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
   QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
+  std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
 };
 
 class Given final : public Method {
