@@ -207,7 +207,9 @@ void MethodState::Merge(int layer, int head, const MergeSets& sets) {
 }
 
 void MethodState::EndLayer(int layer) {
-  if (!queries_.empty() && !generating_too()) queries_[layer] = {};
+  if (queries_.empty() || generating_too()) return;
+  queries_[layer] = {};
+  if (needs_.mass) n_added_[layer] = 0;
 }
 
 void MethodState::Truncate(const KvCache& cache, int32_t n, int64_t n_steps) {

@@ -23,7 +23,7 @@ constexpr ParamInfo kParams[] = {
     {"mode", ParamKind::kWord, "target", "target|threshold",
      "meet the budget, or merge whatever is more alike than eps"},
     {"eps", ParamKind::kNumber, "0.75", "-1..1", "threshold: cosine above which neighbours merge"},
-    {"sigma", ParamKind::kNumber, "5", "0..", "width of the kernel; see kernel"},
+    {"sigma", ParamKind::kNumber, "5", "0..1000000", "width of the kernel; see kernel"},
     {"kernel", ParamKind::kWord, "fixed", "fixed|two_pass|rms",
      "sigma as given, from the set's own weights, or its root mean square distance"},
     {"scaling", ParamKind::kWord, "mean_logn", "paper|mean|mean_logn",

@@ -28,7 +28,7 @@ constexpr ParamInfo kParams[] = {
      "min_buffer and share"},
     {"min_buffer", ParamKind::kInteger, "4000", "1..1000000000", "recent entries at least"},
     {"share", ParamKind::kNumber, "20%", "0..1", "recent entries, as a share of the text"},
-    {"sinks", ParamKind::kInteger, "4", "0..128", "first entries that stay"},
+    {"sinks", ParamKind::kInteger, "4", "0..1000000", "first entries that stay"},
     {"induction", ParamKind::kNumber, "14%", "0..1", "share of heads taken by induction score"},
     {"echo", ParamKind::kNumber, "1%", "0..1", "share of heads taken by echo score"},
     {"compensate", ParamKind::kWord, "count", "count|one|off",
@@ -164,7 +164,8 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
                                                 : Compensate::kOff,
             .always = params.GetWord("when") == "always"};
   if (!params.Auto("budget")) {
-    if (params.Given("min_buffer") || params.Given("share")) {
+    const Options usual;
+    if (o.min_buffer != usual.min_buffer || o.share != usual.share) {
       return Fail(
           "--kv \"razor\": budget says how long the buffer is; leave min_buffer and share out");
     }

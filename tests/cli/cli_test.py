@@ -525,7 +525,7 @@ class Inspect(Case):
                      for layer in document("inspect", MODEL, "--ids", run_ids(100), "--kv",
                                            spec)["layers"] for head in layer["heads"]]
             self.assertEqual(sorted(heads), [25] * 7 + [100])
-            self.fails(1, "run", MODEL, "--ids", "1", "--kv", f"razor:heads={path}.no",
+            self.fails(1, "run", "-m", MODEL, "--ids", "1", "--kv", f"razor:heads={path}.no",
                        says=["--find-heads"])
 
     def test_positions(self):

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <regex>
 
+#include "engine/find_heads.h"
 #include "tests/engine/made_gates.h"
 
 namespace kvasir::testing_ {
@@ -21,6 +22,10 @@ std::string With(std::string spec, const std::string& budget) {
 TEST(Combinations, ThatAreAllowedRunAndHoldTheirBudget) {
   const auto model = LoadModel(GoldenModel("llama.gguf"));
   KeepMadeGates(*model);
+  auto heads = FindHeads(*model, {.block = 40, .repeats = 4, .n_seeds = 1});
+  ASSERT_TRUE(heads) << heads.error().message;
+  heads->path = DefaultSideFilePath("razor-heads", model->facts().fingerprint);
+  ASSERT_TRUE(WriteSideFile(*heads));
   const std::vector<int32_t> prompt = RandomIds(150, 41), forced = RandomIds(12, 42);
   auto full = OpenSession(model);
   const auto expected = Feed(*full, prompt, forced);

@@ -82,7 +82,7 @@ TEST_P(OwnMass, GivesTheWorkedNumbers) {
 TEST_P(OwnMass, MatchesFloat64) {
   HeadCase head(GetParam(), 64, 11);
   head.AddRun(CodecId::kF16, CodecId::kF16, 700);
-  head.AddRun(CodecId::kQ8, CodecId::kQ8, 130);
+  head.AddRun(Q8Plane(64), Q8Plane(64), 130);
   head.AddBias();
   head.Kill([](int page, int slot) { return (page * 7 + slot) % 5 == 0; });
   constexpr int kRows = 21, kGroup = 3;
