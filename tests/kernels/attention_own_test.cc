@@ -129,8 +129,9 @@ TEST_P(OwnMass, MatchesFloat64) {
           for (int i = 0; i < head.n_slots() && sum > 0; ++i) expected[i] += y[i] / sum / kGroup;
         }
       }
+      // Queries meet low-bit keys rounded to 16 bits (kernels/attention.h).
       for (int i = 0; i < head.n_slots(); ++i) {
-        ASSERT_NEAR(mass[i], expected[i], 3e-5 * expected[i] + 1e-7) << i;
+        ASSERT_NEAR(mass[i], expected[i], 2e-4 * expected[i] + 1e-7) << i;
         total += mass[i];
       }
       // Each row gives 1, but for the first, whose only slot is dead.
