@@ -13,7 +13,7 @@ SOURCE_FOLDERS := apps bench examples include src tests tools
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help packages build model demo test test-asan test-tsan fuzz bench bench-peers format lint \
-        clean all-release all-asan all-tsan fuzz-short
+        results results-full clean all-release all-asan all-tsan fuzz-short
 
 help:
 	@cat tools/setup/help.txt
@@ -60,6 +60,9 @@ fuzz-short:
 bench: build model
 	build/release/kvasir bench --kv "full; streaming:budget=20%; snapkv:budget=20%" \
 	  --prompt 512,2048,8000 --depth 64 --threads 1,2
+
+results results-full: build model
+	@python3 tools/results/board.py --write $(if $(filter results-full,$@),--samples 100) $(BOARD_ARGS)
 
 bench-peers: build model
 	@$(PACKAGES) peers

@@ -11,7 +11,7 @@
 #include "engine/loaded_model.h"
 #include "methods/spec.h"
 #include "report.h"
-#include "score_math.h"
+#include "eval/distributions.h"
 
 namespace kvasir::cli {
 namespace {

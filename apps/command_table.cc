@@ -9,8 +9,8 @@ namespace {
 
 using Groups = const FlagGroup*;
 
-constexpr std::array<Groups, 5> kRunGroups = {&kPromptFlags, &kSamplingFlags, &kCacheFlags,
-                                              &kModelFlags, &kOutputFlags};
+constexpr std::array<Groups, 6> kRunGroups = {&kPromptFlags, &kSamplingFlags, &kAnswerFlags,
+                                              &kCacheFlags,  &kModelFlags,    &kOutputFlags};
 constexpr std::array<Groups, 5> kChatGroups = {&kChatFlags, &kSamplingFlags, &kCacheFlags,
                                                &kModelFlags, &kOutputFlags};
 constexpr std::array<Groups, 5> kScoreGroups = {&kScoreInputFlags, &kScoreFlags, &kCacheFlags,
@@ -24,6 +24,8 @@ constexpr std::array<Groups, 5> kInspectGroups = {&kInspectFlags, &kPromptFlags,
 constexpr std::array<Groups, 3> kMethodsGroups = {&kMethodsFlags, &kTokenizerModelFlags,
                                                   &kOutputFlags};
 constexpr std::array<Groups, 3> kBenchGroups = {&kBenchFlags, &kBenchCacheFlags, &kOutputFlags};
+constexpr std::array<Groups, 4> kEvalGroups = {&kEvalFlags, &kEvalCacheFlags, &kModelFlags,
+                                               &kOutputFlags};
 constexpr std::array<Groups, 4> kServeGroups = {&kServeFlags, &kServeCacheFlags, &kModelFlags,
                                                 &kOutputFlags};
 constexpr std::array<Groups, 1> kOutputGroups = {&kOutputFlags};
@@ -70,15 +72,17 @@ constexpr std::array kCommands = {
             "{\"error\"}.",
             "kvasir template -p \"Hello\" --system \"Be brief.\"", kTemplateGroups,
             &TemplateCommand},
-    Command{"inspect", "facts of a model, of its tensors, of what a cache keeps", "[MODEL]",
-            "Without a prompt: architecture, sizes, quantisation, tokenizer, KV bytes a token and "
-            "what fits in this machine's memory. With a prompt (-p, -f, --ids): what the cache "
-            "holds of it under --kv, for every layer and KV head; --map draws it. --tensor and "
-            "--list read any GGUF file, whatever its architecture.",
-            "kvasir inspect\n"
-            "kvasir inspect -p \"A long text\" --kv \"streaming:budget=16\" --map cache.html\n"
-            "kvasir inspect --tensor token_embd.weight --json",
-            kInspectGroups, &InspectCommand},
+    Command{
+        "inspect", "facts of a model, of its tensors, of what a cache keeps", "[MODEL]",
+        "Without a prompt: architecture, sizes, quantisation, tokenizer, KV bytes a token and "
+        "what fits in this machine's memory. With a prompt (-p, -f, --ids): what the cache "
+        "holds of it under --kv, for every layer and KV head; --map draws it. --tensor and "
+        "--list read any GGUF file, whatever its architecture. --find-heads reads random tokens "
+        "four times over and notes which KV heads find earlier copies: razor needs that file.",
+        "kvasir inspect\n"
+        "kvasir inspect -p \"A long text\" --kv \"streaming:budget=16\" --map cache.html\n"
+        "kvasir inspect --tensor token_embd.weight --json",
+        kInspectGroups, &InspectCommand},
     Command{"methods", "what --kv can do: methods, parameters, combinations", "[NAME]",
             "Without a name: the table of all methods. With one: its parameters with defaults and "
             "ranges. --matrix: which combine. --explain SPEC: how a spec is read, and what it "
@@ -94,6 +98,16 @@ constexpr std::array kCommands = {
             "(prefill) would allow at the same number of threads.",
             "kvasir bench --prompt 512 --gen 32 --kv \"full; snapkv:budget=256\"", kBenchGroups,
             &BenchCommand},
+    Command{"eval", "quality of specs on the same samples, with intervals", "",
+            "Runs every spec of --kv on the same samples of every task, in the same order, and "
+            "prints means with 95 % intervals and paired differences to the first spec. Results "
+            "go to --out as they come; --resume goes on with a file, and what it holds is not "
+            "computed again. The methods compress context and question; --query-agnostic: the "
+            "context alone, as they cannot know what will be asked. See docs/eval.md.",
+            "kvasir eval --list\n"
+            "kvasir eval --task board_noise --length 1k --samples 4 --kv \"full; "
+            "snapkv:budget=20%,window=16\"",
+            kEvalGroups, &EvalCommand},
     Command{"serve", "an HTTP server that OpenAI's clients speak to", "",
             "Serves /v1/chat/completions, /v1/completions and what goes with them, with continuous "
             "batching; each request may name its own spec in a field `kv`. SIGTERM lets the "

@@ -6,6 +6,7 @@
 #include "cache/kv_cache.h"
 #include "context.h"
 #include "kernels/codec.h"
+#include "methods/combinations.h"
 #include "report.h"
 
 namespace kvasir::cli {
@@ -13,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr ModelInfo kToyModel = {.n_layers = 4, .n_q_heads = 4, .n_kv_heads = 2, .head_dim = 16};
+constexpr ModelInfo kToyModel = {.n_layers = 4, .n_q_heads = 4, .n_kv_heads = 2, .head_dim = 32};
 constexpr int64_t kGenerated = 256;  // tokens after the prompt that an explanation looks at
 
 // A number in (0, 1) from a place: the same every time.
@@ -27,11 +28,23 @@ float Noise(uint64_t a, uint64_t b) {
 // Attention as a model might have it: random, but the same every time.
 class ToyOps final : public Ops {
  public:
-  std::vector<std::vector<float>> AttentionMass(const LayerView& at, const ScoreRequest&) override {
-    return RandomMass(at.layer, at.heads);
+  std::vector<std::vector<float>> AttentionMass(const LayerView& at,
+                                                const ScoreRequest& request) override {
+    std::vector<std::vector<float>> mass = RandomMass(at.layer, at.heads);
+    if (request.over_group != GroupBy::kNone) return mass;
+    std::vector<std::vector<float>> by_query_head;
+    for (int h = 0; h < kToyModel.n_q_heads; ++h) {
+      by_query_head.push_back(mass[h / kToyModel.group()]);
+    }
+    return by_query_head;
   }
   std::vector<float> OutputNorms(const LayerView& at, int kv_head) override {
     return RandomMass(at.layer + kToyModel.n_layers, at.heads)[kv_head];
+  }
+  std::vector<float> QueryEnergy(const LayerView& at, int kv_head, int64_t) override {
+    std::vector<float> energy(kToyModel.head_dim);
+    for (size_t c = 0; c < energy.size(); ++c) energy[c] = Noise(at.layer * 8 + kv_head, c);
+    return energy;
   }
   QueryMoments FutureQueries(const LayerView& at, int64_t) override {
     const int64_t dim = kToyModel.head_dim;
@@ -74,10 +87,10 @@ Status AppendEntries(KvCache& cache, int64_t n, int64_t first_order, Isa isa) {
       KV_RETURN_IF_ERROR(head.Append(n, static_cast<int32_t>(first_order), slots));
       for (const SlotRange& range : slots) {
         const float* rows = x.data() + int64_t{range.row} * dim;
-        EncodeEntries(isa, head.format().k_codec, PlaneKind::kKeys, dim, rows, dim, range.slot,
-                      range.n, range.k);
-        EncodeEntries(isa, head.format().v_codec, PlaneKind::kValues, dim, rows, dim, range.slot,
-                      range.n, range.v);
+        EncodeEntries(isa, head.format().k(), PlaneKind::kKeys, rows, dim, range.slot, range.n,
+                      range.k);
+        EncodeEntries(isa, head.format().v(), PlaneKind::kValues, rows, dim, range.slot, range.n,
+                      range.v);
       }
     }
   }
@@ -87,6 +100,7 @@ Status AppendEntries(KvCache& cache, int64_t n, int64_t first_order, Isa isa) {
 Status Act(const Program& program, Moment moment, int64_t n_prompt, int64_t n_generated,
            KvCache& cache) {
   ToyOps ops;
+  std::vector<std::vector<int32_t>> notes(cache.n_layers());
   const int64_t n_last = std::min<int64_t>(program.needs(kToyModel).last_queries, n_prompt);
   for (int l = 0; l < cache.n_layers(); ++l) {
     const std::span<const HeadCache> heads = std::as_const(cache).layer(l);
@@ -98,10 +112,19 @@ Status Act(const Program& program, Moment moment, int64_t n_prompt, int64_t n_ge
                          .n_generated = n_generated,
                          .heads = heads,
                          .n_last_queries = n_last,
-                         .mass = mass};
+                         .query_max = {},
+                         .mass = mass,
+                         .gates = mass,
+                         .notes = notes};
     LayerPlan plan(cache.layer(l));
-    program.Compress(view, ops, plan);
+    if (moment == Moment::kPromptEnd || program.needs(kToyModel).at_decode) {
+      program.Compress(view, ops, plan);
+    }
     KV_RETURN_IF_ERROR(plan.Execute(ToyRotator()));
+    if (!program.Stores(moment)) continue;
+    LayerPlan stores(cache.layer(l));
+    program.Store(view, ops, stores);
+    KV_RETURN_IF_ERROR(stores.Execute(ToyRotator()));
   }
   return {};
 }
@@ -110,25 +133,17 @@ double MeanEntries(const KvCache& cache) {
   return static_cast<double>(cache.Account().entries) / (kToyModel.n_layers * kToyModel.n_kv_heads);
 }
 
-// The item of a method within its own example: what it takes to use it.
-SpecItem ExampleItem(const MethodInfo& method) {
-  const auto items = ParseSpec(method.example);
-  if (items) {
-    for (const SpecItem& item : *items) {
-      if (item.name == method.name) return item;
-    }
+// Bytes of the planes against those of `full`.
+double PlaneShare(const KvCache& cache, int64_t n_tokens) {
+  const HeadFormat& format = cache.layer(0)[0].format();
+  int64_t bytes = 0;
+  for (int l = 0; l < cache.n_layers(); ++l) {
+    for (const HeadCache& head : cache.layer(l)) bytes += head.bytes().keys + head.bytes().values;
   }
-  return {std::string(method.name), {}};
-}
-
-std::string ItemText(const SpecItem& item) {
-  std::string text = item.name;
-  char separator = ':';
-  for (const auto& [name, value] : item.params) {
-    text += fmt::format("{}{}={}", separator, name, value);
-    separator = ',';
-  }
-  return text;
+  const int64_t n_pages = (n_tokens + kPageEntries - 1) / kPageEntries;
+  return static_cast<double>(bytes) /
+         static_cast<double>(n_pages * (format.k_bytes() + format.v_bytes()) * kToyModel.n_layers *
+                             kToyModel.n_kv_heads);
 }
 
 Json ItemJson(const SpecItem& item) {
@@ -142,9 +157,7 @@ Json ItemJson(const SpecItem& item) {
                       {"value", is_given ? given->second : std::string(info.fallback)},
                       {"given", is_given}});
   }
-  return {{"name", item.name},
-          {"role", method.role == Role::kWrapper ? "wrapper" : "base"},
-          {"params", std::move(params)}};
+  return {{"name", item.name}, {"role", RoleName(method.role)}, {"params", std::move(params)}};
 }
 
 // The items as chains: wrappers and the base that they change.
@@ -184,21 +197,37 @@ Result<HeldEntries> Simulate(std::string_view spec, int64_t n_prompt, int64_t n_
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<const Program> program, Program::Build(spec));
   KV_ASSIGN_OR_RETURN(const Isa isa, BestIsa());
   PagePool pool;
-  const std::vector<HeadFormat> formats(kToyModel.n_layers, {.head_dim = kToyModel.head_dim});
+  const std::vector<HeadFormat> formats(
+      kToyModel.n_layers, {.head_dim = kToyModel.head_dim, .k_plane = {}, .v_plane = {}});
   KvCache cache(pool, formats, kToyModel.n_kv_heads);
   KV_RETURN_IF_ERROR(AppendEntries(cache, n_prompt, 0, isa));
   KV_RETURN_IF_ERROR(Act(*program, Moment::kPromptEnd, n_prompt, 0, cache));
   HeldEntries held;
   held.after_prompt = MeanEntries(cache);
+  held.bytes_share = PlaneShare(cache, n_prompt);
   for (int64_t i = 0; i < n_generated; ++i) {
     KV_RETURN_IF_ERROR(AppendEntries(cache, 1, n_prompt + i, isa));
-    if (program->needs(kToyModel).at_decode) {
+    if (program->needs(kToyModel).at_decode || program->Stores(Moment::kDecode)) {
       KV_RETURN_IF_ERROR(Act(*program, Moment::kDecode, n_prompt, i + 1, cache));
     }
   }
   held.after_generated = MeanEntries(cache);
   held.next_position = cache.layer(0)[0].PositionOf(static_cast<int32_t>(n_prompt + n_generated));
   return held;
+}
+
+std::string_view RoleName(Role role) {
+  switch (role) {
+    case Role::kBase:
+      return "base";
+    case Role::kWrapper:
+      return "wrapper";
+    case Role::kCodec:
+      return "codec";
+    case Role::kPruner:
+      return "pruner";
+  }
+  return "";
 }
 
 std::string MethodNeeds(const MethodInfo& method) {
@@ -213,37 +242,25 @@ std::string MethodNeeds(const MethodInfo& method) {
   };
   if (needs.last_queries > 1) add(fmt::format("the last {} queries", needs.last_queries));
   if (needs.last_queries == 1) add("the last query");
-  if (needs.mass) add("attention mass");
+  if (needs.mass) add(needs.mass_rule.own() ? "regularised mass" : "attention mass");
+  if (needs.query_max) add("largest queries");
+  if (needs.gates != nullptr) add("trained gates");
   if (needs.query_stats_from >= 0) add("query statistics");
   if (needs.at_decode) add("every token");
   return text.empty() ? "nothing" : text;
 }
 
 std::string MethodSaves(const MethodInfo& method) {
-  if (method.role == Role::kWrapper) return "as its base";
+  if (method.role == Role::kWrapper) return method.of_codec ? "as its codec" : "as its base";
   constexpr int64_t kPrompt = 4096;
   const auto held = Simulate(ItemText(ExampleItem(method)), kPrompt, 0);
   if (!held) return "";
+  if (method.role == Role::kCodec || method.role == Role::kPruner) {
+    return fmt::format("{:.0f} % of the bytes", 100 * held->bytes_share);
+  }
   return held->after_prompt < kPrompt
              ? fmt::format("holds {:.0f} of {} entries", held->after_prompt, kPrompt)
              : "nothing";
-}
-
-std::vector<Combination> AllCombinations() {
-  std::vector<Combination> all;
-  for (const MethodInfo* first : AllMethods()) {
-    for (const MethodInfo* second : AllMethods()) {
-      Combination each{first->name, second->name, false, ""};
-      std::string spec = ItemText(ExampleItem(*first)) + " + " + ItemText(ExampleItem(*second));
-      // Two wrappers need something to wrap; a base that keys alone decide suits most of them.
-      if (second->role == Role::kWrapper) spec += " + keydiff:budget=1024";
-      const auto program = Program::Build(spec);
-      each.works = program.has_value();
-      if (!each.works) each.why = program.error().message;
-      all.push_back(std::move(each));
-    }
-  }
-  return all;
 }
 
 Result<int> ExplainSpec(Context& context) {

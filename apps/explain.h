@@ -13,23 +13,17 @@ namespace kvasir::cli {
 
 struct Context;
 
+std::string_view RoleName(Role role);
 // "the last 32 queries", "every token", "nothing"; with the parameters of the method's example.
 std::string MethodNeeds(const MethodInfo& method);
-// "holds 1024 of 4096 entries", likewise.
+// "holds 1024 of 4096 entries", "31 % of the bytes", likewise.
 std::string MethodSaves(const MethodInfo& method);
-
-struct Combination {
-  std::string_view first, second;
-  bool works = false;
-  std::string why;  // not
-};
-// All ordered pairs "first + second", in the order of the table.
-std::vector<Combination> AllCombinations();
 
 // Entries of one KV head, on average over heads.
 struct HeldEntries {
   double after_prompt = 0;     // of n_prompt tokens
   double after_generated = 0;  // n_generated tokens later
+  double bytes_share = 0;      // after the prompt, of the planes of `full`
   int64_t next_position = 0;   // at which the token after them is rotated
 };
 // Runs the methods of a spec on a layer whose attention is random but fixed.

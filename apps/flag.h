@@ -68,7 +68,7 @@ inline bool TakesValue(const Flag& flag) { return flag.kind != FlagKind::kSwitch
 extern const FlagGroup kPromptFlags, kSamplingFlags, kCacheFlags, kModelFlags, kOutputFlags;
 // Flags of one command.
 extern const FlagGroup kScoreFlags, kTokenizeFlags, kTemplateFlags, kInspectFlags, kMethodsFlags,
-    kBenchFlags, kBenchCacheFlags, kChatFlags, kTextFlags, kScoreInputFlags, kTokenizerModelFlags,
-    kServeFlags, kServeCacheFlags;
+    kBenchFlags, kBenchCacheFlags, kEvalFlags, kEvalCacheFlags, kServeFlags, kServeCacheFlags,
+    kChatFlags, kAnswerFlags, kTextFlags, kScoreInputFlags, kTokenizerModelFlags;
 
 }  // namespace kvasir::cli

@@ -78,6 +78,13 @@ constexpr std::array kSampling = {
     Flag{"ignore-eos", 0, kSwitch, "", "", "", "go on after the end-of-text token"},
 };
 
+constexpr std::array kAnswer = {
+    Flag{"json-schema", 0, kPath, "FILE", "", "",
+         "the answer is JSON that this schema accepts; - is standard input"},
+    Flag{"grammar", 0, kPath, "FILE", "", "",
+         "the answer is a text of this grammar, in llama.cpp's GBNF; - is standard input"},
+};
+
 constexpr std::array kCache = {
     Flag{"kv", 0, kSpec, "SPEC", "full", "",
          "what the KV cache keeps: methods stacked with +, see `kvasir methods`"},
@@ -150,6 +157,8 @@ constexpr std::array kInspect = {
     Flag{"tensor", 0, kText, "NAME", "", "", "shape, type and statistics of a tensor of any GGUF"},
     Flag{"values", 0, kSwitch, "", "", "", "with --tensor: the values, as float32"},
     Flag{"list", 0, kSwitch, "", "", "", "name, type and shape of every tensor"},
+    Flag{"find-heads", 0, kPath, "OUT", "", "",
+         "write which KV heads retrieve, for razor; auto: where razor looks for it"},
 };
 
 constexpr std::array kMethods = {
@@ -183,6 +192,28 @@ constexpr std::array kBenchCache = {
     kChunkFlag,
     kChunkMajorFlag,
     kDeterministicFlag};
+
+constexpr std::array kEval = {
+    Flag{"task", 0, kText, "NAMES", "", "", "tasks or families of them, separated by commas"},
+    Flag{"list", 0, kSwitch, "", "", "", "the tasks there are"},
+    Flag{"length", 0, kIntegers, "N,N", "", "64..",
+         "tokens of prompt and answer together (default: the task's own)"},
+    Flag{"samples", 'n', kInteger, "N", "20", "1..", "samples of each task and length"},
+    Flag{"seed", 0, kInteger, "N", "42", "0..", "of the samples"},
+    Flag{"query-agnostic", 0, kSwitch, "", "", "",
+         "compress the context before the question is known"},
+    Flag{"raw", 0, kSwitch, "", "", "", "no chat template: the model continues the text itself"},
+    Flag{"data", 0, kPath, "FOLDER", "", "", "published files of benchmarks, see docs/eval.md"},
+    Flag{"file", 'f', kPath, "FILE", "", "", "a text in place of generated prose"},
+    Flag{"out", 'o', kPath, "FILE", "", "", "results as JSON lines, as they come"},
+    Flag{"resume", 0, kSwitch, "", "", "", "go on with the file of --out"},
+    Flag{"csv", 0, kPath, "FILE", "", "", "the table as CSV"},
+    Flag{"markdown", 0, kPath, "FILE", "", "", "the table as Markdown"},
+};
+constexpr std::array kEvalCache = {
+    Flag{"kv", 0, kSpecs, "SPECS", "full", "",
+         "specs to compare, separated by ;; differences are to the first"},
+    kTypeFlag, kMemoryFlag, kCtxFlag, kChunkFlag};
 
 constexpr std::array kChat = {Flag{"prompt", 'p', kText, "TEXT", "", "", "the first thing to say"},
                               kSystemFlag};
@@ -221,6 +252,7 @@ constexpr std::array kServeCache = {
 
 extern constinit const FlagGroup kPromptFlags = {"Prompt", kPrompt};
 extern constinit const FlagGroup kSamplingFlags = {"Sampling", kSampling};
+extern constinit const FlagGroup kAnswerFlags = {"Form of the answer", kAnswer};
 extern constinit const FlagGroup kCacheFlags = {"Cache", kCache};
 extern constinit const FlagGroup kModelFlags = {"Model", kModel};
 extern constinit const FlagGroup kOutputFlags = {"Output", kOutput};
@@ -233,6 +265,8 @@ extern constinit const FlagGroup kInspectFlags = {"What to show", kInspect};
 extern constinit const FlagGroup kMethodsFlags = {"What to show", kMethods};
 extern constinit const FlagGroup kBenchFlags = {"Measurement", kBench};
 extern constinit const FlagGroup kBenchCacheFlags = {"Model and cache", kBenchCache};
+extern constinit const FlagGroup kEvalFlags = {"Evaluation", kEval};
+extern constinit const FlagGroup kEvalCacheFlags = {"Cache", kEvalCache};
 extern constinit const FlagGroup kServeFlags = {"Server", kServe};
 extern constinit const FlagGroup kServeCacheFlags = {"Cache", kServeCache};
 extern constinit const FlagGroup kChatFlags = {"Conversation", kChat};

@@ -8,8 +8,9 @@ namespace kvasir::cli {
 Result<int> InspectCommand(Context& context) {
   const Args& args = context.args;
   const bool prompt = args.Given("prompt") || args.Given("file") || args.Given("ids");
-  if (prompt + args.Given("tensor") + args.On("list") > 1) {
-    return WrongUsage(context, "one at a time: a prompt, --tensor NAME or --list");
+  if (prompt + args.Given("tensor") + args.On("list") + args.Given("find-heads") > 1) {
+    return WrongUsage(context,
+                      "one at a time: a prompt, --tensor NAME, --list or --find-heads OUT");
   }
   if (!prompt && args.Given("map")) {
     return WrongUsage(context, "--map draws what a cache holds of a prompt: give -p, -f or --ids");
@@ -26,6 +27,7 @@ Result<int> InspectCommand(Context& context) {
   }
   if (args.Given("tensor")) return InspectTensor(context);
   if (args.On("list")) return InspectTensors(context);
+  if (args.Given("find-heads")) return InspectHeads(context);
   return prompt ? InspectCache(context) : InspectModel(context);
 }
 

@@ -16,6 +16,7 @@ Result<int> InspectModel(Context& context);    // facts of a file
 Result<int> InspectTensors(Context& context);  // --list
 Result<int> InspectTensor(Context& context);   // --tensor
 Result<int> InspectCache(Context& context);    // a prompt and --kv
+Result<int> InspectHeads(Context& context);    // --find-heads
 
 // What a cache holds of a text, for pictures: which positions, by layer and KV head.
 struct CacheMap {

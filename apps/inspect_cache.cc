@@ -1,8 +1,10 @@
 // What a cache holds of a prompt: positions, codecs, tiers and bytes of every layer and KV head.
 #include <algorithm>
+#include <bit>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "engine/kept_channels.h"
 #include "engine/session.h"
 #include "inspect.h"
 #include "report.h"
@@ -31,12 +33,35 @@ HeadPositions PositionsOf(const HeadCache& head) {
   return sorted;
 }
 
-Json HeadJson(const HeadCache& head) {
+// The codec of all entries; where there are several, how many entries each has.
+Json CodecJson(const HeadCache& head, PlaneKind kind) {
+  Json codecs = Json::array();
+  for (const RunRef& run : head.runs()) {
+    int64_t n = 0;
+    for (int32_t p = 0; p < run.n_pages; ++p) n += std::popcount(run.pages[p].live);
+    if (n == 0) continue;
+    const std::string name = FormatName(kind == PlaneKind::kKeys ? run.k : run.v);
+    const auto known = std::find_if(codecs.begin(), codecs.end(),
+                                    [&](const Json& each) { return each["codec"] == name; });
+    if (known != codecs.end()) {
+      (*known)["entries"] = (*known)["entries"].get<int64_t>() + n;
+    } else {
+      codecs.push_back({{"codec", name}, {"entries", n}});
+    }
+  }
+  if (codecs.empty())
+    return FormatName(kind == PlaneKind::kKeys ? head.format().k() : head.format().v());
+  return codecs.size() == 1 ? codecs[0]["codec"] : codecs;
+}
+
+Json HeadJson(const HeadCache& head, const RopeTable& rope) {
   const HeadPositions positions = PositionsOf(head);
   Json json = {{"positions", positions.source}};
   if (positions.rope != positions.source) json["rope_positions"] = positions.rope;
-  json["k_codec"] = CodecName(head.format().k_codec);
-  json["v_codec"] = CodecName(head.format().v_codec);
+  const std::vector<int32_t> channels = KeptChannels(head.key_map(), rope);
+  if (!channels.empty()) json["channels"] = channels;
+  json["k_codec"] = CodecJson(head, PlaneKind::kKeys);
+  json["v_codec"] = CodecJson(head, PlaneKind::kValues);
   json["tier"] = "host";
   json["bytes"] = head.bytes().total();
   return json;
@@ -47,7 +72,7 @@ Json CacheJson(const SessionImpl& session) {
   Json layers = Json::array();
   for (int l = 0; l < cache.n_layers(); ++l) {
     Json heads = Json::array();
-    for (const HeadCache& head : cache.layer(l)) heads.push_back(HeadJson(head));
+    for (const HeadCache& head : cache.layer(l)) heads.push_back(HeadJson(head, session.rope(l)));
     layers.push_back({{"heads", std::move(heads)}});
   }
   return {{"ids", session.tokens()}, {"kv", KvJson(session.kv())}, {"layers", std::move(layers)}};

@@ -15,8 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr CodecId kCodecs[] = {CodecId::kF32, CodecId::kF16, CodecId::kBF16, CodecId::kQ8,
-                               CodecId::kQ4};
+constexpr const char* kTypes[] = {"f32", "f16", "bf16", "q8", "q4"};
 
 // Of /proc/meminfo: what can be had without swapping; 0 where it cannot be read.
 int64_t AvailableMemory() {
@@ -29,9 +28,8 @@ int64_t AvailableMemory() {
 }
 
 // Keys and values of one token in all layers and KV heads.
-int64_t KvBytesAToken(const ModelConfig& config, CodecId codec) {
-  const int64_t page = PlaneBytes(codec, PlaneKind::kKeys, config.head_dim) +
-                       PlaneBytes(codec, PlaneKind::kValues, config.head_dim);
+int64_t KvBytesAToken(const ModelConfig& config, const PlaneFormat& plane) {
+  const int64_t page = PlaneBytes(plane, PlaneKind::kKeys) + PlaneBytes(plane, PlaneKind::kValues);
   return page * config.n_layers * config.n_kv_heads / kPageEntries;
 }
 
@@ -68,9 +66,9 @@ Json TokenizerJson(const ModelSource& source) {
 
 Json CacheJson(const ModelConfig& config, int64_t room) {
   Json rows = Json::array();
-  for (const CodecId codec : kCodecs) {
-    const int64_t bytes = KvBytesAToken(config, codec);
-    rows.push_back({{"kv_type", CodecName(codec)},
+  for (const char* type : kTypes) {
+    const int64_t bytes = KvBytesAToken(config, *ParseFormat(type, config.head_dim));
+    rows.push_back({{"kv_type", type},
                     {"bytes_a_token", bytes},
                     {"bytes_at_full_context", bytes * config.n_ctx_train},
                     {"tokens_that_fit", bytes > 0 ? std::max<int64_t>(room, 0) / bytes : 0}});

@@ -6,14 +6,13 @@
 #include "context.h"
 #include "explain.h"
 #include "help.h"
+#include "methods/combinations.h"
 #include "methods/registry.h"
 
 namespace kvasir::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string_view RoleName(Role role) { return role == Role::kWrapper ? "wrapper" : "base"; }
 
 std::string_view KindName(ParamKind kind) {
   switch (kind) {
@@ -109,6 +108,44 @@ Result<int> ShowTable(Context& context) {
   return kExitDone;
 }
 
+// A page of Markdown. Nothing stacks on a base, so columns are wrappers.
+std::string MatrixText(std::span<const Combination> combinations) {
+  std::string head = "| |", rule = "| --- |", rows, reasons;
+  for (const MethodInfo* method : AllMethods()) {
+    if (method->role != Role::kWrapper) continue;
+    head += fmt::format(" {} + |", method->name);
+    rule += " --- |";
+  }
+  std::vector<std::string> seen;  // reasons by number
+  const auto number = [&](const Combination& each) {
+    const std::string why = each.why.substr(each.why.find("\": ") + 3);  // without the spec
+    const auto found = std::find(seen.begin(), seen.end(), why);
+    if (found != seen.end()) return found - seen.begin() + 1;
+    seen.push_back(why);
+    reasons += fmt::format("{}. {}\n", seen.size(), why);
+    return static_cast<std::ptrdiff_t>(seen.size());
+  };
+  for (const MethodInfo* second : AllMethods()) {
+    rows += fmt::format("| {} |", second->name);
+    for (const Combination& each : combinations) {
+      if (each.second != second->name || FindMethod(each.first)->role != Role::kWrapper) continue;
+      rows += each.works ? " yes |" : fmt::format(" no ({}) |", number(each));
+    }
+    rows += "\n";
+  }
+  return fmt::format(
+      "# Which methods stack\n\n"
+      "Written by `kvasir methods --matrix`, which builds every pair with the parameters of the "
+      "methods' examples.\n"
+      "\"yes\": `column + row` is allowed, and run by tests/engine/combinations_test.cc. \"no\": "
+      "an error when the session opens, with the reason below.\n"
+      "A base (a method that is no column) decides what stays, and nothing stacks on the outside "
+      "of "
+      "it: two bases are always an error.\n\n"
+      "{}\n{}\n{}\n## Why not\n\n{}",
+      head, rule, rows, reasons);
+}
+
 Result<int> ShowMatrix(Context& context) {
   const std::vector<Combination> combinations = AllCombinations();
   if (context.console.json()) {
@@ -121,21 +158,7 @@ Result<int> ShowMatrix(Context& context) {
     context.console.WriteJson({{"combinations", std::move(rows)}});
     return kExitDone;
   }
-  // Bases begin no pair, so columns are wrappers.
-  std::string text = fmt::format("{:<12}", "");
-  for (const MethodInfo* method : AllMethods()) {
-    if (method->role == Role::kWrapper)
-      text += fmt::format(" {:>12}", fmt::format("{} +", method->name));
-  }
-  for (const MethodInfo* second : AllMethods()) {
-    text += fmt::format("\n{:<12}", second->name);
-    for (const Combination& each : combinations) {
-      const bool listed =
-          each.second == second->name && FindMethod(each.first)->role == Role::kWrapper;
-      if (listed) text += fmt::format(" {:>12}", each.works ? "yes" : "-");
-    }
-  }
-  context.console.Write(text + "\n");
+  context.console.Write(MatrixText(combinations));
   return kExitDone;
 }
 

@@ -12,6 +12,7 @@ nlohmann::ordered_json KvJson(const KvReport& report) {
           {"entries", report.entries},
           {"entries_full", report.entries_full},
           {"bytes", report.bytes},
+          {"bytes_peak", report.bytes_peak},
           {"bytes_full", report.bytes_full},
           {"by_codec", report.by_codec},
           {"by_tier", report.by_tier},

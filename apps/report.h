@@ -8,7 +8,7 @@
 
 namespace kvasir::cli {
 
-// {"spec","entries","entries_full","bytes","bytes_full","by_codec","by_tier","read_entries_per_step"}
+// {"spec","entries","entries_full","bytes","bytes_peak","bytes_full","by_codec","by_tier","read_entries_per_step"}
 nlohmann::ordered_json KvJson(const KvReport& report);
 // "12.3 MB of 45.6 MB (27 %), 1536 of 6144 entries"
 std::string KvLine(const KvReport& report);

@@ -46,8 +46,24 @@ std::string StatisticsBlock(const Figures& run) {
       BytesText(PeakRssBytes()));
 }
 
+// What --json-schema or --grammar asks of the answer; null: nothing.
+Result<std::unique_ptr<Constraint>> ConstraintOf(const Args& args, const Model& model) {
+  for (const auto& [flag, make] : {std::pair("json-schema", &Constraint::FromJsonSchema),
+                                   std::pair("grammar", &Constraint::FromGrammar)}) {
+    if (!args.Given(flag)) continue;
+    KV_ASSIGN_OR_RETURN(const std::string text, ReadText(args.Text(flag)));
+    auto constraint = make(model, text);
+    if (!constraint) {
+      return Fail("--{} {}: {}", flag, args.Text(flag), constraint.error().message);
+    }
+    return constraint;
+  }
+  return std::unique_ptr<Constraint>();
+}
+
 // Prefill and generation. An interruption is no error: it leaves what was made so far.
-Result<Figures> Work(Context& context, Session& session, std::span<const int32_t> prompt) {
+Result<Figures> Work(Context& context, Session& session, std::span<const int32_t> prompt,
+                     Constraint* constraint) {
   Figures run;
   run.n_prompt = static_cast<int64_t>(prompt.size());
   const Clock::time_point start = Clock::now();
@@ -59,6 +75,7 @@ Result<Figures> Work(Context& context, Session& session, std::span<const int32_t
   }
   KV_RETURN_IF_ERROR(fed);
   GenerateOptions options = GenerateOptionsOf(context.args);
+  options.constraint = constraint;
   options.on_text = [&](std::string_view text) {
     if (!context.console.json()) context.console.Write(text);
     return !Interrupt::Pending();
@@ -73,20 +90,28 @@ Result<Figures> Work(Context& context, Session& session, std::span<const int32_t
 Result<int> RunCommand(Context& context) {
   const std::string problem = PromptProblem(context.args);
   if (!problem.empty()) return WrongUsage(context, "{}", problem);
+  if (context.args.Given("json-schema") && context.args.Given("grammar")) {
+    return WrongUsage(context, "--json-schema and --grammar: one of them");
+  }
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model, LoadModel(context));
+  KV_ASSIGN_OR_RETURN(const std::unique_ptr<Constraint> constraint,
+                      ConstraintOf(context.args, *model));
   WarnAboutContext(context, model->facts());
   KV_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, PromptTokens(context.args, *model));
   KV_ASSIGN_OR_RETURN(
       const std::unique_ptr<Session> session,
       Session::Open(model, SessionOptionsOf(context.args, context.args.Text("kv"))));
 
-  auto run = Work(context, *session, prompt);
+  auto run = Work(context, *session, prompt, constraint.get());
   if (!context.console.json() && context.console.wrote()) context.console.Write("\n");
   KV_RETURN_IF_ERROR(run);
   if (context.console.json()) {
     context.console.WriteJson(RunJson(*run));
   } else {
     context.console.Statistics(StatisticsBlock(*run));
+  }
+  if (constraint != nullptr && run->answer.stop_reason != "eos") {
+    context.console.Warn("the answer was cut off before its form was complete");
   }
   if (run->answer.context_full) {
     context.console.Warn(

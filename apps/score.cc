@@ -7,7 +7,7 @@
 #include "context.h"
 #include "engine/session.h"
 #include "report.h"
-#include "score_math.h"
+#include "eval/distributions.h"
 
 namespace kvasir::cli {
 namespace {

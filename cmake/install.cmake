@@ -4,7 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(kvasir_objects)
-foreach(module base jinja kernels cache methods model engine)
+foreach(module base grammar jinja kernels cache methods model engine)
   list(APPEND kvasir_objects $<TARGET_OBJECTS:kvasir_${module}>)
 endforeach()
 add_library(kvasir_library STATIC ${kvasir_objects})
@@ -23,8 +23,8 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kvasir DESTINATION ${CMAKE_INSTA
 # What include/kvasir/method.h includes, and what those include.
 foreach(header
     base/result.h base/thread_pool.h
-    kernels/attention.h kernels/codec.h kernels/isa.h
-    cache/head_cache.h cache/page_pool.h cache/plan.h
+    kernels/attention.h kernels/codec.h kernels/isa.h kernels/plane_format.h kernels/transform.h
+    cache/head_cache.h cache/key_map.h cache/merge_sets.h cache/page.h cache/page_pool.h cache/plan.h
     methods/method.h methods/registry.h methods/side_file.h methods/spec.h)
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${PROJECT_SOURCE_DIR}/src/${header}

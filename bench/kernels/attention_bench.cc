@@ -19,8 +19,27 @@
 namespace kvasir {
 namespace {
 
-constexpr CodecId kCodecs[] = {CodecId::kF32, CodecId::kF16, CodecId::kBF16, CodecId::kQ8,
-                               CodecId::kQ4};
+// Formats of keys and values.
+struct Pair {
+  PlaneFormat k, v;
+};
+Pair Same(const char* name, int head_dim) {
+  const PlaneFormat format = *ParseFormat(name, head_dim);
+  return {format, format};
+}
+std::vector<Pair> Pairs(int head_dim) {
+  std::vector<Pair> pairs;
+  for (const char* name : {"f32", "f16", "bf16", "q8", "q4"}) pairs.push_back(Same(name, head_dim));
+  for (int bits : {4, 2})
+    pairs.push_back({ChannelPlane(bits, head_dim), TokenPlane(bits, head_dim)});
+  for (int bits : {3, 2}) {
+    const PlaneFormat format = TokenPlane(bits, head_dim, head_dim / 2);
+    pairs.push_back({format, format});
+  }
+  pairs.push_back({ChannelPlane(2, head_dim), ChannelPlane(2, head_dim)});
+  pairs.push_back({SplitPlane(head_dim / 2, head_dim), TernaryPlane(head_dim)});
+  return pairs;
+}
 constexpr int kHeads = 3, kGroup = 3;
 
 struct Times {
@@ -119,19 +138,18 @@ double ReadGbs(ThreadPool& pool) {
 // Caches of n entries in one codec, some layers of them so that no level of the CPU's cache helps.
 class Caches {
  public:
-  Caches(Isa isa, CodecId codec, int head_dim, int n, int n_heads)
+  Caches(Isa isa, const Pair& formats, int head_dim, int n, int n_heads)
       : head_dim_(head_dim), pages_per_head_((n + 63) / 64) {
-    const int64_t k = PlaneBytes(codec, PlaneKind::kKeys, head_dim);
-    const int64_t v = PlaneBytes(codec, PlaneKind::kValues, head_dim);
+    const int64_t k = PlaneBytes(formats.k, PlaneKind::kKeys);
+    const int64_t v = PlaneBytes(formats.v, PlaneKind::kValues);
     memory_ = Buffer(int64_t{n_heads} * pages_per_head_ * (k + v));
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
     std::vector<float> x(64 * head_dim);
     for (float& value : x) value = normal(random);
     Buffer k_page(k), v_page(v);
-    EncodeEntries(isa, codec, PlaneKind::kKeys, head_dim, x.data(), head_dim, 0, 64, k_page.data());
-    EncodeEntries(isa, codec, PlaneKind::kValues, head_dim, x.data(), head_dim, 0, 64,
-                  v_page.data());
+    EncodeEntries(isa, formats.k, PlaneKind::kKeys, x.data(), head_dim, 0, 64, k_page.data());
+    EncodeEntries(isa, formats.v, PlaneKind::kValues, x.data(), head_dim, 0, 64, v_page.data());
     std::byte* at = memory_.data();
     for (int64_t i = 0; i < int64_t{n_heads} * pages_per_head_; ++i) {
       const int page = static_cast<int>(i % pages_per_head_);
@@ -144,7 +162,7 @@ class Caches {
       at += k + v;
     }
     for (int h = 0; h < n_heads; ++h) {
-      runs_.push_back({refs_.data() + h * pages_per_head_, pages_per_head_, codec, codec});
+      runs_.push_back({refs_.data() + h * pages_per_head_, pages_per_head_, formats.k, formats.v});
     }
     q_.resize(int64_t{512} * n_heads * kGroup * head_dim);
     for (float& value : q_) value = normal(random);
@@ -190,32 +208,32 @@ LogitSpec SpecOf(int head_dim) { return {.scale = 1.0f / std::sqrt(static_cast<f
 
 void BenchPrefill(Isa isa, ThreadPool& pool, double peak) {
   fmt::print("\nprefill, 512 rows, {} heads of {} queries\n", kHeads, kGroup);
-  fmt::print("codec head_dim   keys       ms  GFLOP/s  of peak\n");
+  fmt::print("keys       values      head_dim   keys       ms  GFLOP/s  of peak\n");
   AttentionScratch scratch;
-  const auto run = [&](CodecId codec, int head_dim, int n) {
-    Caches caches(isa, codec, head_dim, n, kHeads);
+  const auto run = [&](const Pair& formats, int head_dim, int n) {
+    Caches caches(isa, formats, head_dim, n, kHeads);
     const std::vector<AttendJob> jobs = caches.Jobs(0, kHeads, 512);
     const Times t =
         Measure([&] { Attend(isa, SpecOf(head_dim), jobs, pool, scratch); }, pool.n_threads());
     double pairs = 0;
     for (int i = 0; i < 512; ++i) pairs += n - 512 + i + 1;
     const double flops = pairs * kHeads * kGroup * head_dim * 4;
-    fmt::print("{:5} {:8} {:6} {:8.2f} {:8.1f} {:7.1f}%\n", CodecName(codec), head_dim, n,
-               t.median * 1e3, flops / t.median * 1e-9,
+    fmt::print("{:10} {:11} {:8} {:6} {:8.2f} {:8.1f} {:7.1f}%\n", FormatName(formats.k),
+               FormatName(formats.v), head_dim, n, t.median * 1e3, flops / t.median * 1e-9,
                100 * flops / t.median * 1e-9 / peak / pool.n_threads());
   };
-  for (int n : {512, 2048, 4096, 8192}) run(CodecId::kF16, 64, n);
-  for (CodecId codec : kCodecs) run(codec, 64, 4096);
-  for (int head_dim : {32, 80, 96, 128, 256}) run(CodecId::kF16, head_dim, 4096);
+  for (int n : {512, 2048, 4096, 8192}) run(Same("f16", 64), 64, n);
+  for (const Pair& formats : Pairs(64)) run(formats, 64, 4096);
+  for (int head_dim : {32, 80, 96, 128, 256}) run(Same("f16", head_dim), head_dim, 4096);
 }
 
 void BenchDecode(Isa isa, ThreadPool& pool, double gbs) {
   fmt::print("\ndecode, 1 row, {} heads of {} queries a layer\n", kHeads, kGroup);
-  fmt::print("codec head_dim   keys us/layer     GB/s  of read\n");
+  fmt::print("keys       values      head_dim   keys us/layer     GB/s  of read\n");
   AttentionScratch scratch;
-  const auto run = [&](CodecId codec, int head_dim, int n) {
+  const auto run = [&](const Pair& formats, int head_dim, int n) {
     const int layers = std::max(1, 30 * 8000 / n);
-    Caches caches(isa, codec, head_dim, n, layers * kHeads);
+    Caches caches(isa, formats, head_dim, n, layers * kHeads);
     std::vector<std::vector<AttendJob>> jobs;
     for (int layer = 0; layer < layers; ++layer) {
       jobs.push_back(caches.Jobs(layer * kHeads, kHeads, 1));
@@ -226,19 +244,19 @@ void BenchDecode(Isa isa, ThreadPool& pool, double gbs) {
         },
         pool.n_threads());
     const double rate = caches.bytes() / t.median * 1e-9;
-    fmt::print("{:5} {:8} {:6} {:8.1f} {:8.2f} {:7.1f}%\n", CodecName(codec), head_dim, n,
-               t.median * 1e6 / layers, rate, 100 * rate / gbs);
+    fmt::print("{:10} {:11} {:8} {:6} {:8.1f} {:8.2f} {:7.1f}%\n", FormatName(formats.k),
+               FormatName(formats.v), head_dim, n, t.median * 1e6 / layers, rate, 100 * rate / gbs);
   };
-  for (int n : {1024, 8000, 32000}) run(CodecId::kF16, 64, n);
-  for (CodecId codec : kCodecs) run(codec, 64, 8000);
-  run(CodecId::kF16, 128, 8000);
+  for (int n : {1024, 8000, 32000}) run(Same("f16", 64), 64, n);
+  for (const Pair& formats : Pairs(64)) run(formats, 64, 8000);
+  run(Same("f16", 128), 128, 8000);
 }
 
 void BenchMass(Isa isa, ThreadPool& pool, double peak) {
   fmt::print("\nmass of w rows over 8000 keys (f16), {} heads of {} queries\n", kHeads, kGroup);
   fmt::print("   w       ms  GFLOP/s  of peak\n");
   AttentionScratch scratch;
-  Caches caches(isa, CodecId::kF16, 64, 8000, kHeads);
+  Caches caches(isa, Same("f16", 64), 64, 8000, kHeads);
   for (int rows : {8, 32, 512}) {
     const std::vector<AttendJob> jobs = caches.Jobs(0, kHeads, rows);
     Attend(isa, SpecOf(64), jobs, pool, scratch);

@@ -72,7 +72,9 @@ std::vector<int32_t> TokenizeRendered(const Model& model, const std::string& tex
 struct KvReport {
   std::string spec;
   int64_t entries = 0, entries_full = 0;  // `full` would hold all tokens in every head
-  int64_t bytes = 0, bytes_full = 0;
+  int64_t bytes = 0;
+  int64_t bytes_peak = 0;  // of the planes, the most at a time since the session was opened
+  int64_t bytes_full = 0;
   std::map<std::string, int64_t> by_codec, by_tier;
   double read_entries_per_step = 0;  // entries that the last decode step read, all heads
 };
@@ -145,11 +147,28 @@ class Sampler {
   std::vector<std::pair<float, int32_t>> candidates_;
 };
 
+// What an answer must be. Of one answer: it follows the tokens that were chosen.
+class Constraint {
+ public:
+  // A text of the grammar, in GBNF; JSON that the schema accepts. docs/structured-output.md has
+  // both.
+  static Result<std::unique_ptr<Constraint>> FromGrammar(const Model& model, std::string_view gbnf);
+  static Result<std::unique_ptr<Constraint>> FromJsonSchema(const Model& model,
+                                                            std::string_view schema);
+  virtual ~Constraint() = default;
+
+  // The logits of tokens that cannot come next become -inf. An error where none can.
+  virtual Status Mask(std::span<float> logits) = 0;
+  virtual Status Accept(int32_t token) = 0;  // it was chosen
+  virtual bool finished() const = 0;         // nothing but the end can follow
+};
+
 struct GenerateOptions {
   int64_t n_tokens = 256;
   std::vector<std::string> stop = {};  // texts that end the answer; not part of it
   bool ignore_eos = false;
   SamplingOptions sampling = {};
+  Constraint* constraint = nullptr;  // its end ends the answer as "eos", with ignore_eos too
   // Called with whole UTF-8 characters as they are made; false stops (reason "interrupted").
   std::function<bool(std::string_view text)> on_text = {};
 };

@@ -1,11 +1,56 @@
 #include "cache/cache_file.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kvasir {
 namespace {
 
 constexpr uint64_t kMostRuns = 1024;
+constexpr uint64_t kMostMaps = 64;
+
+void WriteFormat(const PlaneFormat& format, ByteWriter& file) {
+  file.Value(static_cast<uint8_t>(format.codec));
+  file.Value(format.bits);
+  file.Value(static_cast<uint8_t>(format.f32_scales));
+  file.Value(static_cast<uint8_t>(format.ternary));
+  file.Value(format.dim);
+  file.Value(format.group);
+  file.Value(format.wide);
+}
+
+PlaneFormat ReadFormat(ByteReader& file) {
+  PlaneFormat format;
+  format.codec = static_cast<CodecId>(file.Value<uint8_t>());
+  format.bits = file.Value<uint8_t>();
+  format.f32_scales = file.Value<uint8_t>() != 0;
+  format.ternary = static_cast<TernaryScale>(file.Value<uint8_t>());
+  format.dim = file.Value<int16_t>();
+  format.group = file.Value<int16_t>();
+  format.wide = file.Value<int16_t>();
+  return format;
+}
+
+void WriteMap(const KeyMap& map, ByteWriter& file) {
+  const KeyMap::Parts& parts = map.parts();
+  file.Values(std::span<const uint8_t>(parts.channels));
+  file.Values(std::span<const float>(parts.balancer));
+  file.Value(static_cast<uint8_t>(parts.transform));
+  file.Value(static_cast<int32_t>(parts.transform_from));
+}
+
+Result<KeyMapPtr> ReadMap(ByteReader& file, int head_dim) {
+  KeyMap::Parts parts;
+  parts.channels = file.Values<uint8_t>(head_dim);
+  parts.balancer = file.Values<float>(head_dim);
+  parts.transform = static_cast<KeyMap::Transform>(file.Value<uint8_t>());
+  parts.transform_from = file.Value<int32_t>();
+  if (!file.ok()) return Fail("a map of keys in the cache is cut short");
+  if (const Status good = KeyMap::Check(head_dim, parts); !good) {
+    return Fail("a map of keys in the cache is damaged: {}", good.error().message);
+  }
+  return std::make_shared<const KeyMap>(head_dim, std::move(parts));
+}
 
 }  // namespace
 
@@ -20,29 +65,59 @@ void CacheFile::Write(const KvCache& cache, ByteWriter& file) {
 void CacheFile::WriteHead(const HeadCache& head, ByteWriter& file) {
   const HeadFormat& format = head.format_;
   file.Value(format.head_dim);
-  file.Value(static_cast<int32_t>(format.k_codec));
-  file.Value(static_cast<int32_t>(format.v_codec));
+  WriteFormat(format.k(), file);
+  WriteFormat(format.v(), file);
   file.Value(format.n_columns);
   file.Value(head.end_order_);
   file.Value(head.delta_);
+  file.Value(head.folded_.n);
+  file.Values(std::span<const double>(head.folded_.sum));
+  std::vector<KeyMapPtr> maps = {nullptr};
+  const auto index_of = [&](const KeyMapPtr& map) {
+    const auto found = std::find(maps.begin(), maps.end(), map);
+    const auto index = static_cast<int32_t>(found - maps.begin());
+    if (found == maps.end()) maps.push_back(map);
+    return index;
+  };
+  index_of(head.key_map_);
+  for (const HeadCache::Run& run : head.runs_) index_of(run.format.map);
+  file.Value(static_cast<uint64_t>(maps.size() - 1));
+  for (size_t m = 1; m < maps.size(); ++m) WriteMap(*maps[m], file);
+  file.Value(index_of(head.key_map_));
   file.Value(static_cast<uint64_t>(head.runs_.size()));
+  std::vector<const Plane*> written;  // a plane that two pages hold is there once
   for (const HeadCache::Run& run : head.runs_) {
-    file.Value(run.shift);
+    WriteFormat(run.format.k, file);
+    WriteFormat(run.format.v, file);
+    file.Value(index_of(run.format.map));
+    file.Value(run.format.shift);
     file.Value(static_cast<uint64_t>(run.pages.size()));
     for (size_t p = 0; p < run.pages.size(); ++p) {
-      const Page& page = *run.pages[p];
-      file.Value(run.refs[p].live);
-      file.Value(page.order0);
-      file.Value(page.pos0);
-      file.Value(static_cast<uint8_t>(page.order != nullptr));
-      if (page.order) {
-        file.Bytes(page.order.get(), kPageEntries * sizeof(int32_t));
-        file.Bytes(page.pos.get(), kPageEntries * sizeof(int32_t));
-      }
-      file.Bytes(page.columns.get(), format.n_columns * kPageEntries * sizeof(float));
-      file.Bytes(page.k, format.k_bytes());
-      file.Bytes(page.v, format.v_bytes());
+      WritePage(*run.pages[p], run.refs[p].live, format.n_columns, written, file);
     }
+  }
+}
+
+void CacheFile::WritePage(const Page& page, uint64_t live, int n_columns,
+                          std::vector<const Plane*>& written, ByteWriter& file) {
+  file.Value(live);
+  file.Value(page.order0);
+  file.Value(page.pos0);
+  file.Value(static_cast<uint8_t>(page.order != nullptr));
+  file.Value(static_cast<uint8_t>(page.columns != nullptr));
+  if (page.order) {
+    file.Bytes(page.order.get(), kPageEntries * sizeof(int32_t));
+    file.Bytes(page.pos.get(), kPageEntries * sizeof(int32_t));
+  }
+  if (page.columns) {
+    file.Bytes(page.columns.get(), n_columns * kPageEntries * sizeof(float));
+  }
+  for (const Plane* plane : {page.k, page.v}) {
+    const auto found = std::find(written.begin(), written.end(), plane);
+    file.Value(static_cast<uint64_t>(found - written.begin()));
+    if (found != written.end()) continue;
+    written.push_back(plane);
+    file.Bytes(plane->bytes, plane->n_bytes);
   }
 }
 
@@ -66,62 +141,139 @@ Status CacheFile::Read(ByteReader& file, int64_t n_tokens, KvCache& cache) {
 Status CacheFile::ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head) {
   const HeadFormat& format = head.format_;
   const auto head_dim = file.Value<int32_t>();
-  const auto k_codec = file.Value<int32_t>(), v_codec = file.Value<int32_t>();
+  const PlaneFormat k = ReadFormat(file), v = ReadFormat(file);
   const auto n_columns = file.Value<int32_t>();
-  if (head_dim != format.head_dim || k_codec != static_cast<int32_t>(format.k_codec) ||
-      v_codec != static_cast<int32_t>(format.v_codec) || n_columns != format.n_columns) {
+  if (head_dim != format.head_dim || k != format.k() || v != format.v() ||
+      n_columns != format.n_columns) {
     return Fail(
         "the cache is of another format (head size {}, codecs {} and {}): load it with the "
         "--kv and --kv-type that it was saved with",
-        head_dim, k_codec, v_codec);
+        head_dim, FormatName(k), FormatName(v));
   }
   const auto end_order = file.Value<int32_t>(), delta = file.Value<int32_t>();
-  const auto n_runs = file.Value<uint64_t>();
-  if (end_order != n_tokens || delta > 0 || delta < -n_tokens || n_runs < 1 || n_runs > kMostRuns ||
+  HeadCache::Folded folded{.n = file.Value<int64_t>(), .sum = {}};
+  folded.sum = file.Values<double>(2 * format.head_dim);
+  const bool good_sums =
+      folded.n >= 0 && folded.n <= n_tokens &&
+      folded.sum.size() == (folded.n > 0 ? 2 * static_cast<size_t>(format.head_dim) : 0) &&
+      std::all_of(folded.sum.begin(), folded.sum.end(), [](double x) { return std::isfinite(x); });
+  const auto n_maps = file.Value<uint64_t>();
+  if (!good_sums || end_order != n_tokens || delta > 0 || delta < -n_tokens || n_maps > kMostMaps ||
       !file.ok()) {
     return Fail("the cache's table of a head is damaged");
   }
+  std::vector<KeyMapPtr> maps = {nullptr};
+  for (uint64_t m = 0; m < n_maps; ++m) {
+    KV_ASSIGN_OR_RETURN(KeyMapPtr map, ReadMap(file, head_dim));
+    maps.push_back(std::move(map));
+  }
+  const auto key_map = file.Value<int32_t>();
+  const auto n_runs = file.Value<uint64_t>();
+  if (key_map < 0 || static_cast<uint64_t>(key_map) > n_maps || n_runs < 1 || n_runs > kMostRuns) {
+    return Fail("the cache's table of a head is damaged");
+  }
+  head.key_map_ = maps[key_map];
   head.runs_.clear();
   Status status;
+  ReadPlanes planes;
   for (uint64_t r = 0; r < n_runs && status; ++r) {
-    HeadCache::Run& run = head.runs_.emplace_back();
-    run.shift = file.Value<int32_t>();
-    const auto n_pages = file.Value<uint64_t>();
-    const auto page_bytes = static_cast<uint64_t>(format.k_bytes() + format.v_bytes());
-    if (n_pages > file.n_left() / page_bytes || run.shift > n_tokens || run.shift < -n_tokens) {
-      status = Fail("the cache's table of a run is damaged");
-    }
-    for (uint64_t p = 0; p < n_pages && status; ++p) status = ReadPage(file, n_tokens, head, run);
+    status = ReadRun(file, n_tokens, maps, planes, head);
+  }
+  const RunFormat& last = head.runs_.back().format;
+  if (status && (last.k != format.k() || last.v != format.v() || last.map)) {
+    status = Fail("the cache has no run for new entries");
   }
   head.end_order_ = end_order;
   head.delta_ = delta;
+  head.folded_ = std::move(folded);
   head.Refresh();
   return status;
 }
 
-Status CacheFile::ReadPage(ByteReader& file, int64_t n_tokens, HeadCache& head,
+Status CacheFile::ReadRun(ByteReader& file, int64_t n_tokens, std::span<const KeyMapPtr> maps,
+                          ReadPlanes& planes, HeadCache& head) {
+  HeadCache::Run& run = head.runs_.emplace_back();
+  RunFormat& format = run.format;
+  format.k = ReadFormat(file);
+  format.v = ReadFormat(file);
+  const auto map = file.Value<int32_t>();
+  format.shift = file.Value<int32_t>();
+  const auto n_pages = file.Value<uint64_t>();
+  KV_RETURN_IF_ERROR(CheckFormat(format.k, PlaneKind::kKeys));
+  KV_RETURN_IF_ERROR(CheckFormat(format.v, PlaneKind::kValues));
+  if (map < 0 || map >= static_cast<int64_t>(maps.size()) || !file.ok()) {
+    return Fail("the cache's table of a run is damaged");
+  }
+  format.map = maps[map];
+  const int k_dim = format.map ? format.map->dim() : head.format_.head_dim;
+  constexpr uint64_t kLeastBytes = 24;  // of a page in the file
+  if (format.k.dim != k_dim || format.v.dim != head.format_.head_dim ||
+      n_pages > file.n_left() / kLeastBytes || format.shift > n_tokens ||
+      format.shift < -n_tokens) {
+    return Fail("the cache's table of a run is damaged");
+  }
+  for (uint64_t p = 0; p < n_pages; ++p) {
+    KV_RETURN_IF_ERROR(ReadPage(file, n_tokens, planes, head, run));
+  }
+  return {};
+}
+
+// A plane that follows, or one that was there before. Counts one reference.
+Result<Plane*> CacheFile::ReadPlane(ByteReader& file, PlaneKind kind, const PlaneFormat& format,
+                                    ReadPlanes& planes, HeadCache& head) {
+  const auto index = file.Value<uint64_t>();
+  const int64_t n_bytes = PlaneBytes(format, kind);
+  if (!file.ok() || index > planes.size()) return Fail("a page of the cache is damaged");
+  if (index < planes.size()) {
+    const KnownPlane& known = planes[index];
+    if (known.kind != kind || known.format != format) {
+      return Fail("two pages of the cache share a plane of two formats");
+    }
+    known.plane->n_refs.fetch_add(1, std::memory_order_relaxed);
+    return known.plane;
+  }
+  if (file.n_left() < static_cast<uint64_t>(n_bytes)) return Fail("the cache is cut short");
+  KV_ASSIGN_OR_RETURN(Plane * plane, head.NewPlane(n_bytes));
+  file.Bytes(plane->bytes, n_bytes);
+  planes.push_back({plane, kind, format});
+  return plane;
+}
+
+Status CacheFile::ReadPage(ByteReader& file, int64_t n_tokens, ReadPlanes& planes, HeadCache& head,
                            HeadCache::Run& run) {
-  const HeadFormat& format = head.format_;
-  KV_ASSIGN_OR_RETURN(Page * page, head.NewPage());
+  const int n_columns = head.format_.n_columns;
   const auto live = file.Value<uint64_t>();
-  page->order0 = file.Value<int32_t>();
-  page->pos0 = file.Value<int32_t>();
+  Page facts;
+  facts.order0 = file.Value<int32_t>();
+  facts.pos0 = file.Value<int32_t>();
   const auto in_text = [&](int64_t n) { return n >= 0 && n < n_tokens; };
-  bool good = live != 0 && in_text(page->order0) && in_text(page->pos0);
-  if (file.Value<uint8_t>() != 0) {
-    page->MakeExplicit();
-    file.Bytes(page->order.get(), kPageEntries * sizeof(int32_t));
-    file.Bytes(page->pos.get(), kPageEntries * sizeof(int32_t));
+  bool good = live != 0 && in_text(facts.order0) && in_text(facts.pos0);
+  const bool is_explicit = file.Value<uint8_t>() != 0, has_columns = file.Value<uint8_t>() != 0;
+  if (is_explicit) {
+    facts.MakeExplicit();
+    file.Bytes(facts.order.get(), kPageEntries * sizeof(int32_t));
+    file.Bytes(facts.pos.get(), kPageEntries * sizeof(int32_t));
   }
-  if (format.n_columns > 0) {
-    file.Bytes(page->columns.get(), format.n_columns * kPageEntries * sizeof(float));
+  if (has_columns) {
+    facts.MakeColumns(n_columns);
+    file.Bytes(facts.columns.get(), n_columns * kPageEntries * sizeof(float));
   }
-  file.Bytes(page->k, format.k_bytes());
-  file.Bytes(page->v, format.v_bytes());
+  KV_ASSIGN_OR_RETURN(Plane * k, ReadPlane(file, PlaneKind::kKeys, run.format.k, planes, head));
+  Result<Plane*> v = ReadPlane(file, PlaneKind::kValues, run.format.v, planes, head);
+  if (!v) {
+    head.Unref(k);
+    return tl::unexpected<Error>(v.error());
+  }
+  Page* page = head.PageWith(k, *v);
+  head.CopyFacts(facts, *page);
+  page->NoteOrder(live);
   head.AddPage(run, page, live);
   for (int s = 0; s < kPageEntries; ++s) {
     const bool is_live = (live >> s & 1) != 0;
     good = good && (!is_live || (in_text(page->OrderOf(s)) && in_text(page->PosOf(s))));
+    for (int c = 0; c < n_columns; ++c) {
+      good = good && (!is_live || std::isfinite(page->ColumnOf(c, s)));
+    }
   }
   if (!good || !file.ok()) return Fail("a page of the cache is damaged");
   return {};

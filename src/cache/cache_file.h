@@ -15,9 +15,23 @@ class CacheFile {
   static Status Read(ByteReader& file, int64_t n_tokens, KvCache& cache);
 
  private:
+  struct KnownPlane {
+    Plane* plane;
+    PlaneKind kind;
+    PlaneFormat format;
+  };
+  using ReadPlanes = std::vector<KnownPlane>;  // of one head, in the order of the file
+
   static void WriteHead(const HeadCache& head, ByteWriter& file);
+  static void WritePage(const Page& page, uint64_t live, int n_columns,
+                        std::vector<const Plane*>& written, ByteWriter& file);
   static Status ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head);
-  static Status ReadPage(ByteReader& file, int64_t n_tokens, HeadCache& head, HeadCache::Run& run);
+  static Status ReadRun(ByteReader& file, int64_t n_tokens, std::span<const KeyMapPtr> maps,
+                        ReadPlanes& planes, HeadCache& head);
+  static Result<Plane*> ReadPlane(ByteReader& file, PlaneKind kind, const PlaneFormat& format,
+                                  ReadPlanes& planes, HeadCache& head);
+  static Status ReadPage(ByteReader& file, int64_t n_tokens, ReadPlanes& planes, HeadCache& head,
+                         HeadCache::Run& run);
 };
 
 }  // namespace kvasir

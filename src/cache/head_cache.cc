@@ -13,18 +13,9 @@ uint64_t SlotMask(int slot, int n) {
 
 }  // namespace
 
-void Page::MakeExplicit() {
-  if (order) return;
-  order = std::make_unique<int32_t[]>(kPageEntries);
-  pos = std::make_unique<int32_t[]>(kPageEntries);
-  for (int s = 0; s < kPageEntries; ++s) {
-    order[s] = order0 + s;
-    pos[s] = pos0 + s;
-  }
-}
-
 HeadCache::HeadCache(PagePool& pool, const HeadFormat& format)
     : pool_(&pool), format_(format), runs_(1) {
+  runs_[0].format = {.k = format.k(), .v = format.v(), .map = nullptr};
   Refresh();
 }
 
@@ -33,9 +24,12 @@ HeadCache::HeadCache(HeadCache&& other) noexcept
       format_(other.format_),
       runs_(std::move(other.runs_)),
       table_(std::move(other.table_)),
+      key_map_(std::move(other.key_map_)),
       size_(other.size_),
+      in_order_(other.in_order_),
       end_order_(other.end_order_),
-      delta_(other.delta_) {
+      delta_(other.delta_),
+      folded_(std::move(other.folded_)) {
   other.runs_.clear();
 }
 
@@ -50,6 +44,9 @@ void HeadCache::Clear() {
     for (Page* page : run.pages) Unref(page);
   }
   runs_.assign(1, Run{});
+  runs_[0].format = {.k = format_.k(), .v = format_.v(), .map = nullptr};
+  key_map_ = nullptr;
+  folded_ = {};
   end_order_ = 0;
   delta_ = 0;
   Refresh();
@@ -61,66 +58,100 @@ int64_t HeadCache::n_slots() const {
   return n;
 }
 
-Result<Page*> HeadCache::NewPage() {
-  KV_ASSIGN_OR_RETURN(std::byte * k, pool_->Allocate(format_.k_bytes()));
-  Result<std::byte*> v = pool_->Allocate(format_.v_bytes());
-  if (!v) {
-    pool_->Release(k, format_.k_bytes());
-    return tl::unexpected<Error>(v.error());
-  }
+Result<Plane*> HeadCache::NewPlane(int64_t n_bytes) {
+  KV_ASSIGN_OR_RETURN(std::byte * bytes, pool_->Allocate(n_bytes));
+  auto plane = std::make_unique<Plane>();
+  plane->bytes = bytes;
+  plane->n_bytes = n_bytes;
+  return plane.release();
+}
+
+Page* HeadCache::PageWith(Plane* k, Plane* v) const {
   auto page = std::make_unique<Page>();
   page->k = k;
-  page->v = *v;
-  if (format_.n_columns > 0) {
-    page->columns = std::make_unique<float[]>(format_.n_columns * kPageEntries);
-  }
+  page->v = v;
   return page.release();
+}
+
+Result<Page*> HeadCache::NewPage(const RunFormat& format) {
+  KV_ASSIGN_OR_RETURN(Plane * k, NewPlane(PlaneBytes(format.k, PlaneKind::kKeys)));
+  Result<Plane*> v = NewPlane(PlaneBytes(format.v, PlaneKind::kValues));
+  if (!v) {
+    Unref(k);
+    return tl::unexpected<Error>(v.error());
+  }
+  return PageWith(k, *v);
+}
+
+void HeadCache::Unref(Plane* plane) {
+  if (plane->n_refs.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  pool_->Release(plane->bytes, plane->n_bytes);
+  delete plane;
 }
 
 void HeadCache::Unref(Page* page) {
   if (page->n_refs.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-  pool_->Release(page->k, format_.k_bytes());
-  pool_->Release(page->v, format_.v_bytes());
+  Unref(page->k);
+  Unref(page->v);
   delete page;
 }
 
 void HeadCache::AddPage(Run& run, Page* page, uint64_t live) {
   run.pages.push_back(page);
-  run.refs.push_back({.k = page->k,
-                      .v = page->v,
-                      .bias = page->columns.get(),
-                      .order = page->order.get(),
-                      .live = live,
-                      .order0 = page->order0});
+  run.refs.push_back({.live = live});
+  SyncRef(run, run.refs.size() - 1);
+}
+
+void HeadCache::SyncRef(Run& run, size_t index) {
+  const Page& page = *run.pages[index];
+  run.refs[index] = {.k = page.k->bytes,
+                     .v = page.v->bytes,
+                     .bias = page.columns.get(),
+                     .order = page.order.get(),
+                     .live = run.refs[index].live,
+                     .order0 = page.order0};
+}
+
+void HeadCache::CopyFacts(const Page& from, Page& to) const {
+  to.order0 = from.order0;
+  to.pos0 = from.pos0;
+  to.ascends = from.ascends;
+  if (from.order) {
+    to.MakeExplicit();
+    std::copy_n(from.order.get(), kPageEntries, to.order.get());
+    std::copy_n(from.pos.get(), kPageEntries, to.pos.get());
+  }
+  if (from.columns) {
+    to.MakeColumns(format_.n_columns);
+    std::copy_n(from.columns.get(), format_.n_columns * kPageEntries, to.columns.get());
+  }
 }
 
 // A page that others hold is copied before its first change.
 Status HeadCache::MakeWritable(Run& run, size_t index) {
   Page* old = run.pages[index];
   if (old->n_refs.load(std::memory_order_acquire) == 1) return {};
-  KV_ASSIGN_OR_RETURN(Page * page, NewPage());
-  std::memcpy(page->k, old->k, format_.k_bytes());
-  std::memcpy(page->v, old->v, format_.v_bytes());
-  page->order0 = old->order0;
-  page->pos0 = old->pos0;
-  if (old->order) {
-    page->MakeExplicit();
-    std::copy_n(old->order.get(), kPageEntries, page->order.get());
-    std::copy_n(old->pos.get(), kPageEntries, page->pos.get());
-  }
-  if (page->columns) {
-    std::copy_n(old->columns.get(), format_.n_columns * kPageEntries, page->columns.get());
-  }
-  const uint64_t live = run.refs[index].live;
+  KV_ASSIGN_OR_RETURN(Page * page, NewPage(run.format));
+  std::memcpy(page->k->bytes, old->k->bytes, old->k->n_bytes);
+  std::memcpy(page->v->bytes, old->v->bytes, old->v->n_bytes);
+  CopyFacts(*old, *page);
   run.pages[index] = page;
-  run.refs[index] = {.k = page->k,
-                     .v = page->v,
-                     .bias = page->columns.get(),
-                     .order = page->order.get(),
-                     .live = live,
-                     .order0 = page->order0};
+  SyncRef(run, index);
   Unref(old);
   return {};
+}
+
+bool HeadCache::IsOwn(const Plane* plane) const {
+  const int32_t n_refs = plane->n_refs.load(std::memory_order_acquire);
+  if (n_refs == 1) return true;
+  int32_t n_here = 0;
+  for (const Run& run : runs_) {
+    for (const Page* page : run.pages) {
+      const bool holds = page->k == plane || page->v == plane;
+      n_here += holds && page->n_refs.load(std::memory_order_acquire) == 1 ? 1 : 0;
+    }
+  }
+  return n_here == n_refs;
 }
 
 Status HeadCache::Append(int64_t n, int32_t first_order, std::vector<SlotRange>& slots) {
@@ -134,7 +165,7 @@ Status HeadCache::Append(int64_t n, int32_t first_order, std::vector<SlotRange>&
     // Slots after the last live one are free; those of a page that became a hole are not reused.
     int slot = run.pages.empty() ? kPageEntries : 64 - std::countl_zero(run.refs[index].live);
     if (slot == kPageEntries) {
-      KV_ASSIGN_OR_RETURN(Page * page, NewPage());
+      KV_ASSIGN_OR_RETURN(Page * page, NewPage(run.format));
       page->order0 = order;
       page->pos0 = pos;
       AddPage(run, page, 0);
@@ -152,9 +183,12 @@ Status HeadCache::Append(int64_t n, int32_t first_order, std::vector<SlotRange>&
         page.pos[slot + i] = pos + i;
       }
     }
+    for (int c = 0; page.columns && c < format_.n_columns; ++c) {
+      std::fill_n(page.columns.get() + c * kPageEntries + slot, take, DefaultOf(c));
+    }
     run.refs[index].order = page.order.get();
     run.refs[index].live |= SlotMask(slot, take);
-    slots.push_back({.k = page.k, .v = page.v, .slot = slot, .n = take, .row = row});
+    slots.push_back({.k = page.k->bytes, .v = page.v->bytes, .slot = slot, .n = take, .row = row});
     row += take;
   }
   end_order_ = first_order + static_cast<int32_t>(n);
@@ -174,25 +208,78 @@ int64_t HeadCache::AppendBytes(int64_t n) const {
   return n_pages * (format_.k_bytes() + format_.v_bytes());
 }
 
+int64_t HeadCache::PlaneBytesHeld(bool shared) const {
+  int64_t bytes = 0;
+  for (const Run& run : runs_) {
+    for (const Page* page : run.pages) {
+      if (shared && page->n_refs.load(std::memory_order_acquire) == 1) continue;
+      bytes += page->k->n_bytes + page->v->n_bytes;
+    }
+  }
+  return bytes;
+}
+
 void HeadCache::Refresh() {
   table_.clear();
   size_ = 0;
-  for (const Run& run : runs_) {
+  in_order_ = true;
+  int32_t last_order = INT32_MIN;
+  for (Run& run : runs_) {
     table_.push_back({.pages = run.refs.data(),
                       .n_pages = static_cast<int32_t>(run.refs.size()),
-                      .k_codec = format_.k_codec,
-                      .v_codec = format_.v_codec});
-    for (const PageRef& ref : run.refs) size_ += std::popcount(ref.live);
+                      .k = run.format.k,
+                      .v = run.format.v});
+    run.n_live = 0;
+    for (size_t p = 0; p < run.refs.size(); ++p) {
+      const uint64_t live = run.refs[p].live;
+      if (live == 0) continue;
+      const Page& page = *run.pages[p];
+      run.n_live += std::popcount(live);
+      const int32_t first = page.OrderOf(std::countr_zero(live));
+      in_order_ = in_order_ && page.ascends && first >= last_order;
+      last_order = page.OrderOf(63 - std::countl_zero(live));
+    }
+    size_ += run.n_live;
   }
+}
+
+// Sorted by counting: orders are small numbers, and one may stand for several entries.
+std::vector<HeadCache::Place> HeadCache::Places() const {
+  std::vector<Place> places;
+  std::vector<int32_t> orders;
+  places.reserve(size_);
+  orders.reserve(size_);
+  int32_t end = 0;
+  for (size_t r = 0; r < runs_.size(); ++r) {
+    for (size_t p = 0; p < runs_[r].refs.size(); ++p) {
+      for (uint64_t live = runs_[r].refs[p].live; live != 0; live &= live - 1) {
+        const int slot = std::countr_zero(live);
+        places.push_back({static_cast<int32_t>(r), static_cast<int32_t>(p), slot});
+        orders.push_back(runs_[r].pages[p]->OrderOf(slot));
+        end = std::max(end, orders.back() + 1);
+      }
+    }
+  }
+  if (in_order_) return places;
+  std::vector<int32_t> first(end + 1);
+  for (int32_t order : orders) ++first[order + 1];
+  for (int32_t i = 0; i < end; ++i) first[i + 1] += first[i];
+  std::vector<Place> sorted(places.size());
+  for (size_t i = 0; i < places.size(); ++i) sorted[first[orders[i]]++] = places[i];
+  return sorted;
 }
 
 template <class F>
 void HeadCache::ForEachEntry(F&& f) const {
   int64_t entry = 0;
+  if (!in_order_) {
+    for (const Place& place : Places()) f(place, entry++);
+    return;
+  }
   for (size_t r = 0; r < runs_.size(); ++r) {
     for (size_t p = 0; p < runs_[r].refs.size(); ++p) {
       for (uint64_t live = runs_[r].refs[p].live; live != 0; live &= live - 1) {
-        f(static_cast<int32_t>(r), static_cast<int32_t>(p), std::countr_zero(live), entry++);
+        f(Place{static_cast<int32_t>(r), static_cast<int32_t>(p), std::countr_zero(live)}, entry++);
       }
     }
   }
@@ -201,56 +288,71 @@ void HeadCache::ForEachEntry(F&& f) const {
 std::vector<int32_t> HeadCache::Orders() const {
   std::vector<int32_t> orders;
   orders.reserve(size_);
-  ForEachEntry([&](int32_t r, int32_t p, int slot, int64_t) {
-    orders.push_back(runs_[r].pages[p]->OrderOf(slot));
-  });
+  ForEachEntry(
+      [&](const Place& place, int64_t) { orders.push_back(PageAt(place).OrderOf(place.slot)); });
   return orders;
 }
 
 std::vector<int32_t> HeadCache::Positions() const {
   std::vector<int32_t> positions;
   positions.reserve(size_);
-  ForEachEntry([&](int32_t r, int32_t p, int slot, int64_t) {
-    positions.push_back(runs_[r].pages[p]->PosOf(slot) + runs_[r].shift);
+  ForEachEntry([&](const Place& place, int64_t) {
+    positions.push_back(PageAt(place).PosOf(place.slot) + runs_[place.run].format.shift);
   });
   return positions;
 }
 
 void HeadCache::Read(PlaneKind kind, int64_t first, int64_t n, float* x) const {
   KV_CHECK(first >= 0 && first + n <= size_);
-  const CodecId codec = kind == PlaneKind::kKeys ? format_.k_codec : format_.v_codec;
-  ForEachEntry([&](int32_t r, int32_t p, int slot, int64_t entry) {
+  float stored[kMostChannels];
+  ForEachEntry([&](const Place& place, int64_t entry) {
     if (entry < first || entry >= first + n) return;
-    const Page& page = *runs_[r].pages[p];
-    DecodeEntries(codec, kind, format_.head_dim, kind == PlaneKind::kKeys ? page.k : page.v, slot,
-                  1, x + (entry - first) * format_.head_dim, format_.head_dim);
+    const RunFormat& format = runs_[place.run].format;
+    float* out = x + (entry - first) * format_.head_dim;
+    const bool mapped = kind == PlaneKind::kKeys && format.map;
+    DecodeEntries(format.plane(kind), kind, PageAt(place).bytes(kind), place.slot, 1,
+                  mapped ? stored : out, 0);
+    if (mapped) format.map->Restore(stored, out);
   });
 }
 
 void HeadCache::Gather(const float* by_slot, float* out) const {
-  int64_t page_base = 0, n = 0;
+  std::vector<int64_t> base;  // of each run, its first slot
+  int64_t n = 0;
   for (const Run& run : runs_) {
-    for (const PageRef& ref : run.refs) {
-      for (uint64_t live = ref.live; live != 0; live &= live - 1) {
-        out[n++] = by_slot[page_base + std::countr_zero(live)];
-      }
-      page_base += kPageEntries;
-    }
+    base.push_back(n);
+    n += static_cast<int64_t>(run.refs.size()) * kPageEntries;
   }
+  ForEachEntry([&](const Place& place, int64_t entry) {
+    out[entry] = by_slot[base[place.run] + int64_t{place.page} * kPageEntries + place.slot];
+  });
 }
 
-void HeadCache::SetColumn(int column, int64_t entry, float value) {
+std::vector<float> HeadCache::Column(int column) const {
   KV_CHECK(column < format_.n_columns);
-  ForEachEntry([&](int32_t r, int32_t p, int slot, int64_t i) {
-    if (i == entry) runs_[r].pages[p]->columns[column * kPageEntries + slot] = value;
+  std::vector<float> values;
+  values.reserve(size_);
+  ForEachEntry([&](const Place& place, int64_t) {
+    values.push_back(PageAt(place).ColumnOf(column, place.slot));
   });
+  return values;
+}
+
+int64_t HeadCache::n_stored(PlaneKind kind, const PlaneFormat& format) const {
+  int64_t n = 0;
+  for (const Run& run : runs_) {
+    if (Matches(run.format.plane(kind), format)) n += run.n_live;
+  }
+  return n;
 }
 
 HeadCache HeadCache::Fork() const {
   HeadCache fork(*pool_, format_);
   fork.runs_ = runs_;
+  fork.key_map_ = key_map_;
   fork.end_order_ = end_order_;
   fork.delta_ = delta_;
+  fork.folded_ = folded_;
   for (const Run& run : runs_) {
     for (Page* page : run.pages) page->n_refs.fetch_add(1, std::memory_order_relaxed);
   }
@@ -260,27 +362,45 @@ HeadCache HeadCache::Fork() const {
 
 int32_t HeadCache::FirstOrder() const {
   KV_CHECK(size_ > 0);
-  const Run& run = runs_.front().refs.empty() ? runs_.back() : runs_.front();
-  return run.pages[0]->OrderOf(std::countr_zero(run.refs[0].live));
+  if (!in_order_) return Orders().front();
+  const auto run =
+      std::find_if(runs_.begin(), runs_.end(), [](const Run& each) { return !each.refs.empty(); });
+  return run->pages[0]->OrderOf(std::countr_zero(run->refs[0].live));
 }
 
 int64_t HeadCache::PageBytes(const HeadFormat& format) {
-  constexpr int64_t kTables = sizeof(Page) + sizeof(PageRef) + sizeof(Page*);
-  return format.k_bytes() + format.v_bytes() + kTables +
-         format.n_columns * kPageEntries * int64_t{sizeof(float)};
+  constexpr int64_t kTables = sizeof(Page) + 2 * sizeof(Plane) + sizeof(PageRef) + sizeof(Page*);
+  return format.k_bytes() + format.v_bytes() + kTables;
 }
 
 HeadBytes HeadCache::bytes() const {
   HeadBytes bytes;
+  const int64_t facts = PageBytes(format_) - format_.k_bytes() - format_.v_bytes();
+  std::vector<const Plane*> shared;  // counted once
+  const auto is_new = [&](const Plane* plane) {
+    if (plane->n_refs.load(std::memory_order_acquire) == 1) return true;
+    if (std::find(shared.begin(), shared.end(), plane) != shared.end()) return false;
+    shared.push_back(plane);
+    return true;
+  };
   for (const Run& run : runs_) {
-    const auto n_pages = static_cast<int64_t>(run.pages.size());
-    bytes.keys += n_pages * format_.k_bytes();
-    bytes.values += n_pages * format_.v_bytes();
-    bytes.facts += n_pages * (PageBytes(format_) - format_.k_bytes() - format_.v_bytes());
+    int64_t keys = 0, values = 0;
     for (const Page* page : run.pages) {
+      if (is_new(page->k)) keys += page->k->n_bytes;
+      if (is_new(page->v)) values += page->v->n_bytes;
+      bytes.facts += facts;
       if (page->order) bytes.facts += 2 * kPageEntries * int64_t{sizeof(int32_t)};
+      if (page->columns) {
+        bytes.facts += format_.n_columns * kPageEntries * int64_t{sizeof(float)};
+      }
     }
+    if (keys > 0) bytes.by_codec[FormatName(run.format.k)] += keys;
+    if (values > 0) bytes.by_codec[FormatName(run.format.v)] += values;
+    bytes.keys += keys;
+    bytes.values += values;
   }
+  bytes.facts += static_cast<int64_t>(folded_.sum.size() * sizeof(double));
+  if (key_map_) bytes.facts += key_map_->bytes();
   return bytes;
 }
 

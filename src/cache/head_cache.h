@@ -5,36 +5,31 @@
 // `shift` is added to the stored positions of all its entries, so that moving many keys by one
 // distance rewrites none of them: the query is rotated the other way.
 //
-// New entries go to the end of the last run; evicting clears live bits, frees pages that became
-// empty, and packs the head again when holes waste more than an eighth of it. Entries of one run
-// therefore stay in ascending order of the text.
+// A run holds entries of one format. New entries go to the end of the last run, in the staging
+// format; Encode moves them to runs of other formats. Evicting clears live bits, frees pages that
+// became empty, and packs a run where holes waste much: more than an eighth; entries that are
+// encoded in groups are copied by whole groups, and taken apart only where more than half would be
+// wasted.
+//
+// Entries are numbered in the order of the text, whatever runs they lie in.
 //
 // A page may be shared by several heads (Fork). Its bytes are then immutable: whoever writes copies
-// first. Live bits belong to the reference, so evicting from a shared page copies nothing.
+// first. Live bits belong to the reference, so evicting from a shared page copies nothing. A plane
+// may be shared by two pages of one head: keys that are encoded before their values are.
 //
 // Not thread-safe; different heads may be used by different threads.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "cache/merge_sets.h"
+#include "cache/page.h"
 #include "cache/page_pool.h"
-#include "kernels/attention.h"
-#include "kernels/codec.h"
 
 namespace kvasir {
-
-// How the entries of a head are stored.
-struct HeadFormat {
-  int32_t head_dim = 0;
-  CodecId k_codec = CodecId::kF16, v_codec = CodecId::kF16;
-  int32_t n_columns = 0;  // declared extra facts an entry; column 0, where there is one, is `bias`
-  int64_t k_bytes() const { return PlaneBytes(k_codec, PlaneKind::kKeys, head_dim); }
-  int64_t v_bytes() const { return PlaneBytes(v_codec, PlaneKind::kValues, head_dim); }
-};
 
 // Rotates a key [head_dim] that is rotated at position `from` so that it is rotated at `to`.
 class KeyRotator {
@@ -43,30 +38,18 @@ class KeyRotator {
   virtual void Rotate(float* key, int32_t from, int32_t to) const = 0;
 };
 
-// The bytes and facts of 64 slots; ref-counted.
-struct Page {
-  std::byte *k = nullptr, *v = nullptr;
-  int32_t order0 = 0, pos0 = 0;      // of slot 0, the others follow, unless the arrays are there
-  std::unique_ptr<int32_t[]> order;  // [64]
-  std::unique_ptr<int32_t[]> pos;    // [64] stored position
-  std::unique_ptr<float[]> columns;  // [n_columns][64]
-  std::atomic<int32_t> n_refs{1};
-
-  void MakeExplicit();  // allocates and fills the arrays
-  int32_t OrderOf(int slot) const { return order ? order[slot] : order0 + slot; }
-  int32_t PosOf(int slot) const { return pos ? pos[slot] : pos0 + slot; }
+// What Encode makes of some entries; a plane that is not given stays as it is. A format's `dim` is
+// the head's business: leave it 0. Keys go through the head's key map.
+struct Encoding {
+  std::optional<PlaneFormat> k, v;
 };
 
-// Slots that an append has made ready to be written: rows [row, row + n) of the chunk.
-struct SlotRange {
-  std::byte *k = nullptr, *v = nullptr;  // planes
-  int32_t slot = 0, n = 0, row = 0;
-};
-
-struct HeadBytes {
-  int64_t keys = 0, values = 0;  // planes, from the pool
-  int64_t facts = 0;             // page tables, orders, positions, columns
-  int64_t total() const { return keys + values + facts; }
+// Of the entries whose keys (or values) are stored as `format` (`dim` 0: any), in the order of the
+// text, those [first, first + n).
+struct StoredSpan {
+  PlaneKind kind = PlaneKind::kKeys;
+  PlaneFormat format;
+  int64_t first = 0, n = 0;
 };
 
 class HeadCache {
@@ -78,10 +61,10 @@ class HeadCache {
 
   const HeadFormat& format() const { return format_; }
   int64_t size() const { return size_; }  // live entries
-  int64_t n_slots() const;                // slots of all pages
+  int64_t n_slots() const;                // slots of all runs' pages
   // The page table, for kernels; valid until the next change.
   std::span<const RunRef> runs() const { return table_; }
-  int32_t shift(size_t run) const { return runs_[run].shift; }
+  const RunFormat& run_format(size_t run) const { return runs_[run].format; }
   // The position at which the entry of text order `order` is, or will be, rotated on append.
   int32_t PositionOf(int32_t order) const { return order + delta_; }
 
@@ -90,24 +73,55 @@ class HeadCache {
   Status Append(int64_t n, int32_t first_order, std::vector<SlotRange>& slots);
   // Most bytes of planes that Append(n) takes from the pool.
   int64_t AppendBytes(int64_t n) const;
-  int32_t StoredPosition(int32_t order) const { return order + delta_ - runs_.back().shift; }
+  // Bytes of the planes of its pages; shared: of those that another head has too.
+  int64_t PlaneBytesHeld(bool shared) const;
+  int32_t StoredPosition(int32_t order) const { return order + delta_ - runs_.back().format.shift; }
 
-  // Facts of the live entries, in slot order; entry i of every call below is the i-th of these.
+  // Facts of the live entries; entry i of every call below is the i-th of these.
   std::vector<int32_t> Orders() const;
   std::vector<int32_t> Positions() const;
   int32_t FirstOrder() const;  // REQUIRES: size() > 0
-  // Decodes keys (or values) of entries [first, first + n) into x [n][head_dim].
+  // Decodes keys (or values) of entries [first, first + n) into x [n][head_dim]. Channels that were
+  // dropped are 0.
   void Read(PlaneKind kind, int64_t first, int64_t n, float* x) const;
   // Copies per-slot numbers (as kernels write them) of the live entries: out [size()].
   void Gather(const float* by_slot, float* out) const;
-  void SetColumn(int column, int64_t entry, float value);
+  std::vector<float> Column(int column) const;  // [size()]
+  // An error where a shared page has to be copied first and there is no memory.
+  Status SetColumn(int column, int64_t entry, float value);
+
+  // How many entries have keys (or values) stored as `format`; which entries a span means.
+  int64_t n_stored(PlaneKind kind, const PlaneFormat& format) const;
+  std::vector<int32_t> Entries(const StoredSpan& span) const;
+  // Entries that are as they were appended.
+  int64_t n_staged(PlaneKind kind) const {
+    return n_stored(kind, kind == PlaneKind::kKeys ? format_.k() : format_.v());
+  }
 
   // Verbs. Keep: exactly these entries remain (ascending). Drop: entries [first, first + n) go.
   void Keep(std::span<const int32_t> entries);
   void Drop(int64_t first, int64_t n);
-  // Gives the entries the positions 0 … size() - 1 in slot order, and appends go on from there.
-  // Entries that move by one distance together are shifted, others rotated once.
+  // Overwrites each set's `into` with the weighted sum of its members; its count becomes the sum of
+  // theirs. Nothing goes: the other members are the caller's to drop. What is written and was
+  // encoded in a group, or lost channels, is stored as new entries are.
+  Status Merge(const MergeSets& sets);
+  // Entries [first, first + n) go; what stays of them is the compensation entry right before where
+  // they were (the caller keeps it there): its key and value are the means of all that was ever
+  // folded. weighted: it counts in attention as often as there were entries.
+  Status Fold(int64_t first, int64_t n, bool weighted);
+  int64_t n_folded() const { return folded_.n; }
+  // Gives the entries the positions 0 … size() - 1 in the order of the text, and appends go on from
+  // there. Entries that move by one distance together are shifted, others rotated once.
   Status Renumber(const KeyRotator& rotator);
+  // Stores these entries (ascending) in another format: decoded from the one they are in, and
+  // encoded once. Where a codec encodes 32 slots together and the entries end within a group,
+  // copies of them fill it. After an error (no memory) some may be encoded and others not.
+  Status Encode(std::span<const int32_t> entries, const Encoding& to);
+  Status Encode(const StoredSpan& span, const Encoding& to);
+  // What keys are mapped with when they are encoded from now on. A map that was set stays: queries
+  // of a head meet few maps.
+  void SetKeyMap(KeyMapPtr map) { key_map_ = std::move(map); }
+  const KeyMapPtr& key_map() const { return key_map_; }
   // Frees the pages all of whose entries are of order < `order` (out of a sliding window).
   void FreePagesBefore(int32_t order);
   // Drops all entries of order >= `order`.
@@ -123,37 +137,88 @@ class HeadCache {
  private:
   friend class CacheFile;
   struct Run {
-    int32_t shift = 0;
+    RunFormat format;
     std::vector<Page*> pages;
     std::vector<PageRef> refs;  // what kernels see; `live` is kept here
+    int64_t n_live = 0;         // as of the last Refresh
+  };
+  // Sums over what was folded, in double: an encoded mean would lose what is added to it.
+  struct Folded {
+    int64_t n = 0;            // tokens
+    std::vector<double> sum;  // [2 * head_dim] keys, values; empty: nothing was
   };
   // One entry, wherever it lies.
   struct Place {
-    Page* page;
+    int32_t run, page;
     int slot;
   };
+  // The end of a run, where entries can be written.
+  struct Tail {
+    size_t page;
+    int slot;
+  };
+  // Copied keys are rotated to these positions.
+  struct Rotation {
+    const KeyRotator* rotator;
+    std::span<const int32_t> to;  // [entries]
+  };
 
-  Result<Page*> NewPage();
+  // Pages and planes: head_cache.cc.
+  Result<Plane*> NewPlane(int64_t n_bytes);
+  Result<Page*> NewPage(const RunFormat& format);
+  Page* PageWith(Plane* k, Plane* v) const;  // takes over one reference of each
+  void Unref(Plane* plane);
   void Unref(Page* page);
   void AddPage(Run& run, Page* page, uint64_t live);
+  static void SyncRef(Run& run, size_t index);  // after the page's arrays or planes changed
+  void CopyFacts(const Page& from, Page& to) const;
   Status MakeWritable(Run& run, size_t index);
-  Status CopyInto(std::span<const Place> entries, Run& run);
+  // How this head, alone, uses the bytes of a plane.
+  bool IsOwn(const Plane* plane) const;
+  void Refresh();  // after any change: table_, size_, in_order_
+  const Page& PageAt(const Place& place) const { return *runs_[place.run].pages[place.page]; }
+  uint64_t& LiveAt(const Place& place) { return runs_[place.run].refs[place.page].live; }
+  std::vector<Place> Places() const;  // of all entries, in the order of the text
+  template <class F>
+  void ForEachEntry(F&& f) const;  // f(place, entry), in the order of the text
+
+  // Packing and positions: head_cache_verbs.cc.
   void Shrink();
   void Pack(Run& run);
+  void PackGroups(Run& run);
   static std::optional<int32_t> UniformShift(const Run& run, int64_t rank);
-  Status Regroup(const KeyRotator& rotator);
-  void RotateToRank(Run& run, const KeyRotator& rotator);
-  void Refresh();  // after any change: table_ and size_
-  template <class F>
-  void ForEachEntry(F&& f) const;  // f(run, index of page, slot, entry)
+  Status Regroup(const KeyRotator& rotator, std::span<const Place> places);
+  Status CopyPart(std::span<const Place> part, Run& to);
+
+  // Other formats: head_cache_encode.cc.
+  std::vector<Place> PlacesOf(const StoredSpan& span) const;
+  Status EncodePlaces(std::span<const Place> places, const Encoding& to);
+  Status MoveInto(std::span<const Place> from, Run& to);
+  Status CopyInto(std::span<const Place> from, Run& to, const Rotation* rotation = nullptr);
+  void CopyPlane(PlaneKind kind, std::span<const Place> from, Run& to, Tail tail,
+                 const Rotation* rotation) const;
+  Status EncodeInPlace(std::span<const Place> from, PlaneKind kind, Run& to);
+  Result<size_t> TwinOf(const Place& place, PlaneKind kind, Run& to);
+  Result<Tail> WritableTail(Run& run);
+  size_t FindRun(const RunFormat& format);  // or adds it
+  void SortRuns();
+
+  // Writing into entries: head_cache_merge.cc.
+  Status MakeOneWritable(int64_t entry);
+  void WriteColumn(const Place& at, int column, float value);
+  void WriteEntry(const Place& at, PlaneKind kind, const double* x);
+  void ReadEntry(const Place& at, PlaneKind kind, float* x) const;
 
   PagePool* pool_;
   HeadFormat format_;
-  std::vector<Run> runs_;  // never empty; appends go to the last
+  std::vector<Run> runs_;  // never empty; appends go to the last, which has the staging format
   std::vector<RunRef> table_;
+  KeyMapPtr key_map_;
   int64_t size_ = 0;
+  bool in_order_ = true;   // runs, pages and slots in turn are in the order of the text
   int32_t end_order_ = 0;  // one past the last order appended
   int32_t delta_ = 0;      // position minus order of what is appended next
+  Folded folded_;
 };
 
 }  // namespace kvasir

@@ -8,6 +8,8 @@ namespace kvasir {
 namespace {
 
 constexpr size_t kMostShiftRuns = 4;  // entries that move by more distances than this are rotated
+constexpr int64_t kGroupedSlack = 2;  // pages of a run of groups that may be partly used
+constexpr uint64_t kGroupMask = (uint64_t{1} << kGroupSlots) - 1;
 
 uint64_t LowestBit(uint64_t bits) { return bits & (~bits + 1); }
 
@@ -16,21 +18,22 @@ bool Contiguous(uint64_t live) {
   return (shifted & (shifted + 1)) == 0;
 }
 
-// Drops the arrays of a page whose first n entries follow one another.
-void MakeAffine(Page& page, int n) {
-  for (int s = 1; s < n; ++s) {
-    if (page.order[s] != page.order[0] + s || page.pos[s] != page.pos[0] + s) return;
-  }
-  page.order0 = page.order[0];
-  page.pos0 = page.pos[0];
-  page.order.reset();
-  page.pos.reset();
-}
-
 }  // namespace
 
 void HeadCache::Keep(std::span<const int32_t> entries) {
   size_t next = 0;
+  if (!in_order_) {
+    const std::vector<Place> places = Places();
+    for (Run& run : runs_) {
+      for (PageRef& ref : run.refs) ref.live = 0;
+    }
+    for (int32_t entry : entries) {
+      KV_CHECK(entry < size_ && (next == 0 || entries[next - 1] < entry));
+      LiveAt(places[entry]) |= uint64_t{1} << places[entry].slot;
+      ++next;
+    }
+    return Shrink();
+  }
   int64_t entry = 0;
   for (Run& run : runs_) {
     for (PageRef& ref : run.refs) {
@@ -49,6 +52,13 @@ void HeadCache::Keep(std::span<const int32_t> entries) {
 
 void HeadCache::Drop(int64_t first, int64_t n) {
   KV_CHECK(first >= 0 && n >= 0 && first + n <= size_);
+  if (!in_order_) {
+    const std::vector<Place> places = Places();
+    for (int64_t i = first; i < first + n; ++i) {
+      LiveAt(places[i]) &= ~(uint64_t{1} << places[i].slot);
+    }
+    return Shrink();
+  }
   int64_t entry = 0;
   for (Run& run : runs_) {
     for (PageRef& ref : run.refs) {
@@ -93,71 +103,98 @@ void HeadCache::Truncate(int32_t order) {
   Shrink();
 }
 
-// After live bits were cleared: frees pages without entries and packs runs whose holes waste more
-// than an eighth of their pages. Without memory for the packed copy the holes stay.
+// After live bits were cleared: frees pages without entries and packs runs whose holes waste much.
+// Without memory for the packed copy the holes stay. Groups of entries that are encoded together
+// are copied whole, which is exact; only where less than half of what they take is used are they
+// taken apart and encoded anew.
 void HeadCache::Shrink() {
   for (Run& run : runs_) {
     size_t kept = 0;
-    int64_t n_live = 0;
+    int64_t n_live = 0, n_groups = 0;
     for (size_t p = 0; p < run.pages.size(); ++p) {
-      if (run.refs[p].live == 0) {
+      const uint64_t live = run.refs[p].live;
+      if (live == 0) {
         Unref(run.pages[p]);
         continue;
       }
-      n_live += std::popcount(run.refs[p].live);
+      n_live += std::popcount(live);
+      n_groups += ((live & kGroupMask) != 0) + ((live >> kGroupSlots) != 0);
       run.pages[kept] = run.pages[p];
       run.refs[kept++] = run.refs[p];
     }
     run.pages.resize(kept);
     run.refs.resize(kept);
+    const auto n_pages = static_cast<int64_t>(kept);
     const int64_t needed = (n_live + kPageEntries - 1) / kPageEntries;
-    if (static_cast<int64_t>(kept) - needed > needed / 8) Pack(run);
+    if (run.format.together() == 1) {
+      if (n_pages - needed > needed / 8) Pack(run);
+    } else if (const int64_t whole = (n_groups + 1) / 2; whole > 2 * needed + kGroupedSlack) {
+      Pack(run);
+    } else if (n_pages - whole > needed / 8 + kGroupedSlack) {
+      PackGroups(run);
+    }
   }
   // Appends go to the last run, so that one may be empty.
-  while (runs_.size() > 1 && runs_.front().pages.empty()) runs_.erase(runs_.begin());
+  const auto empty = [](const Run& run) { return run.pages.empty(); };
+  runs_.erase(std::remove_if(runs_.begin(), runs_.end() - 1, empty), runs_.end() - 1);
   Refresh();
 }
 
 void HeadCache::Pack(Run& run) {
   std::vector<Place> entries;
+  const auto index = static_cast<int32_t>(&run - runs_.data());
   for (size_t p = 0; p < run.refs.size(); ++p) {
     for (uint64_t live = run.refs[p].live; live != 0; live &= live - 1) {
-      entries.push_back({run.pages[p], std::countr_zero(live)});
+      entries.push_back({index, static_cast<int32_t>(p), std::countr_zero(live)});
     }
   }
   Run packed;
-  packed.shift = run.shift;
+  packed.format = run.format;
   const bool done = CopyInto(entries, packed).has_value();
   for (Page* page : done ? run.pages : packed.pages) Unref(page);
   if (done) run = std::move(packed);
 }
 
-// Copies the entries, in this order, to fresh pages at the end of `run`.
-Status HeadCache::CopyInto(std::span<const Place> entries, Run& run) {
-  const auto copy_entry = [this](const Place& from, Page& to, int slot) {
-    CopyEntry(format_.k_codec, PlaneKind::kKeys, format_.head_dim, from.page->k, from.slot, to.k,
-              slot);
-    CopyEntry(format_.v_codec, PlaneKind::kValues, format_.head_dim, from.page->v, from.slot, to.v,
-              slot);
-    to.order[slot] = from.page->OrderOf(from.slot);
-    to.pos[slot] = from.page->PosOf(from.slot);
-    for (int c = 0; c < format_.n_columns; ++c) {
-      to.columns[c * kPageEntries + slot] = from.page->columns[c * kPageEntries + from.slot];
+// Copies the groups that have a live entry, holes included.
+void HeadCache::PackGroups(Run& run) {
+  Run packed;
+  packed.format = run.format;
+  bool done = true;
+  int slot = kPageEntries;
+  for (size_t p = 0; p < run.refs.size() && done; ++p) {
+    const Page& source = *run.pages[p];
+    for (int from = 0; from < kPageEntries; from += kGroupSlots) {
+      const uint64_t live = run.refs[p].live >> from & kGroupMask;
+      if (live == 0) continue;
+      if (slot == kPageEntries) {
+        Result<Page*> page = NewPage(run.format);
+        done = page.has_value();
+        if (!done) break;
+        (*page)->order0 = source.OrderOf(from);
+        (*page)->pos0 = source.PosOf(from);
+        AddPage(packed, *page, 0);
+        slot = 0;
+      }
+      Page& page = *packed.pages.back();
+      for (PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
+        CopyEntries(run.format.plane(kind), kind, source.bytes(kind), from, kGroupSlots,
+                    page.plane(kind)->bytes, slot);
+      }
+      for (int s = 0; s < kGroupSlots; ++s) {
+        page.SetFacts(slot + s, source, from + s, format_.n_columns);
+      }
+      packed.refs.back().live |= live << slot;
+      page.NoteOrder(packed.refs.back().live);
+      SyncRef(packed, packed.refs.size() - 1);
+      slot += kGroupSlots;
     }
-  };
-  for (size_t first = 0; first < entries.size(); first += kPageEntries) {
-    const int n = static_cast<int>(std::min<size_t>(kPageEntries, entries.size() - first));
-    KV_ASSIGN_OR_RETURN(Page * page, NewPage());
-    page->MakeExplicit();
-    for (int s = 0; s < n; ++s) copy_entry(entries[first + s], *page, s);
-    MakeAffine(*page, n);
-    AddPage(run, page, n == kPageEntries ? ~uint64_t{0} : (uint64_t{1} << n) - 1);
   }
-  return {};
+  for (Page* page : done ? run.pages : packed.pages) Unref(page);
+  if (done) run = std::move(packed);
 }
 
-// The distance from stored to new position, if one distance serves all entries of the run; the
-// run's first entry becomes number `rank`.
+// The distance from stored to new position, if one distance serves all entries of a run; the run's
+// first entry becomes number `rank`, and no entry of another run lies between its own.
 std::optional<int32_t> HeadCache::UniformShift(const Run& run, int64_t rank) {
   std::optional<int32_t> shift;
   for (size_t p = 0; p < run.refs.size(); ++p) {
@@ -179,77 +216,94 @@ std::optional<int32_t> HeadCache::UniformShift(const Run& run, int64_t rank) {
 Status HeadCache::Renumber(const KeyRotator& rotator) {
   std::vector<int32_t> shifts;
   int64_t rank = 0;
-  bool uniform = true;
-  for (const Run& run : runs_) {
-    const std::optional<int32_t> shift = UniformShift(run, rank);
-    uniform = uniform && shift.has_value();
+  bool uniform = in_order_;
+  for (size_t r = 0; r < runs_.size() && uniform; ++r) {
+    const std::optional<int32_t> shift = UniformShift(runs_[r], rank);
+    uniform = shift.has_value();
     shifts.push_back(shift.value_or(0));
-    for (const PageRef& ref : run.refs) rank += std::popcount(ref.live);
+    for (const PageRef& ref : runs_[r].refs) rank += std::popcount(ref.live);
   }
   if (uniform) {
-    for (size_t r = 0; r < runs_.size(); ++r) runs_[r].shift = shifts[r];
+    for (size_t r = 0; r < runs_.size(); ++r) runs_[r].format.shift = shifts[r];
   } else {
-    KV_RETURN_IF_ERROR(Regroup(rotator));
+    KV_RETURN_IF_ERROR(Regroup(rotator, Places()));
   }
   delta_ = static_cast<int32_t>(size_) - end_order_;
   Refresh();
   return {};
 }
 
-// Renumbering for entries that lie mixed: a run for each distance where there are few, else every
-// key is rotated once, from the position it is stored at.
-Status HeadCache::Regroup(const KeyRotator& rotator) {
+// Renumbering for entries that lie mixed. Of each run: a run for each distance where there are few,
+// else every key is rotated once, from the position it is stored at.
+Status HeadCache::Regroup(const KeyRotator& rotator, std::span<const Place> places) {
+  std::vector<std::vector<Place>> of_run(runs_.size());
+  std::vector<std::vector<int32_t>> ranks(runs_.size());
+  for (size_t i = 0; i < places.size(); ++i) {
+    of_run[places[i].run].push_back(places[i]);
+    ranks[places[i].run].push_back(static_cast<int32_t>(i));
+  }
   std::vector<Run> regrouped;
-  std::vector<std::vector<Place>> groups;
-  std::vector<Place> all;
-  int32_t rank = 0;
-  for (const Run& run : runs_) {
-    for (size_t p = 0; p < run.refs.size(); ++p) {
-      for (uint64_t live = run.refs[p].live; live != 0; live &= live - 1, ++rank) {
-        const Place place{run.pages[p], std::countr_zero(live)};
-        const int32_t shift = rank - place.page->PosOf(place.slot);
-        all.push_back(place);
-        if (regrouped.empty() || regrouped.back().shift != shift) {
-          regrouped.emplace_back().shift = shift;
-          groups.emplace_back();
-        }
-        groups.back().push_back(place);
+  Status status;
+  for (size_t r = 0; r < runs_.size() && status; ++r) {
+    std::vector<int32_t> distances;
+    for (size_t i = 0; i < of_run[r].size(); ++i) {
+      const int32_t shift = ranks[r][i] - PageAt(of_run[r][i]).PosOf(of_run[r][i].slot);
+      if (std::find(distances.begin(), distances.end(), shift) == distances.end()) {
+        distances.push_back(shift);
       }
+      if (distances.size() > kMostShiftRuns) break;
+    }
+    if (distances.size() <= kMostShiftRuns) {
+      for (int32_t shift : distances) {
+        std::vector<Place> part;
+        for (size_t i = 0; i < of_run[r].size(); ++i) {
+          const Place& place = of_run[r][i];
+          if (ranks[r][i] - PageAt(place).PosOf(place.slot) == shift) part.push_back(place);
+        }
+        Run& run = regrouped.emplace_back();
+        run.format = runs_[r].format;
+        run.format.shift = shift;
+        if (status) status = CopyPart(part, run);
+      }
+    } else if (runs_[r].format.map && runs_[r].format.map->drops_channels()) {
+      status = Fail("keys that have lost channels cannot be moved to other positions");
+    } else {
+      Run& run = regrouped.emplace_back();
+      run.format = runs_[r].format;
+      run.format.shift = 0;
+      const Rotation rotation{&rotator, ranks[r]};
+      status = CopyInto(of_run[r], run, &rotation);
     }
   }
-  const bool rotate = regrouped.size() > kMostShiftRuns;
-  if (rotate) {
-    regrouped.assign(1, Run{});
-    groups.assign(1, std::move(all));
-  }
-  Status status;
-  for (size_t g = 0; g < groups.size() && status; ++g) status = CopyInto(groups[g], regrouped[g]);
-  if (status && rotate) RotateToRank(regrouped[0], rotator);
   for (Run& run : status ? runs_ : regrouped) {
     for (Page* page : run.pages) Unref(page);
   }
-  if (status) runs_ = std::move(regrouped);
-  return status;
+  if (!status) return status;
+  const RunFormat staging = {.k = format_.k(), .v = format_.v(), .map = nullptr};
+  runs_ = std::move(regrouped);
+  const auto same = [&](const Run& run) {
+    return run.format.k == staging.k && run.format.v == staging.v && !run.format.map;
+  };
+  if (runs_.empty() || !same(runs_.back())) runs_.emplace_back().format = staging;
+  return {};
 }
 
-// Rotates the keys of a packed run so that entry i is at position i.
-void HeadCache::RotateToRank(Run& run, const KeyRotator& rotator) {
-  std::vector<float> key(format_.head_dim);
-  int32_t rank = 0;
-  for (size_t p = 0; p < run.pages.size(); ++p) {
-    Page& page = *run.pages[p];
-    page.MakeExplicit();
-    const int n = std::popcount(run.refs[p].live);
-    for (int s = 0; s < n; ++s, ++rank) {
-      DecodeEntries(format_.k_codec, PlaneKind::kKeys, format_.head_dim, page.k, s, 1, key.data(),
-                    format_.head_dim);
-      rotator.Rotate(key.data(), page.pos[s], rank);
-      page.pos[s] = rank;
-      EncodeEntries(Isa::kAvx2, format_.k_codec, PlaneKind::kKeys, format_.head_dim, key.data(),
-                    format_.head_dim, s, 1, page.k);
-    }
-    run.refs[p].order = page.order.get();
+// Some entries of one run, for a run of another shift. Groups stay whole: the two runs then share
+// their planes, each with its own live slots.
+Status HeadCache::CopyPart(std::span<const Place> part, Run& to) {
+  if (to.format.together() == 1) return CopyInto(part, to);
+  for (size_t i = 0; i < part.size();) {
+    const Page& source = PageAt(part[i]);
+    source.k->n_refs.fetch_add(1, std::memory_order_relaxed);
+    source.v->n_refs.fetch_add(1, std::memory_order_relaxed);
+    Page* page = PageWith(source.k, source.v);
+    CopyFacts(source, *page);
+    uint64_t live = 0;
+    const int32_t index = part[i].page;
+    for (; i < part.size() && part[i].page == index; ++i) live |= uint64_t{1} << part[i].slot;
+    AddPage(to, page, live);
   }
+  return {};
 }
 
 }  // namespace kvasir

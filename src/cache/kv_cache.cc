@@ -1,5 +1,7 @@
 #include "cache/kv_cache.h"
 
+#include <memory>
+
 namespace kvasir {
 
 KvCache::KvCache(PagePool& pool, std::span<const HeadFormat> formats, int n_kv_heads)
@@ -17,6 +19,15 @@ KvCache KvCache::Fork() const {
   fork.heads_.reserve(heads_.size());
   for (const HeadCache& head : heads_) fork.heads_.push_back(head.Fork());
   return fork;
+}
+
+void KvCache::ForkLayer(int l, const KvCache& from) {
+  KV_CHECK(n_layers_ == from.n_layers_ && n_kv_heads_ == from.n_kv_heads_);
+  for (int h = 0; h < n_kv_heads_; ++h) {
+    const size_t at = static_cast<size_t>(l) * n_kv_heads_ + h;
+    std::destroy_at(&heads_[at]);
+    std::construct_at(&heads_[at], from.heads_[at].Fork());
+  }
 }
 
 KvCache KvCache::Empty(PagePool& pool) const {
@@ -39,8 +50,7 @@ KvAccount KvCache::Account() const {
     const HeadBytes bytes = head.bytes();
     account.entries += head.size();
     account.bytes += bytes.total();
-    account.by_codec[std::string(CodecName(head.format().k_codec))] += bytes.keys;
-    account.by_codec[std::string(CodecName(head.format().v_codec))] += bytes.values;
+    for (const auto& [codec, n] : bytes.by_codec) account.by_codec[codec] += n;
     account.by_codec["facts"] += bytes.facts;
     account.by_tier["host"] += bytes.total();
   }

@@ -33,6 +33,8 @@ class KvCache {
   }
   KvCache Fork() const;
   KvCache Empty(PagePool& pool) const;  // of the same shape
+  // This layer becomes a fork of another cache's. REQUIRES: one shape
+  void ForkLayer(int l, const KvCache& from);
   void Truncate(int32_t order);
   void Clear();
   KvAccount Account() const;

@@ -3,7 +3,10 @@
 //   1. per head, the entries that stay: those of Keep; else all but those of Drop; else, with a
 //      budget, the protected ones (newest first) and then the best scored (ties: the earlier
 //      entry);
-//   2. Renumber.
+//   2. Merge: the sets of entries become one each, before the others go;
+//   3. what does not stay goes, or is folded;
+//   4. Renumber;
+//   5. MapKeys, then Encode, in the order in which they were written, of what is left.
 // Entries are indices 0 … size - 1 of a head's live entries in the order of the text.
 #pragma once
 
@@ -30,6 +33,16 @@ class LayerPlan {
   void Keep(int head, std::vector<int32_t> entries);  // exactly these, ascending
   void Drop(int head, int64_t first, int64_t n);      // a span goes
   void Renumber() { renumber_ = true; }               // positions follow the entries that stay
+  // Sets of entries become one each: HeadCache::Merge. Members other than `into` must be among
+  // those that do not stay.
+  void Merge(int head, MergeSets sets);
+  // A span goes into the head's compensation entry: HeadCache::Fold. Overrides scores and Drop.
+  void Fold(int head, int64_t first, int64_t n, bool weighted);
+  // Stores entries (ascending) in other formats.
+  void Encode(int head, std::vector<int32_t> entries, const Encoding& to);
+  void Encode(int head, const StoredSpan& span, const Encoding& to);
+  // What keys are mapped with when they are encoded, from now on.
+  void MapKeys(int head, KeyMapPtr map) { wishes_[head].map = std::move(map); }
 
   void Unprotect(int head) { wishes_[head].protect.clear(); }
 
@@ -38,25 +51,49 @@ class LayerPlan {
   std::span<const float> scores(int head) const { return wishes_[head].scores; }
   std::optional<int64_t> budget(int head) const { return wishes_[head].budget; }
   std::vector<bool> Protected(int head) const;  // [entries]
+  const MergeSets* merges(int head) const;      // null: none
   // Scores in which protection is a score too: the layer's best and 1.
   std::vector<float> Ranking(int head) const;
 
   // The entries of a head that stay, ascending; nullopt: all.
   std::optional<std::vector<int32_t>> Resolve(int head) const;
-  // True where an entry went. REQUIRES: the heads are as they were when the wishes were written.
+  // Takes all wishes about what stays back: everything does.
+  void KeepAll(int head);
+  // Entries whose keys somebody wishes to have encoded, ascending; and what they are mapped with.
+  std::vector<int32_t> KeysToEncode(int head) const;
+  const KeyMapPtr& key_map(int head) const {
+    return wishes_[head].map ? wishes_[head].map : heads_[head].key_map();
+  }
+  // True where an entry went or was stored anew. REQUIRES: the heads are as they were when the
+  // wishes were written.
   Result<bool> Execute(const KeyRotator& rotator);
 
  private:
   struct Span {
     int64_t first = 0, n = 0;
   };
+  struct EncodeWish {
+    std::vector<int32_t> entries;
+    std::optional<StoredSpan> span;  // instead of entries
+    Encoding to;
+  };
   struct Wishes {
     std::vector<float> scores;
     std::vector<Span> protect;
     std::optional<int64_t> budget;
     std::optional<std::vector<int32_t>> keep;
-    std::optional<Span> drop;
+    std::optional<Span> drop, fold;
+    bool fold_weighted = true;
+    std::optional<MergeSets> merge;
+    std::vector<EncodeWish> encode;
+    KeyMapPtr map;
   };
+  struct Change {
+    bool any = false;
+    std::optional<std::vector<int32_t>> kept;  // by their old numbers; nullopt: all
+  };
+  Result<Change> ExecuteHead(int head);
+  Status ExecuteEncode(int head, const std::optional<std::vector<int32_t>>& kept);
   std::span<HeadCache> heads_;
   std::vector<Wishes> wishes_;
   bool renumber_ = false;

@@ -82,6 +82,12 @@ tl::expected<std::shared_ptr<const SequenceSpec>, BatchError> BatchEngine::Check
                   fmt::format("{} answers at once: 1 to {} (--parallel) are possible",
                               request.n_answers, options_.n_slots));
   }
+  if (!request.pins.empty() && (*spec)->program->merges()) {
+    return refuse(Refusal::kBadRequest,
+                  fmt::format("'{}' merges entries, so they cannot be pinned; leave \"pin\" out, "
+                              "or name a spec that does not merge",
+                              (*spec)->program->spec()));
+  }
   const int64_t bytes = Scheduler::PageBytes(**spec, model_->config().n_kv_heads, n);
   if (options_.kv_memory > 0 && bytes > options_.kv_memory) {
     return refuse(Refusal::kNoKvMemory,

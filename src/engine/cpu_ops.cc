@@ -14,6 +14,8 @@ GroupReduce Reduction(GroupBy by) {
       return GroupReduce::kMax;
     case GroupBy::kSum:
       return GroupReduce::kSum;
+    case GroupBy::kNone:  // groups of one
+      break;
   }
   return GroupReduce::kMean;
 }
@@ -61,26 +63,29 @@ std::vector<std::vector<float>> MassBySlot(Forward& forward, std::span<const Hea
                                            GroupBy over_group) {
   const int64_t d = forward.config().head_dim, n_q = forward.config().n_q_heads;
   const int64_t group = n_q / static_cast<int64_t>(heads.size());
-  std::vector<std::vector<float>> lse(heads.size()), by_slot(heads.size()), shifted(heads.size());
-  std::vector<std::vector<const float*>> run_queries(heads.size());
+  const int64_t width = over_group == GroupBy::kNone ? 1 : group;  // query heads a job
+  const int64_t n_jobs = n_q / width;
+  std::vector<std::vector<float>> lse(n_jobs), by_slot(n_jobs), shifted(n_jobs);
+  std::vector<std::vector<const float*>> run_queries(n_jobs);
   std::vector<MassJob> jobs;
-  for (size_t h = 0; h < heads.size(); ++h) {
+  for (int64_t j = 0; j < n_jobs; ++j) {
+    const HeadCache& head = heads[j * width / group];
     for (int64_t r = first; r < first + n; ++r) {
-      const float* row = rows.lse.data() + r * n_q + static_cast<int64_t>(h) * group;
-      lse[h].insert(lse[h].end(), row, row + group);
+      const float* row = rows.lse.data() + r * n_q + j * width;
+      lse[j].insert(lse[j].end(), row, row + width);
     }
-    by_slot[h].resize(heads[h].n_slots());
-    const float* q = rows.q.data() + first * n_q * d + static_cast<int64_t>(h) * group * d;
-    run_queries[h] = forward.QueriesByRun(layer, heads[h], q, n, n_q * d, shifted[h]);
-    jobs.push_back({.runs = heads[h].runs(),
+    by_slot[j].resize(head.n_slots());
+    const float* q = rows.q.data() + first * n_q * d + j * width * d;
+    run_queries[j] = forward.QueriesByRun(layer, head, q, n, n_q * d, shifted[j], width);
+    jobs.push_back({.runs = head.runs(),
                     .q = q,
-                    .run_q = run_queries[h].empty() ? nullptr : run_queries[h].data(),
+                    .run_q = run_queries[j].empty() ? nullptr : run_queries[j].data(),
                     .q_order = rows.order.data() + first,
-                    .lse = lse[h].data(),
+                    .lse = lse[j].data(),
                     .row_weight = row_weight.empty() ? nullptr : row_weight.data(),
-                    .mass = by_slot[h].data(),
+                    .mass = by_slot[j].data(),
                     .n_rows = static_cast<int32_t>(n),
-                    .group = static_cast<int32_t>(group),
+                    .group = static_cast<int32_t>(width),
                     .head_dim = static_cast<int32_t>(d),
                     .q_stride = n_q * d,
                     .mask = {},
@@ -104,10 +109,11 @@ std::vector<std::vector<float>> CpuOps::AttentionMass(const LayerView& at,
   }
   const auto by_slot = MassBySlot(*forward_, at.heads, at.layer, *rows, first, request.last_rows,
                                   request.row_weight, request.over_group);
-  std::vector<std::vector<float>> mass(at.heads.size());
-  for (size_t h = 0; h < mass.size(); ++h) {
-    mass[h].resize(at.heads[h].size());
-    at.heads[h].Gather(by_slot[h].data(), mass[h].data());
+  std::vector<std::vector<float>> mass(by_slot.size());
+  for (size_t i = 0; i < mass.size(); ++i) {
+    const HeadCache& head = at.heads[i * at.heads.size() / mass.size()];
+    mass[i].resize(head.size());
+    head.Gather(by_slot[i].data(), mass[i].data());
   }
   return mass;
 }
@@ -148,6 +154,23 @@ std::vector<float> CpuOps::OutputNorms(const LayerView& at, int kv_head) {
     }
   }
   return norms;
+}
+
+std::vector<float> CpuOps::QueryEnergy(const LayerView& at, int kv_head, int64_t last_rows) {
+  const LastQueries* rows = state_->queries(at.layer);
+  KV_CHECK(rows != nullptr && last_rows > 0 && last_rows <= rows->n_rows());
+  const int64_t d = at.model.head_dim, group = at.model.group();
+  const int64_t q_width = int64_t{at.model.n_q_heads} * d;
+  std::vector<double> sum(d);
+  for (int64_t r = rows->n_rows() - last_rows; r < rows->n_rows(); ++r) {
+    const float* q = rows->q.data() + r * q_width + kv_head * group * d;
+    for (int64_t i = 0; i < group * d; ++i) sum[i % d] += double{q[i]} * q[i];
+  }
+  std::vector<float> energy(d);
+  for (int64_t c = 0; c < d; ++c) {
+    energy[c] = static_cast<float>(sum[c] / static_cast<double>(last_rows * group));
+  }
+  return energy;
 }
 
 QueryMoments CpuOps::FutureQueries(const LayerView& at, int64_t n) {

@@ -20,6 +20,9 @@ class CpuOps final : public Ops {
   std::vector<std::vector<float>> AttentionMass(const LayerView& at,
                                                 const ScoreRequest& request) override;
   std::vector<float> OutputNorms(const LayerView& at, int kv_head) override;
+  NearestEntries NearestKeys(const LayerView& at, int kv_head, std::span<const int32_t> from,
+                             std::span<const int32_t> to) override;
+  std::vector<float> QueryEnergy(const LayerView& at, int kv_head, int64_t last_rows) override;
   QueryMoments FutureQueries(const LayerView& at, int64_t n) override;
 
  private:

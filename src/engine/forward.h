@@ -9,6 +9,7 @@
 #include "cache/kv_cache.h"
 #include "engine/query_stats.h"
 #include "engine/rope_cache.h"
+#include "engine/token_gates.h"
 #include "kernels/attention.h"
 #include "model/config.h"
 #include "model/weights.h"
@@ -36,6 +37,9 @@ struct Segment {
   int32_t first_order = 0;                   // place in the text of the first row
   std::vector<LastQueries>* last = nullptr;  // [layers]; null: not wanted
   std::vector<QueryStats>* stats = nullptr;  // [layers]; likewise
+  GateRows* gates = nullptr;                 // likewise
+  // [layers * kv_heads][head_dim], likewise: largest magnitudes of the rotated queries' channels.
+  std::vector<std::vector<float>>* query_max = nullptr;
 };
 
 class Forward {
@@ -56,11 +60,12 @@ class Forward {
 
   const ModelConfig& config() const { return *config_; }
   const KeyRotator& rotator(int layer) const { return movers_[config_->layers[layer].rope]; }
-  // Queries as each run of a head must see them: rotated back by the run's shift. Empty where no
-  // run is shifted. q [rows][group * head_dim], q_stride apart; `out` holds the copies.
+  // Queries as each run of a head must see them: rotated back by the run's shift, then mapped as
+  // its keys are. Empty where no run needs either. q [rows][n_heads * head_dim], q_stride apart;
+  // `out` holds the copies.
   std::vector<const float*> QueriesByRun(int layer, const HeadCache& head, const float* q,
-                                         int64_t n_rows, int64_t q_stride,
-                                         std::vector<float>& out) const;
+                                         int64_t n_rows, int64_t q_stride, std::vector<float>& out,
+                                         int64_t n_heads) const;
   // Rows whose log-sum-exps are taken anew, over what the heads hold now.
   LastQueries Renormalised(int layer, std::span<const HeadCache> heads, const LastQueries& rows);
   const Weights& weights() const { return *weights_; }
@@ -77,6 +82,7 @@ class Forward {
   Status Append(int l, const Segment& segment);
   void Attend(int l, int64_t n_rows, std::span<const Segment> segments);
   void AddQueryStats(int l, const Segment& segment) const;
+  void AddQueryMax(int l, const Segment& segment) const;
   void KeepLastQueries(int l, const Segment& segment, int64_t n_rows) const;
   void Norm(MatView<const float> x, std::span<const float> weight, MatView<float> out);
   // x += post_norm(y W^T + bias)

@@ -11,6 +11,20 @@ using Clock = std::chrono::steady_clock;
 
 double Ms(Clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
 
+// `masked` is room for the logits that a constraint leaves.
+Result<int32_t> NextToken(const Session& session, size_t n_generated, Constraint* constraint,
+                          Sampler& sampler, std::vector<float>& masked) {
+  std::span<const float> logits = session.logits();
+  if (constraint != nullptr) {
+    masked.assign(logits.begin(), logits.end());
+    KV_RETURN_IF_ERROR(constraint->Mask(masked));
+    logits = masked;
+  }
+  const int32_t id = sampler.Sample(logits, session.tokens(), n_generated);
+  if (constraint != nullptr) KV_RETURN_IF_ERROR(constraint->Accept(id));
+  return id;
+}
+
 }  // namespace
 
 Result<Generation> Generate(Session& session, const GenerateOptions& options) {
@@ -21,6 +35,8 @@ Result<Generation> Generate(Session& session, const GenerateOptions& options) {
   Sampler sampler(options.sampling);
   TextStream stream(model, options.stop);
   Generation result;
+  std::vector<float> masked;
+  int64_t n_sampled = 0;
   const Clock::time_point start = Clock::now();
   Clock::time_point first = start, last = start;
 
@@ -34,10 +50,17 @@ Result<Generation> Generate(Session& session, const GenerateOptions& options) {
       result.context_full = true;
       break;
     }
-    const int32_t id = sampler.Sample(session.logits(), session.tokens(), result.ids.size());
+    Constraint* const constraint = options.constraint;
+    if (constraint != nullptr && constraint->finished()) {
+      result.stop_reason = "eos";
+      break;
+    }
+    KV_ASSIGN_OR_RETURN(const int32_t id,
+                        NextToken(session, result.ids.size(), constraint, sampler, masked));
     last = Clock::now();
-    if (result.ids.empty()) first = last;
-    if (!options.ignore_eos && model.IsEndOfGeneration(id)) {
+    if (n_sampled++ == 0) first = last;
+    const bool heed_eos = !options.ignore_eos || constraint != nullptr;
+    if (heed_eos && model.IsEndOfGeneration(id)) {
       result.stop_reason = "eos";
       break;
     }
@@ -53,8 +76,9 @@ Result<Generation> Generate(Session& session, const GenerateOptions& options) {
   emit(stream.Flush());
   result.first_token_ms = Ms(first - start);
   const double decode_ms = Ms(last - first);
-  const auto n_decoded = static_cast<double>(result.ids.size()) - (result.stop_reason != "eos");
-  if (decode_ms > 0) result.decode_tok_s = 1000 * std::max(0.0, n_decoded) / decode_ms;
+  if (decode_ms > 0) {
+    result.decode_tok_s = 1000 * static_cast<double>(n_sampled - 1) / decode_ms;
+  }
   return result;
 }
 

@@ -88,10 +88,16 @@ LoadedModel::LoadedModel(ModelConfig config, Tokenizer tokenizer, ChatTemplate c
       info_{.n_layers = config_.n_layers,
             .n_q_heads = config_.n_q_heads,
             .n_kv_heads = config_.n_kv_heads,
-            .head_dim = config_.head_dim},
+            .head_dim = config_.head_dim,
+            .hidden = config_.hidden},
       pool_(n_threads),
       tokenizer_(std::move(tokenizer)),
-      chat_template_(std::move(chat_template)) {}
+      chat_template_(std::move(chat_template)) {
+  for (int l = 0; l < config_.n_layers; ++l) {
+    if (config_.layers[l].window == 0) full_layers_.push_back(l);
+  }
+  info_.full_layers = full_layers_;
+}
 
 std::vector<int32_t> LoadedModel::Tokenize(std::string_view text, bool add_bos) const {
   return tokenizer_.Encode(text, {.add_special = add_bos});

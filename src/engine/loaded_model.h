@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "engine/forward.h"
@@ -11,6 +12,9 @@
 #include "model/tokenizer/tokenizer.h"
 
 namespace kvasir {
+namespace grammar {
+class TokenTrie;
+}
 
 class LoadedModel final : public Model {
  public:
@@ -36,11 +40,14 @@ class LoadedModel final : public Model {
   const Tokenizer& tokenizer() const { return tokenizer_; }
   Isa isa() const { return forward_->isa(); }
   Forward& forward() { return *forward_; }
+  // The vocabulary as constraints need it; made at the first call. Any thread may call.
+  std::shared_ptr<const grammar::TokenTrie> token_trie() const;
 
  private:
   LoadedModel(ModelConfig config, Tokenizer tokenizer, ChatTemplate chat_template, int n_threads);
 
   ModelConfig config_;
+  std::vector<int> full_layers_;
   ModelInfo info_;
   ModelFacts facts_;
   ThreadPool pool_;
@@ -49,6 +56,8 @@ class LoadedModel final : public Model {
   ChatTemplate chat_template_;
   std::string template_source_;
   std::unique_ptr<Forward> forward_;
+  mutable std::once_flag trie_made_;
+  mutable std::shared_ptr<const grammar::TokenTrie> trie_;
 };
 
 // The path to load: `path`, or $KVASIR_MODEL, or the default model where it is installed.

@@ -26,7 +26,7 @@ std::string Scheduler::KeyOf(const BatchJob& job) const {
   // salts share.
   const BatchRequest& request = *job.request;
   return fmt::format("{}\n{}\n{}\n{}", job.spec->program->spec(),
-                     CodecName(job.spec->formats[0].k_codec), request.tenant, request.salt);
+                     FormatName(job.spec->formats[0].k()), request.tenant, request.salt);
 }
 
 // Tokens of the slot's cache that the job can go on from.

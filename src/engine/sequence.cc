@@ -9,10 +9,11 @@
 namespace kvasir {
 namespace {
 
-// The codec of the base cache: what is asked, else f32 for F32 weights and f16 for others.
-Result<CodecId> BaseCodec(const LoadedModel& model, const std::string& kv_type) {
-  if (!kv_type.empty()) return ParseCodec(kv_type);
-  return model.weights().is_f32() ? CodecId::kF32 : CodecId::kF16;
+// The format of the base cache: what is asked, else f32 for F32 weights and f16 for others.
+Result<PlaneFormat> BaseFormat(const LoadedModel& model, const std::string& kv_type) {
+  const int dim = model.config().head_dim;
+  if (!kv_type.empty()) return ParseFormat(kv_type, dim);
+  return FloatPlane(model.weights().is_f32() ? CodecId::kF32 : CodecId::kF16, dim);
 }
 
 }  // namespace
@@ -26,12 +27,13 @@ Result<std::shared_ptr<const SequenceSpec>> SequenceSpec::Make(const LoadedModel
     return LoadSideFile(wish, model.facts().fingerprint);
   }));
   spec->program = std::move(program);
-  KV_ASSIGN_OR_RETURN(const CodecId codec, BaseCodec(model, options.kv_type));
+  KV_ASSIGN_OR_RETURN(const PlaneFormat plane, BaseFormat(model, options.kv_type));
   if (options.ctx < 0) return Fail("--ctx {}: a number of tokens is needed", options.ctx);
   spec->needs = spec->program->needs(model.info());
+  spec->rewrites = spec->program->rewrites() || spec->needs.moves;
   spec->formats.assign(
       model.config().n_layers,
-      HeadFormat{.head_dim = model.config().head_dim, .k_codec = codec, .v_codec = codec});
+      HeadFormat{.head_dim = model.config().head_dim, .k_plane = plane, .v_plane = plane});
   spec->ctx = options.ctx > 0 ? options.ctx : model.config().n_ctx_train;
   return std::shared_ptr<const SequenceSpec>(std::move(spec));
 }
@@ -49,6 +51,7 @@ std::unique_ptr<Sequence> Sequence::Fork() const {
   auto fork = std::make_unique<Sequence>(model_, spec_, pool_);
   fork->cache_ = cache_.Fork();
   fork->tokens_ = tokens_;
+  fork->turns_ = turns_;
   fork->logits_ = logits_;
   fork->state_ = state_;
   fork->n_prompt_ = n_prompt_;
@@ -79,6 +82,11 @@ void Sequence::StartPrompt(int64_t n) {
   first_prompt_ = tokens_.empty();
   n_prompt_ = size() + n;
   in_prompt_ = true;
+  for (const int64_t border : {size(), n_prompt_}) {
+    if (border > (turns_.empty() ? 0 : turns_.back())) {
+      turns_.push_back(static_cast<int32_t>(border));
+    }
+  }
   state_.StartPrompt(static_cast<int32_t>(n_prompt_));
 }
 
@@ -92,7 +100,7 @@ Segment Sequence::Rows(int64_t first_row, int64_t n, int64_t order) {
                .first_row = first_row,
                .n_rows = n,
                .first_order = static_cast<int32_t>(order)};
-  if (in_prompt_ || spec_->needs.at_decode) state_.Attach(rows);
+  if (in_prompt_ || spec_->needs.at_decode || spec_->needs.gates != nullptr) state_.Attach(rows);
   return rows;
 }
 
@@ -100,38 +108,61 @@ Status Sequence::AfterLayer(int layer, const Segment& rows) {
   if (!in_prompt_) {
     if (layer == 0) read_entries_ = 0;
     for (const HeadCache& head : cache_.layer(layer)) read_entries_ += head.size();
-    if (!spec_->needs.at_decode) return {};
   }
   const bool all = !in_prompt_ || rows.first_order + rows.n_rows == n_prompt_;
-  const bool windowed = model_->config().layers[layer].window > 0;
-  state_.AddRows(model_->forward(), windowed ? std::span<HeadCache>() : cache_.layer(layer), layer,
-                 all);
+  if (in_prompt_ || spec_->needs.at_decode || spec_->needs.gates != nullptr) {
+    const bool windowed = model_->config().layers[layer].window > 0;
+    state_.AddRows(model_->forward(), windowed ? std::span<HeadCache>() : cache_.layer(layer),
+                   layer, all);
+  }
   if (!all) return {};
-  KV_RETURN_IF_ERROR(Compress(layer, in_prompt_ ? Moment::kPromptEnd : Moment::kDecode));
-  if (in_prompt_) state_.EndLayer(layer);
+  if (in_prompt_) {
+    KV_RETURN_IF_ERROR(Compress(layer, Moment::kPromptEnd));
+    state_.EndLayer(layer);
+  } else if (acts_at_decode()) {
+    return Compress(layer, Moment::kDecode);
+  }
   return {};
 }
 
 Status Sequence::Compress(int layer, Moment moment) {
+  const Program& program = *spec_->program;
+  const Needs& needs = spec_->needs;
   // A sliding window is a property of the layer: what it holds is bounded already.
-  if (spec_->program->is_full() || model_->config().layers[layer].window > 0) return {};
+  if (program.is_full() || model_->config().layers[layer].window > 0) return {};
   const LayerView at{.model = model_->info(),
                      .layer = layer,
                      .moment = moment,
                      .n_prompt = n_prompt_,
+                     .turns = turns_,
                      .first_prompt = first_prompt_,
                      .n_generated = moment == Moment::kPromptEnd ? 0 : size() + 1 - n_prompt_,
                      .heads = cache_.layer(layer),
                      .n_last_queries = state_.n_last_queries(layer),
-                     .mass = state_.mass(layer)};
+                     .query_max = state_.query_max(layer),
+                     .mass = state_.mass(layer),
+                     .gates = state_.gates(layer),
+                     .notes = state_.notes()};
   CpuOps ops(model_->forward(), state_);
-  LayerPlan plan(cache_.layer(layer));
-  spec_->program->Compress(at, ops, plan);
-  if (!pins_.empty()) KeepPins(plan);
-  for (int h = 0; spec_->needs.mass && h < plan.n_heads(); ++h) {
-    state_.Keep(layer, h, plan.Resolve(h));
+  const KeyRotator& rotator = model_->forward().rotator(layer);
+  bool changed = false;
+  if (moment == Moment::kPromptEnd || needs.at_decode) {
+    LayerPlan plan(cache_.layer(layer));
+    program.Compress(at, ops, plan);
+    if (!pins_.empty()) KeepPins(plan);
+    const bool has_columns = needs.mass || needs.gates != nullptr;
+    for (int h = 0; has_columns && h < plan.n_heads(); ++h) {
+      if (const MergeSets* sets = plan.merges(h)) state_.Merge(layer, h, *sets);
+      state_.Keep(layer, h, plan.Resolve(h));
+    }
+    KV_ASSIGN_OR_RETURN(changed, plan.Execute(rotator));
   }
-  KV_ASSIGN_OR_RETURN(const bool changed, plan.Execute(model_->forward().rotator(layer)));
+  if (program.Stores(moment)) {
+    LayerPlan plan(cache_.layer(layer));
+    program.Store(at, ops, plan);
+    KV_ASSIGN_OR_RETURN(const bool stored, plan.Execute(rotator));
+    changed = changed || stored;
+  }
   if (changed) compressed_at_ = moment == Moment::kPromptEnd ? n_prompt_ : size() + 1;
   return {};
 }
@@ -155,21 +186,28 @@ void Sequence::KeepPins(LayerPlan& plan) const {
 }
 
 void Sequence::Commit(std::span<const int32_t> tokens) {
+  for (size_t i = 0; i < tokens.size() && !in_prompt_; ++i) state_.EndStep();
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   logits_.clear();
 }
 
 void Sequence::RollBack() {
   cache_.Truncate(static_cast<int32_t>(size()));
-  state_.Truncate(cache_, static_cast<int32_t>(size()));
+  state_.Truncate(cache_, static_cast<int32_t>(size()), 0);
 }
 
 int64_t Sequence::AppendBytes(int64_t n) const {
-  int64_t bytes = 0;
+  int64_t bytes = 0, most = 0;
   for (int l = 0; l < cache_.n_layers(); ++l) {
-    for (const HeadCache& head : cache_.layer(l)) bytes += head.AppendBytes(n);
+    for (const HeadCache& head : cache_.layer(l)) {
+      const int64_t appended = head.AppendBytes(n);
+      bytes += appended;
+      if (!spec_->rewrites) continue;
+      bytes += head.PlaneBytesHeld(/*shared=*/true);
+      most = std::max(most, head.PlaneBytesHeld(/*shared=*/false) + appended);
+    }
   }
-  return bytes;
+  return bytes + most;  // heads are written anew one after the other
 }
 
 Status Sequence::CheckWindows(int64_t n) const {
@@ -203,9 +241,10 @@ Status Sequence::Truncate(int64_t n) {
   }
   KV_RETURN_IF_ERROR(CheckWindows(n));
   cache_.Truncate(static_cast<int32_t>(n));
-  state_.Truncate(cache_, static_cast<int32_t>(n));
+  state_.Truncate(cache_, static_cast<int32_t>(n), size() - std::max(n, n_prompt_));
   tokens_.resize(n);
   n_prompt_ = std::min(n_prompt_, n);
+  while (!turns_.empty() && turns_.back() > n) turns_.pop_back();
   logits_.clear();
   return {};
 }
@@ -214,6 +253,7 @@ void Sequence::Reset() {
   cache_.Clear();
   state_.Clear();
   tokens_.clear();
+  turns_.clear();
   logits_.clear();
   suspended_ = {};
   pins_.clear();
@@ -247,6 +287,7 @@ KvReport Sequence::Report() const {
           .entries = account.entries,
           .entries_full = size() * n_heads,
           .bytes = account.bytes,
+          .bytes_peak = pool_->peak_bytes(),
           .bytes_full = n_pages * n_heads * HeadCache::PageBytes(format),
           .by_codec = account.by_codec,
           .by_tier = account.by_tier,

@@ -22,6 +22,7 @@ struct SequenceSpec {
                                                           const SessionOptions& options);
   std::shared_ptr<const Program> program;
   Needs needs;
+  bool rewrites = false;            // entries that stay may be written anew
   std::vector<HeadFormat> formats;  // [layers]
   int64_t ctx = 0;                  // most tokens
 };
@@ -58,10 +59,13 @@ class Sequence {
   void Commit(std::span<const int32_t> tokens);
   // Takes back rows of order >= size() that did not come through all layers.
   void RollBack();
+  // Rows that are no prompt's may come one at a time only: a method looks after each.
+  bool one_by_one() const { return acts_at_decode() || spec_->needs.gates != nullptr; }
 
   // Entries of order [first, end) that no method evicts, on top of its budget.
   void Pin(std::vector<std::pair<int32_t, int32_t>> pins) { pins_ = std::move(pins); }
-  // Most bytes of planes that appending n rows takes from the pool.
+  // Most bytes of planes that appending n rows takes from the pool, with what the methods may need
+  // at a time to write entries anew.
   int64_t AppendBytes(int64_t n) const;
 
   // Forgets the tokens from number n on. An error, and nothing changed, where a method, or a
@@ -83,6 +87,11 @@ class Sequence {
   Status Read(ByteReader& file);  // an error changes nothing
 
  private:
+  friend class GroupReader;  // session_group.cc: a prompt that several sequences read
+
+  bool acts_at_decode() const {
+    return spec_->needs.at_decode || spec_->program->Stores(Moment::kDecode);
+  }
   Status Compress(int layer, Moment moment);
   void KeepPins(LayerPlan& plan) const;
   Status CheckWindows(int64_t n) const;
@@ -92,6 +101,7 @@ class Sequence {
   std::shared_ptr<PagePool> pool_;
   KvCache cache_;
   std::vector<int32_t> tokens_;
+  std::vector<int32_t> turns_;  // orders at which a prompt began or ended, ascending, 0 left out
   std::vector<float> logits_;
   MethodState state_;          // what methods asked for
   int64_t n_prompt_ = 0;       // tokens at the last prompt's end

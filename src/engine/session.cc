@@ -58,18 +58,24 @@ Status SessionImpl::Prefill(std::span<const int32_t> tokens, const ProgressFn& p
     }
     return status;
   }
-  sequence_->EndPrompt();
   sequence_->Commit(tokens);
-  std::vector<float>& logits = sequence_->logits();
-  logits.resize(config.n_vocab);
-  const int64_t first_scored = on_logits ? 0 : n - 1;
-  for (int64_t row = first_scored; row < n; ++row) {
-    model_->forward().Logits(Mat<const float>(x.row(row), 1, config.hidden),
-                             Mat(logits.data(), 1, config.n_vocab));
-    if (on_logits) on_logits(n_before + row, logits);
-  }
+  sequence_->EndPrompt();
+  ReadLogits(x, on_logits ? 0 : n - 1, on_logits);
   x_ = Buffer();
   return {};
+}
+
+// Of the last rows that were read, x [rows, hidden]: the logits from `first` on, one after another.
+void SessionImpl::ReadLogits(MatView<const float> x, int64_t first, const RowLogitsFn& on_logits) {
+  const ModelConfig& config = model_->config();
+  const int64_t n = x.shape[0], order = sequence_->size() - n;
+  std::vector<float>& logits = sequence_->logits();
+  logits.resize(config.n_vocab);
+  for (int64_t row = first; row < n; ++row) {
+    model_->forward().Logits(Mat(x.row(row), 1, config.hidden),
+                             Mat(logits.data(), 1, config.n_vocab));
+    if (on_logits) on_logits(order + row, logits);
+  }
 }
 
 // Layer-major: the whole prompt through a layer, which is then compressed, so that one layer at
@@ -117,6 +123,32 @@ Status SessionImpl::Step(int32_t token) {
   sequence_->Commit({&token, 1});
   sequence_->logits().resize(config.n_vocab);
   forward.Logits(x, Mat(sequence_->logits().data(), 1, config.n_vocab));
+  return {};
+}
+
+Status SessionImpl::Extend(std::span<const int32_t> tokens, const RowLogitsFn& on_logits) {
+  KV_RETURN_IF_ERROR(sequence_->CheckTokens(tokens));
+  const int64_t n_before = sequence_->size();
+  if (sequence_->one_by_one()) {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      KV_RETURN_IF_ERROR(Step(tokens[i]));
+      if (on_logits) on_logits(n_before + static_cast<int64_t>(i), logits());
+    }
+    return {};
+  }
+  const auto n = static_cast<int64_t>(tokens.size());
+  const ModelConfig& config = model_->config();
+  x_.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
+  const MatView<float> x = Mat(x_.as<float>(), n, config.hidden);
+  model_->forward().Embed(tokens, x);
+  Piece piece{.sequence = sequence_.get(), .rows = sequence_->Rows(0, n, n_before)};
+  RunPieces(model_->forward(), 0, config.n_layers, x, {&piece, 1});
+  if (!piece.status) {
+    sequence_->RollBack();
+    return piece.status;
+  }
+  sequence_->Commit(tokens);
+  ReadLogits(x, on_logits ? 0 : n - 1, on_logits);
   return {};
 }
 

@@ -35,19 +35,25 @@ class SessionImpl final : public Session {
 
   // Feed, with the logits of every token on the way.
   Status FeedScored(std::span<const int32_t> tokens, const RowLogitsFn& on_logits);
+  // Reads tokens as Step does, one after the other, with the logits after each; in one pass where
+  // no method acts while generating. On an error the session holds what it held before.
+  Status Extend(std::span<const int32_t> tokens, const RowLogitsFn& on_logits = {});
   // Load, from bytes in memory.
   Status Restore(ByteReader& file);
   const KvCache& cache() const { return sequence_->cache(); }
   const PagePool& pool() const { return sequence_->pool(); }
+  const RopeTable& rope(int layer) const { return model_->forward().rope(layer); }
   const Program& program() const { return *sequence_->spec().program; }
 
  private:
+  friend class GroupReader;  // session_group.cc
   SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options,
               std::unique_ptr<Sequence> sequence);
 
   Status Prefill(std::span<const int32_t> tokens, const ProgressFn& progress,
                  const RowLogitsFn& on_logits);
   Status ReadPrompt(std::span<const int32_t> tokens, MatView<float> x, const ProgressFn& progress);
+  void ReadLogits(MatView<const float> x, int64_t first, const RowLogitsFn& on_logits);
 
   std::shared_ptr<LoadedModel> model_;
   SessionOptions options_;

@@ -1,4 +1,7 @@
 // Saved sessions: the whole state, bound to its model and spec.
+#include <algorithm>
+#include <functional>
+
 #include "base/byte_stream.h"
 #include "cache/cache_file.h"
 #include "engine/session.h"
@@ -6,7 +9,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-session-1";
+constexpr char kMagic[] = "kvasir-session-4";
 
 }  // namespace
 
@@ -32,6 +35,7 @@ void Sequence::Write(ByteWriter& file) const {
   file.Text(model_->facts().fingerprint);
   file.Text(spec_->program->spec());
   file.Values(std::span<const int32_t>(tokens_));
+  file.Values(std::span<const int32_t>(turns_));
   file.Values(std::span<const float>(logits_));
   file.Value(n_prompt_);
   file.Value(compressed_at_);
@@ -53,11 +57,17 @@ Status Sequence::Read(ByteReader& file) {
     return Fail("saved with --kv \"{}\", this session has \"{}\"", spec, spec_->program->spec());
   }
   const std::vector<int32_t> tokens = file.Values<int32_t>(INT32_MAX);
+  const std::vector<int32_t> turns = file.Values<int32_t>(tokens.size());
   const std::vector<float> logits = file.Values<float>(model_->config().n_vocab);
   const auto n = static_cast<int64_t>(tokens.size());
   const auto n_prompt = file.Value<int64_t>(), compressed_at = file.Value<int64_t>();
   const bool first_prompt = file.Value<uint8_t>() != 0;
-  if (!file.ok() || n_prompt < 0 || n_prompt > n || compressed_at < 0 || compressed_at > n) {
+  const bool good_turns =
+      turns.empty() ||
+      (turns[0] > 0 && turns.back() <= n &&
+       std::adjacent_find(turns.begin(), turns.end(), std::greater_equal<>()) == turns.end());
+  if (!file.ok() || !good_turns || n_prompt < 0 || n_prompt > n || compressed_at < 0 ||
+      compressed_at > n) {
     return Fail("its table is damaged");
   }
   if (n > spec_->ctx) {
@@ -75,6 +85,7 @@ Status Sequence::Read(ByteReader& file) {
     return status;
   }
   tokens_ = tokens;
+  turns_ = turns;
   logits_ = logits;
   n_prompt_ = n_prompt;
   compressed_at_ = compressed_at;

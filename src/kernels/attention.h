@@ -1,11 +1,18 @@
-// Attention over paged head caches. A head's pages come in runs of one codec pair; a kernel reads a
-// run in whatever codec it is in and returns a partial result (max, sum, accumulator); merging
-// partials is the only way anything is combined.
+// Attention over paged head caches. A head's pages come in runs of one pair of formats; a kernel
+// reads a run in whatever format it is in and returns a partial result (max, sum, accumulator);
+// merging partials is the only way anything is combined.
 //
 // Determinism: a row's logits are computed key by key in one order, softmax and P*V inside a split
 // of kSplitEntries slots in slot order, and splits are merged from left to right. A split is 8
 // pages of all runs in turn, wherever runs begin and end. So a row's result has the same bits alone
 // or among many rows, for every thread count, chunk size, batch and instruction set.
+//
+// Planes of low bits are read as they are, with integer products: queries of a run (times the
+// scales of 32 slots, where keys are scaled by channel) and probabilities of a page (times the
+// scales of its entries, where values are) are rounded to 16 bits, or 8 for codes of one or two
+// bits, relative to the largest among them. That adds about 2^(bits - 14), or 2^(bits - 6), of the
+// codec's own rounding error at worst, where one weight dwarfs the others, and it is the same for
+// every row, tile and instruction set.
 //
 // Dead slots, and pages that no row may see, are never read as values: they may hold garbage.
 #pragma once
@@ -17,32 +24,28 @@
 
 #include "base/thread_pool.h"
 #include "kernels/isa.h"
+#include "kernels/plane_format.h"
 
 namespace kvasir {
 
-inline constexpr int kPageEntries = 64;   // slots a page: one live-mask word
 inline constexpr int kPagesPerSplit = 8;  // attention splits every 512 slots
 inline constexpr int kSplitEntries = kPageEntries * kPagesPerSplit;
 
-// How a plane's bytes encode keys or values. Layouts are the codec's own business
-// (kernels/codec.h).
-enum class CodecId : uint8_t { kF32, kF16, kBF16, kQ8, kQ4 };
-
 // One page of one head as kernels see it; 48 bytes, trivially copyable.
 struct PageRef {
-  const std::byte* k = nullptr;    // K plane in the run's key codec
-  const std::byte* v = nullptr;    // V plane in the run's value codec
+  const std::byte* k = nullptr;    // K plane in the run's key format
+  const std::byte* v = nullptr;    // V plane in the run's value format
   const float* bias = nullptr;     // [64] added to the logits; null: none
   const int32_t* order = nullptr;  // [64] place in the text of each slot; null: order0 + slot
   uint64_t live = 0;               // bit i: slot i holds an entry
   int32_t order0 = 0;
 };
 
-// Consecutive pages of one head with one codec pair and one shift of positions.
+// Consecutive pages of one head with one pair of formats and one map of the queries.
 struct RunRef {
   const PageRef* pages = nullptr;
   int32_t n_pages = 0;
-  CodecId k_codec = CodecId::kF16, v_codec = CodecId::kF16;
+  PlaneFormat k, v;  // v.dim is head_dim, k.dim at most that
 };
 
 // logit = softcap(scale * q.k) + bias, then the mask. softcap 0: none; else c * tanh(x / c).
@@ -59,11 +62,13 @@ struct MaskSpec {
 // The query rows of one sequence that read one KV head. Rows of a prompt chunk, or one decode row.
 struct AttendJob {
   std::span<const RunRef> runs;
-  const float* q = nullptr;             // [rows][group][head_dim], rows q_stride apart, rotated
-  const float* const* run_q = nullptr;  // per run: the queries rotated for it; null: q for all runs
-  const int32_t* q_order = nullptr;     // [rows] place in the text
-  float* out = nullptr;                 // [rows][group][head_dim], rows out_stride apart
-  float* lse = nullptr;                 // [rows][group] log-sum-exp of the logits; null: not wanted
+  const float* q = nullptr;  // [rows][group][head_dim], rows q_stride apart, rotated
+  // Per run: the queries as its keys are stored (rotated, balanced, transformed, some channels
+  // gathered). Laid out as q; of each query the first k.dim floats are read. Null: q for all runs.
+  const float* const* run_q = nullptr;
+  const int32_t* q_order = nullptr;  // [rows] place in the text
+  float* out = nullptr;              // [rows][group][head_dim], rows out_stride apart
+  float* lse = nullptr;              // [rows][group] log-sum-exp of the logits; null: not wanted
   int32_t n_rows = 0, group = 1, head_dim = 64;
   int64_t q_stride = 0, out_stride = 0;  // in floats
   MaskSpec mask;

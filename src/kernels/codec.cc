@@ -1,8 +1,11 @@
 #include "kernels/codec.h"
 
 #include <algorithm>
-#include <array>
+#include <bit>
+#include <cfloat>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/half.h"
 #include "kernels/cpu/codec_encode.h"
@@ -11,230 +14,393 @@
 namespace kvasir {
 namespace {
 
-using cpu::CodeBytes;
-using cpu::Groups;
-using cpu::kGroupChannels;
-using cpu::ScaleBytes;
+using cpu::EncodeTable;
+using cpu::Grid;
+using cpu::Grids;
 
-constexpr std::array<std::string_view, 5> kNames = {"f32", "f16", "bf16", "q8", "q4"};
-constexpr int kMaxHeadDim = 256;
-constexpr int kRows = 16;  // encoded at a time, to keep the buffer small
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kMaxF16 = 65504.0f, kLeastF16 = 0x1p-24f;
 
-// The codes of an entry are `count` elements of `width` bytes, none shared with another entry:
-// element e is at [e][slot] of a key plane, [slot][e] of a value plane. An element of q4 is a byte
-// of two codes: channels (2e, 2e + 1) of keys; channels e and e + 16 of its group of values.
-struct Elements {
-  int count, width;
-};
+int RoundUp8(int n) { return (n + 7) / 8 * 8; }
 
-Elements ElementsOf(CodecId codec, PlaneKind kind, int head_dim) {
-  switch (codec) {
-    case CodecId::kF32:
-      return {head_dim, 4};
-    case CodecId::kF16:
-    case CodecId::kBF16:
-      return {head_dim, 2};
-    case CodecId::kQ8:
-      return {head_dim, 1};
-    case CodecId::kQ4:
-      return {kind == PlaneKind::kKeys ? head_dim / 2 : Groups(head_dim) * kGroupChannels / 2, 1};
+void CheckSlots(const PlaneFormat& format, PlaneKind kind, int slot, int n) {
+  KV_CHECK(CheckFormat(format, kind));
+  KV_CHECK(slot >= 0 && n >= 0 && slot + n <= kPageEntries);
+}
+
+const EncodeTable& TableOf(Isa isa) {
+  return isa == Isa::kAvx2 ? cpu::N_AVX2::kEncode : cpu::N_AVX3::kEncode;
+}
+
+// A row of a caller, with zeros up to a multiple of 8.
+struct PaddedRow {
+  float x[kMostChannels];
+  PaddedRow(const float* from, int n) {
+    std::copy_n(from, n, x);
+    std::fill(x + n, x + RoundUp8(n), 0.0f);
   }
-  return {0, 0};
-}
-
-// Byte of a group's scale (array 0) or minimum (array 1).
-int64_t ScaleByte(CodecId codec, PlaneKind kind, int head_dim, int array, int slot, int group) {
-  const int64_t index = kind == PlaneKind::kKeys ? int64_t{group} * kPageEntries + slot
-                                                 : int64_t{slot} * Groups(head_dim) + group;
-  return CodeBytes(codec, kind, head_dim) + array * ScaleBytes(head_dim) + index * 2;
-}
-
-// Where channel c of an entry is: an element, and the shift of its nibble.
-struct Code {
-  int element, shift;
 };
 
-Code CodeOf(CodecId codec, PlaneKind kind, int c) {
-  if (codec != CodecId::kQ4) return {c, 0};
-  if (kind == PlaneKind::kKeys) return {c / 2, c % 2 * 4};
-  return {c / kGroupChannels * 16 + c % 16, c % kGroupChannels / 16 * 4};
-}
+// ---- floats ----
 
-// Copies rows [n][count] of elements to their slots: a transpose for keys.
 template <class T>
-void Place(PlaneKind kind, int count, const T* rows, int64_t stride, int slot, int n,
-           std::byte* plane) {
+void PutRow(PlaneKind kind, int dim, const T* row, int slot, std::byte* plane) {
   T* to = reinterpret_cast<T*>(plane);
   if (kind == PlaneKind::kValues) {
-    for (int i = 0; i < n; ++i) {
-      std::memcpy(to + int64_t{slot + i} * count, rows + i * stride, count * sizeof(T));
-    }
-    return;
-  }
-  for (int e = 0; e < count; ++e) {
-    for (int i = 0; i < n; ++i) to[int64_t{e} * kPageEntries + slot + i] = rows[i * stride + e];
+    std::copy_n(row, dim, to + int64_t{slot} * dim);
+  } else {
+    for (int c = 0; c < dim; ++c) to[int64_t{c} * kPageEntries + slot] = row[c];
   }
 }
 
-// The elements of one entry in q8 or q4; its scales go to the plane at once.
-void EncodeGrouped(const cpu::EncodeTable& table, CodecId codec, PlaneKind kind, int head_dim,
-                   const float* x, int slot, std::byte* plane, uint8_t* elements) {
-  if (codec == CodecId::kQ4) std::memset(elements, 0, ElementsOf(codec, kind, head_dim).count);
-  for (int group = 0; group < Groups(head_dim); ++group) {
-    const int c0 = group * kGroupChannels, n = std::min(kGroupChannels, head_dim - c0);
-    uint16_t scale, min;
-    if (codec == CodecId::kQ8) {
-      table.to_q8(x + c0, n, reinterpret_cast<int8_t*>(elements + c0), &scale);
-    } else {
-      uint8_t codes[kGroupChannels];
-      table.to_q4(x + c0, n, codes, &scale, &min);
-      for (int i = 0; i < n; ++i) {
-        const Code code = CodeOf(codec, kind, c0 + i);
-        elements[code.element] |= static_cast<uint8_t>(codes[i] << code.shift);
-      }
-      std::memcpy(plane + ScaleByte(codec, kind, head_dim, 1, slot, group), &min, 2);
-    }
-    std::memcpy(plane + ScaleByte(codec, kind, head_dim, 0, slot, group), &scale, 2);
-  }
-}
-
-// The elements of one entry, contiguous: the inverse of Place.
 template <class T>
-void Fetch(PlaneKind kind, int count, const std::byte* plane, int slot, T* elements) {
+void GetRow(PlaneKind kind, int dim, const std::byte* plane, int slot, T* row) {
   const T* from = reinterpret_cast<const T*>(plane);
   if (kind == PlaneKind::kValues) {
-    std::memcpy(elements, from + int64_t{slot} * count, count * sizeof(T));
-    return;
+    std::copy_n(from + int64_t{slot} * dim, dim, row);
+  } else {
+    for (int c = 0; c < dim; ++c) row[c] = from[int64_t{c} * kPageEntries + slot];
   }
-  for (int e = 0; e < count; ++e) elements[e] = from[int64_t{e} * kPageEntries + slot];
 }
 
-void DecodeGrouped(CodecId codec, PlaneKind kind, int head_dim, const std::byte* plane, int slot,
-                   float* x) {
-  uint8_t elements[kMaxHeadDim];
-  Fetch(kind, ElementsOf(codec, kind, head_dim).count, plane, slot, elements);
-  for (int group = 0; group < Groups(head_dim); ++group) {
-    const int c0 = group * kGroupChannels, end = std::min(c0 + kGroupChannels, head_dim);
-    const auto constant = [&](int array) {
-      F16 half;
-      std::memcpy(&half, plane + ScaleByte(codec, kind, head_dim, array, slot, group), 2);
-      return ToFloat(half);
-    };
-    const float scale = constant(0), min = codec == CodecId::kQ4 ? constant(1) : 0.0f;
-    for (int c = c0; c < end; ++c) {
-      const Code code = CodeOf(codec, kind, c);
-      // Both products are exact in f32: 8 or 4 bits times 11.
-      x[c] = codec == CodecId::kQ8
-                 ? static_cast<float>(static_cast<int8_t>(elements[c])) * scale
-                 : static_cast<float>(elements[code.element] >> code.shift & 15) * scale + min;
+void EncodeFloats(const EncodeTable& table, const PlaneFormat& format, PlaneKind kind,
+                  const float* x, int slot, std::byte* plane) {
+  if (format.codec == CodecId::kF32) return PutRow(kind, format.dim, x, slot, plane);
+  const PaddedRow row(x, format.dim);
+  uint16_t halves[kMostChannels];
+  const auto encode = format.codec == CodecId::kF16 ? table.to_f16 : table.to_bf16;
+  encode(row.x, RoundUp8(format.dim), halves);
+  PutRow(kind, format.dim, halves, slot, plane);
+}
+
+void DecodeFloats(const PlaneFormat& format, PlaneKind kind, const std::byte* plane, int slot,
+                  float* x) {
+  if (format.codec == CodecId::kF32) return GetRow(kind, format.dim, plane, slot, x);
+  uint16_t halves[kMostChannels] = {};
+  float row[kMostChannels];
+  GetRow(kind, format.dim, plane, slot, halves);
+  if (format.codec == CodecId::kF16) {  // AVX2 is the least that we run on
+    cpu::N_AVX2::kEncode.from_f16(halves, RoundUp8(format.dim), row);
+  } else {
+    for (int c = 0; c < format.dim; ++c) row[c] = ToFloat(BF16{halves[c]});
+  }
+  std::copy_n(row, format.dim, x);
+}
+
+// ---- grids ----
+
+void StoreConstant(const Grid& grid, int64_t array, int index, float value, std::byte* plane) {
+  std::byte* at = plane + array + int64_t{index} * grid.scale_bytes();
+  const F16 half = ToF16(value);
+  std::memcpy(at, grid.f32 ? static_cast<const void*>(&value) : &half, grid.scale_bytes());
+}
+
+float LoadConstant(const Grid& grid, int64_t array, int index, const std::byte* plane) {
+  const std::byte* at = plane + array + int64_t{index} * grid.scale_bytes();
+  float value;
+  F16 half;
+  if (!grid.f32) {
+    std::memcpy(&half, at, sizeof half);
+    return ToFloat(half);
+  }
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+// What a group is encoded with, as stored.
+struct Constants {
+  float scale, min;
+};
+
+Constants Rounded(const Grid& grid, float scale, float min) {
+  scale = std::min(scale, FLT_MAX);
+  if (grid.f32) return {scale, min};
+  const float half = ToFloat(ToF16(std::min(scale, kMaxF16)));
+  return {scale > 0 && half == 0 ? kLeastF16 : half,
+          ToFloat(ToF16(std::clamp(min, -kMaxF16, kMaxF16)))};
+}
+
+Constants ConstantsOf(const Grid& grid, float low, float high) {
+  if (!(low <= high)) low = high = 0;  // all NaN
+  if (!grid.has_min) return Rounded(grid, std::max(-low, high) / 127.0f, 0);
+  return Rounded(grid, (high - low) / static_cast<float>((1 << grid.bits) - 1), low);
+}
+
+cpu::CodeRange RangeOf(const Grid& grid) {
+  if (!grid.has_min) return {128, 1, 255};  // kQ8
+  return {0, 0, (1 << grid.bits) - 1};
+}
+
+// f(bits, shift of the code, byte offset) for each array of codes.
+template <class F>
+void ForArrays(const Grid& grid, const F& f) {
+  if (grid.bits != 3) return f(grid.bits, 0, grid.codes);
+  f(2, 0, grid.codes);
+  f(1, 2, grid.high_codes);
+}
+
+// f(channel, word, shift in the word) for the codes of one slot.
+template <class F>
+void ForCodes(const Grid& grid, int bits, int slot, const F& f) {
+  const int in_word = 32 / bits, size = grid.inner_group();
+  const int log2_in_word = std::countr_zero(static_cast<unsigned>(in_word));
+  const auto shift_of = [=](int i) {
+    i &= in_word - 1;
+    return i % 4 * 8 + i / 4 * bits;
+  };
+  if (!grid.keys) {
+    const int block = cpu::BlocksBefore(grid, slot / size, bits) + (slot % size >> log2_in_word);
+    const int shift = shift_of(slot % size);
+    for (int c = 0; c < grid.n_channels; ++c) f(c, int64_t{block} * grid.n_channels + c, shift);
+    return;
+  }
+  for (int c0 = 0, g = 0; c0 < grid.n_channels; c0 += size, ++g) {
+    const int n = std::min(size, grid.n_channels - c0);
+    const int64_t first = int64_t{cpu::BlocksBefore(grid, g, bits)} * kPageEntries + slot;
+    for (int i = 0; i < n; ++i) f(c0 + i, first + (i >> log2_in_word) * kPageEntries, shift_of(i));
+  }
+}
+
+void PutCodes(const Grid& grid, const uint8_t* codes, int slot, std::byte* plane) {
+  ForArrays(grid, [&](int bits, int from, int64_t at) {
+    auto* words = reinterpret_cast<uint32_t*>(plane + at);
+    const uint32_t mask = (1u << bits) - 1;
+    ForCodes(grid, bits, slot, [&](int c, int64_t word, int shift) {
+      words[word] = (words[word] & ~(mask << shift)) | (uint32_t{codes[c]} >> from & mask) << shift;
+    });
+  });
+}
+
+void GetCodes(const Grid& grid, const std::byte* plane, int slot, uint8_t* codes) {
+  std::fill_n(codes, grid.n_channels, uint8_t{0});
+  ForArrays(grid, [&](int bits, int to, int64_t at) {
+    const auto* words = reinterpret_cast<const uint32_t*>(plane + at);
+    const uint32_t mask = (1u << bits) - 1;
+    ForCodes(grid, bits, slot, [&](int c, int64_t word, int shift) {
+      codes[c] |= static_cast<uint8_t>((words[word] >> shift & mask) << to);
+    });
+  });
+}
+
+// One entry, with scales of its own.
+void EncodeEntry(const EncodeTable& table, const Grid& grid, const float* x, int slot,
+                 std::byte* plane) {
+  const PaddedRow row(x, grid.n_channels);
+  float mins[kMostChannels], scales[kMostChannels];
+  for (int c0 = 0; c0 < grid.n_channels; c0 += grid.group) {
+    const int end = std::min(c0 + grid.group, grid.n_channels), whole = c0 + (end - c0) / 8 * 8;
+    float low[8], high[8];
+    std::fill_n(low, 8, kInf), std::fill_n(high, 8, -kInf);
+    for (int c = c0; c < whole; c += 8) table.absorb(row.x + c, 8, low, high);
+    for (int c = whole; c < end; ++c) {
+      if (row.x[c] < low[0]) low[0] = row.x[c];
+      if (row.x[c] > high[0]) high[0] = row.x[c];
+    }
+    const Constants constants =
+        ConstantsOf(grid, *std::min_element(low, low + 8), *std::max_element(high, high + 8));
+    std::fill(mins + c0, mins + RoundUp8(end), constants.min);
+    std::fill(scales + c0, scales + RoundUp8(end), constants.scale);
+    const int index = grid.ScaleIndex(c0, slot);
+    StoreConstant(grid, grid.scales, index, constants.scale, plane);
+    if (grid.has_min) StoreConstant(grid, grid.mins, index, constants.min, plane);
+  }
+  uint8_t codes[kMostChannels];
+  table.to_codes(row.x, RoundUp8(grid.n_channels), mins, scales, RangeOf(grid), codes);
+  PutCodes(grid, codes, slot, plane);
+}
+
+// 32 entries whose channels have scales of their own; x is the grid's first channel.
+class ChannelGroup {
+ public:
+  ChannelGroup(const EncodeTable& table, const Grid& grid, const float* x, int64_t stride, int slot,
+               std::byte* plane)
+      : table_(table), grid_(grid), n_(grid.n_channels), slot_(slot), plane_(plane) {
+    for (int i = 0; i < kGroupSlots; ++i) {
+      std::copy_n(x + i * stride, n_, x_[i]);
+      std::fill(x_[i] + n_, x_[i] + RoundUp8(n_), 0.0f);
+    }
+  }
+
+  void Affine() {
+    float low[kMostChannels], high[kMostChannels], mins[kMostChannels], scales[kMostChannels];
+    std::fill_n(low, kMostChannels, kInf), std::fill_n(high, kMostChannels, -kInf);
+    for (const auto& row : x_) table_.absorb(row, RoundUp8(n_), low, high);
+    for (int c = 0; c < RoundUp8(n_); ++c) {
+      const Constants constants = ConstantsOf(grid_, low[c], high[c]);
+      Store(c, constants);
+      mins[c] = constants.min, scales[c] = constants.scale;
+    }
+    uint8_t codes[kMostChannels];
+    for (int i = 0; i < kGroupSlots; ++i) {
+      table_.to_codes(x_[i], RoundUp8(n_), mins, scales, RangeOf(grid_), codes);
+      PutCodes(grid_, codes, slot_ + i, plane_);
+    }
+  }
+
+  void Signs() {
+    for (int c = 0; c < RoundUp8(n_); ++c) Store(c, Rounded(grid_, Mean(c), 0));
+    PutRows([](float x, int) { return static_cast<uint8_t>(x >= 0); });
+  }
+
+  void Ternary(TernaryScale kind) {
+    float thresholds[kMostChannels];
+    for (int c = 0; c < RoundUp8(n_); ++c) {
+      const float mean = Mean(c);
+      thresholds[c] = 0.5f * mean;
+      float sum = 0;
+      int n = 0;
+      for (const auto& row : x_) {
+        if (std::abs(row[c]) > thresholds[c]) sum += std::abs(row[c]), ++n;
+      }
+      const float least_squares = n > 0 ? sum / static_cast<float>(n) : 0.0f;
+      Store(c, Rounded(grid_, kind == TernaryScale::kMean ? mean : least_squares, 0));
+    }
+    PutRows([&](float x, int c) {
+      return static_cast<uint8_t>(x > thresholds[c] ? 2 : x < -thresholds[c] ? 0 : 1);
+    });
+  }
+
+ private:
+  void Store(int c, const Constants& constants) {
+    const int index = grid_.ScaleIndex(c, slot_);
+    StoreConstant(grid_, grid_.scales, index, constants.scale, plane_);
+    if (grid_.has_min) StoreConstant(grid_, grid_.mins, index, constants.min, plane_);
+  }
+  float Mean(int c) const {  // of magnitudes
+    float sum = 0;
+    for (const auto& row : x_) sum += std::abs(row[c]);
+    return sum / kGroupSlots;
+  }
+  template <class F>
+  void PutRows(const F& code_of) {
+    uint8_t codes[kMostChannels];
+    for (int i = 0; i < kGroupSlots; ++i) {
+      for (int c = 0; c < n_; ++c) codes[c] = code_of(x_[i][c], c);
+      PutCodes(grid_, codes, slot_ + i, plane_);
+    }
+  }
+
+  const EncodeTable& table_;
+  const Grid& grid_;
+  const int n_, slot_;
+  std::byte* plane_;
+  float x_[kGroupSlots][kMostChannels];
+};
+
+void EncodeGrid(const EncodeTable& table, const PlaneFormat& format, const Grid& grid,
+                const float* x, int64_t x_stride, int slot, int n, std::byte* plane) {
+  for (int i = 0; i < n; i += SlotsTogether(format.codec)) {
+    const float* rows = x + i * x_stride + grid.first;
+    if (!grid.by_channel) {
+      EncodeEntry(table, grid, rows, slot + i, plane);
+      continue;
+    }
+    ChannelGroup group(table, grid, rows, x_stride, slot + i, plane);
+    if (grid.has_min) {
+      group.Affine();
+    } else if (grid.bits == 1) {
+      group.Signs();
+    } else {
+      group.Ternary(format.ternary);
     }
   }
 }
 
-void DecodeEntry(CodecId codec, PlaneKind kind, int head_dim, const std::byte* plane, int slot,
-                 float* x) {
-  uint16_t halves[kMaxHeadDim];
-  switch (codec) {
-    case CodecId::kF32:
-      return Fetch(kind, head_dim, plane, slot, x);
-    case CodecId::kF16:
-      Fetch(kind, head_dim, plane, slot, halves);
-      return cpu::N_AVX2::kEncode.from_f16(halves, head_dim, x);  // the least that we run on
-    case CodecId::kBF16:
-      Fetch(kind, head_dim, plane, slot, halves);
-      for (int c = 0; c < head_dim; ++c) x[c] = ToFloat(BF16{halves[c]});
-      return;
-    case CodecId::kQ8:
-    case CodecId::kQ4:
-      return DecodeGrouped(codec, kind, head_dim, plane, slot, x);
+void DecodeGrid(const Grid& grid, const std::byte* plane, int slot, float* x) {
+  uint8_t codes[kMostChannels];
+  GetCodes(grid, plane, slot, codes);
+  for (int c = 0; c < grid.n_channels; ++c) {
+    const int index = grid.ScaleIndex(c, slot);
+    const float scale = LoadConstant(grid, grid.scales, index, plane) * grid.factor;
+    const float product = (static_cast<float>(codes[c]) - grid.zero) * scale;
+    x[grid.first + c] =
+        grid.has_min ? product + LoadConstant(grid, grid.mins, index, plane) : product;
+  }
+}
+
+void CopyGrid(const PlaneFormat& format, const Grid& grid, const std::byte* from, int from_slot,
+              int n, std::byte* to, int to_slot) {
+  uint8_t codes[kMostChannels];
+  for (int i = 0; i < n; ++i) {
+    GetCodes(grid, from, from_slot + i, codes);
+    PutCodes(grid, codes, to_slot + i, to);
+  }
+  const int channels_a_scale = grid.by_channel ? 1 : grid.group;
+  for (int i = 0; i < n; i += SlotsTogether(format.codec)) {
+    for (int c = 0; c < grid.n_channels; c += channels_a_scale) {
+      const int at = grid.ScaleIndex(c, from_slot + i), index = grid.ScaleIndex(c, to_slot + i);
+      std::memmove(to + grid.scales + int64_t{index} * grid.scale_bytes(),
+                   from + grid.scales + int64_t{at} * grid.scale_bytes(), grid.scale_bytes());
+      if (!grid.has_min) continue;
+      std::memmove(to + grid.mins + int64_t{index} * grid.scale_bytes(),
+                   from + grid.mins + int64_t{at} * grid.scale_bytes(), grid.scale_bytes());
+    }
   }
 }
 
 template <class T>
-void CopyElements(PlaneKind kind, int count, const std::byte* from, int from_slot, std::byte* to,
-                  int to_slot) {
-  T elements[kMaxHeadDim];
-  Fetch(kind, count, from, from_slot, elements);
-  Place(kind, count, elements, count, to_slot, 1, to);
+void CopyRow(PlaneKind kind, int dim, const std::byte* from, int from_slot, std::byte* to,
+             int to_slot) {
+  T row[kMostChannels];
+  GetRow(kind, dim, from, from_slot, row);
+  PutRow(kind, dim, row, to_slot, to);
 }
 
 }  // namespace
 
-std::string_view CodecName(CodecId codec) { return kNames[static_cast<size_t>(codec)]; }
-
-Result<CodecId> ParseCodec(std::string_view name) {
-  for (size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] == name) return static_cast<CodecId>(i);
+int64_t PlaneBytes(const PlaneFormat& format, PlaneKind kind) {
+  KV_CHECK(CheckFormat(format, kind));
+  int64_t bytes = int64_t{format.dim} * kPageEntries * cpu::FloatBytes(format.codec);
+  if (!IsFloat(format.codec)) {
+    const Grids grids = cpu::GridsOf(format, kind);
+    bytes = grids.grid[grids.n - 1].end;
   }
-  return Fail("no codec '{}': f32, f16, bf16, q8 or q4", name);
-}
-
-int64_t PlaneBytes(CodecId codec, PlaneKind kind, int head_dim) {
-  KV_CHECK(head_dim > 0 && head_dim <= kMaxHeadDim && head_dim % 16 == 0);
-  const int64_t bytes =
-      CodeBytes(codec, kind, head_dim) + cpu::ScaleArrays(codec) * ScaleBytes(head_dim);
   return (bytes + 127) / 128 * 128;
 }
 
-void EncodeEntries(Isa isa, CodecId codec, PlaneKind kind, int head_dim, const float* x,
+void EncodeEntries(Isa isa, const PlaneFormat& format, PlaneKind kind, const float* x,
                    int64_t x_stride, int slot, int n, std::byte* plane) {
-  KV_CHECK(slot >= 0 && n >= 0 && slot + n <= kPageEntries);
-  KV_CHECK(head_dim > 0 && head_dim <= kMaxHeadDim && head_dim % 16 == 0);
-  const cpu::EncodeTable& table = isa == Isa::kAvx2 ? cpu::N_AVX2::kEncode : cpu::N_AVX3::kEncode;
-  switch (codec) {
-    case CodecId::kF32:
-      return Place(kind, head_dim, x, x_stride, slot, n, plane);
-    case CodecId::kF16:
-    case CodecId::kBF16: {
-      const auto encode = codec == CodecId::kF16 ? table.to_f16 : table.to_bf16;
-      uint16_t rows[kRows * kMaxHeadDim];
-      for (int done = 0; done < n; done += kRows) {
-        const int now = std::min(kRows, n - done);
-        for (int i = 0; i < now; ++i) {
-          encode(x + (done + i) * x_stride, head_dim, rows + i * head_dim);
-        }
-        Place(kind, head_dim, rows, head_dim, slot + done, now, plane);
-      }
-      return;
+  CheckSlots(format, kind, slot, n);
+  KV_CHECK(slot % SlotsTogether(format.codec) == 0 && n % SlotsTogether(format.codec) == 0);
+  const EncodeTable& table = TableOf(isa);
+  if (IsFloat(format.codec)) {
+    for (int i = 0; i < n; ++i) {
+      EncodeFloats(table, format, kind, x + i * x_stride, slot + i, plane);
     }
-    case CodecId::kQ8:
-    case CodecId::kQ4: {
-      const int count = ElementsOf(codec, kind, head_dim).count;
-      uint8_t rows[kRows * kMaxHeadDim];
-      for (int done = 0; done < n; done += kRows) {
-        const int now = std::min(kRows, n - done);
-        for (int i = 0; i < now; ++i) {
-          EncodeGrouped(table, codec, kind, head_dim, x + (done + i) * x_stride, slot + done + i,
-                        plane, rows + i * count);
-        }
-        Place(kind, count, rows, count, slot + done, now, plane);
-      }
-    }
+    return;
+  }
+  const Grids grids = cpu::GridsOf(format, kind);
+  for (int g = 0; g < grids.n; ++g) {
+    EncodeGrid(table, format, grids.grid[g], x, x_stride, slot, n, plane);
   }
 }
 
-void DecodeEntries(CodecId codec, PlaneKind kind, int head_dim, const std::byte* plane, int slot,
+void DecodeEntries(const PlaneFormat& format, PlaneKind kind, const std::byte* plane, int slot,
                    int n, float* x, int64_t x_stride) {
-  KV_CHECK(slot >= 0 && n >= 0 && slot + n <= kPageEntries);
-  KV_CHECK(head_dim > 0 && head_dim <= kMaxHeadDim);
+  CheckSlots(format, kind, slot, n);
+  const Grids grids = cpu::GridsOf(format, kind);
   for (int i = 0; i < n; ++i) {
-    DecodeEntry(codec, kind, head_dim, plane, slot + i, x + i * x_stride);
+    if (IsFloat(format.codec)) DecodeFloats(format, kind, plane, slot + i, x + i * x_stride);
+    for (int g = 0; g < grids.n; ++g) {
+      DecodeGrid(grids.grid[g], plane, slot + i, x + i * x_stride);
+    }
   }
 }
 
-void CopyEntry(CodecId codec, PlaneKind kind, int head_dim, const std::byte* from, int from_slot,
-               std::byte* to, int to_slot) {
-  KV_CHECK(head_dim > 0 && head_dim <= kMaxHeadDim);
-  const Elements elements = ElementsOf(codec, kind, head_dim);
-  const auto copy = elements.width == 4   ? CopyElements<uint32_t>
-                    : elements.width == 2 ? CopyElements<uint16_t>
-                                          : CopyElements<uint8_t>;
-  copy(kind, elements.count, from, from_slot, to, to_slot);
-  for (int array = 0; array < cpu::ScaleArrays(codec); ++array) {
-    for (int group = 0; group < Groups(head_dim); ++group) {
-      std::memmove(to + ScaleByte(codec, kind, head_dim, array, to_slot, group),
-                   from + ScaleByte(codec, kind, head_dim, array, from_slot, group), 2);
-    }
+void CopyEntries(const PlaneFormat& format, PlaneKind kind, const std::byte* from, int from_slot,
+                 int n, std::byte* to, int to_slot) {
+  CheckSlots(format, kind, from_slot, n);
+  CheckSlots(format, kind, to_slot, n);
+  const int together = SlotsTogether(format.codec);
+  KV_CHECK(from_slot % together == 0 && to_slot % together == 0 && n % together == 0);
+  if (IsFloat(format.codec)) {
+    const auto copy = format.codec == CodecId::kF32 ? CopyRow<uint32_t> : CopyRow<uint16_t>;
+    for (int i = 0; i < n; ++i) copy(kind, format.dim, from, from_slot + i, to, to_slot + i);
+    return;
+  }
+  const Grids grids = cpu::GridsOf(format, kind);
+  for (int g = 0; g < grids.n; ++g) {
+    CopyGrid(format, grids.grid[g], from, from_slot, n, to, to_slot);
   }
 }
 

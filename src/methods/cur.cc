@@ -14,12 +14,16 @@ constexpr ParamInfo kParams[] = {
     {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
     {"sinks", ParamKind::kInteger, "4", "0..65536", "first entries that stay"},
     {"window", ParamKind::kInteger, "16", "1..65536", "entries that leverage is relative to"},
+    {"when", ParamKind::kWord, "prompt", "prompt|always",
+     "act at the prompt's end only, or after each generated token too"},
 };
 
 class Cur final : public Method {
  public:
-  Cur(Budget budget, int64_t sinks, int64_t window)
-      : budget_(budget), sinks_(sinks), window_(window) {}
+  Cur(Budget budget, int64_t sinks, int64_t window, bool at_decode)
+      : budget_(budget), sinks_(sinks), window_(window), at_decode_(at_decode) {}
+
+  Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.n_prompt);
@@ -59,11 +63,12 @@ class Cur final : public Method {
 
   const Budget budget_;
   const int64_t sinks_, window_;
+  const bool at_decode_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
   return std::make_unique<Cur>(params.GetBudget("budget"), params.GetInt("sinks"),
-                               params.GetInt("window"));
+                               params.GetInt("window"), params.GetWord("when") == "always");
 }
 
 }  // namespace

@@ -17,15 +17,21 @@ constexpr ParamInfo kParams[] = {
      "weigh a row by the entries it sees, so that rows count alike"},
     {"renumber", ParamKind::kFlag, "true", "true|false",
      "what stays gets the positions 0, 1, 2, …, as in the paper"},
+    {"when", ParamKind::kWord, "prompt", "prompt|always",
+     "act at the prompt's end only, or after each generated token too"},
 };
 
 class Finch final : public Method {
  public:
-  Finch(Budget budget, int window, bool normalize, bool renumber)
-      : budget_(budget), window_(window), normalize_(normalize), renumber_(renumber) {}
+  Finch(Budget budget, int window, bool normalize, bool renumber, bool at_decode)
+      : budget_(budget),
+        window_(window),
+        normalize_(normalize),
+        renumber_(renumber),
+        at_decode_(at_decode) {}
 
   Needs needs(const ModelInfo&) const override {
-    return {.last_queries = window_, .moves = renumber_};
+    return {.last_queries = window_, .at_decode = at_decode_, .moves = renumber_};
   }
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
@@ -51,13 +57,13 @@ class Finch final : public Method {
  private:
   const Budget budget_;
   const int window_;
-  const bool normalize_, renumber_;
+  const bool normalize_, renumber_, at_decode_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  return std::make_unique<Finch>(params.GetBudget("budget"),
-                                 static_cast<int>(params.GetInt("window")),
-                                 params.GetFlag("normalize"), params.GetFlag("renumber"));
+  return std::make_unique<Finch>(
+      params.GetBudget("budget"), static_cast<int>(params.GetInt("window")),
+      params.GetFlag("normalize"), params.GetFlag("renumber"), params.GetWord("when") == "always");
 }
 
 }  // namespace

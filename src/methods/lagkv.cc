@@ -21,6 +21,8 @@ constexpr ParamInfo kParams[] = {
     {"lag", ParamKind::kInteger, "128", "2..65536", "entries a partition"},
     {"cross", ParamKind::kFlag, "false", "true|false",
      "partitions compete by score; else each keeps the same share"},
+    {"when", ParamKind::kWord, "prompt", "prompt|always",
+     "act at the prompt's end only, or after each generated token too"},
 };
 
 // Adds half the softmax over [lag] of how much the entries of x spread against those of `next`.
@@ -64,8 +66,10 @@ void Rank(double* scores, int64_t n) {
 
 class LagKv final : public Method {
  public:
-  LagKv(Budget budget, int64_t sinks, int64_t lag, bool cross)
-      : budget_(budget), sinks_(sinks), lag_(lag), cross_(cross) {}
+  LagKv(Budget budget, int64_t sinks, int64_t lag, bool cross, bool at_decode)
+      : budget_(budget), sinks_(sinks), lag_(lag), cross_(cross), at_decode_(at_decode) {}
+
+  Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.n_prompt);
@@ -101,12 +105,13 @@ class LagKv final : public Method {
 
   const Budget budget_;
   const int64_t sinks_, lag_;
-  const bool cross_;
+  const bool cross_, at_decode_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
   return std::make_unique<LagKv>(params.GetBudget("budget"), params.GetInt("sinks"),
-                                 params.GetInt("lag"), params.GetFlag("cross"));
+                                 params.GetInt("lag"), params.GetFlag("cross"),
+                                 params.GetWord("when") == "always");
 }
 
 }  // namespace

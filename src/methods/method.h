@@ -19,8 +19,35 @@
 namespace kvasir {
 
 struct ModelInfo {
-  int n_layers = 0, n_q_heads = 0, n_kv_heads = 0, head_dim = 0;
+  int n_layers = 0, n_q_heads = 0, n_kv_heads = 0, head_dim = 0, hidden = 0;
+  std::span<const int> full_layers = {};  // without a sliding window, ascending; empty: all
   int group() const { return n_q_heads / n_kv_heads; }  // query heads a KV head
+};
+
+// Which softmax Needs::mass adds up: of (logit + noise) / tau over what a query sees. Without noise
+// and with tau 1 it is the one that attention took.
+enum class NoiseKind : uint8_t {
+  kNone,
+  kToken,    // one Gumbel draw for a layer, KV head and token
+  kElement,  // one for each query and query head as well
+};
+struct MassRule {
+  NoiseKind noise = NoiseKind::kNone;
+  bool shared_in_group = false;  // kElement: one draw for a KV head's group
+  uint32_t seed = 0;
+  float tau_first = 1, tau_last = 1, tau_step = 0;  // of the prompt; at most; a generated token
+  bool own() const { return noise != NoiseKind::kNone || tau_first != 1 || tau_last != 1; }
+  float Tau(int64_t n_steps) const {
+    return std::min(tau_last, tau_first + tau_step * static_cast<float>(n_steps));
+  }
+};
+
+// Numbers that a small network beside a layer's projections gives each token, one a KV head:
+// weight2 act(weight1 x + bias1) + bias2, x the layer's normed input, act the model's activation.
+struct TokenGate {
+  int64_t width = 0;
+  std::vector<float> weight1 = {}, bias1 = {};  // [width][hidden], [width]
+  std::vector<float> weight2 = {}, bias2 = {};  // [kv_heads][width], [kv_heads]
 };
 
 // What a method must be given; what no active method needs is never computed or kept.
@@ -29,8 +56,12 @@ struct Needs {
                                   // at_decode of what is generated too)
   bool at_decode = false;         // Compress after each generated token too
   bool mass = false;              // LayerView::mass
+  MassRule mass_rule = {};        // what it adds up
+  bool query_max = false;         // LayerView::query_max
   int32_t query_stats_from = -1;  // Ops::FutureQueries, of tokens of this order and later; -1: none
   bool moves = false;             // positions of what is kept change
+  bool notes = false;             // LayerView::notes
+  const std::vector<TokenGate>* gates = nullptr;  // [layers], of the method's own: LayerView::gates
 };
 
 enum class Moment : uint8_t {
@@ -43,13 +74,21 @@ struct LayerView {
   const ModelInfo& model;
   int layer = 0;
   Moment moment = Moment::kPromptEnd;
-  int64_t n_prompt = 0;              // tokens read at the last prompt's end: shares are of these
-  bool first_prompt = true;          // false in a further turn
-  int64_t n_generated = 0;           // tokens since the last prompt's end, this one included
-  std::span<const HeadCache> heads;  // [kv_heads]
-  int64_t n_last_queries = 0;        // rows that a score request can look at
+  int64_t n_prompt = 0;                 // tokens read at the last prompt's end: shares are of these
+  std::span<const int32_t> turns = {};  // orders at which a prompt began or ended, 0 left out
+  bool first_prompt = true;             // false in a further turn
+  int64_t n_generated = 0;              // tokens since the last prompt's end, this one included
+  std::span<const HeadCache> heads = {};  // [kv_heads]
+  int64_t n_last_queries = 0;             // rows that a score request can look at
+  // [kv_heads][head_dim]: the largest magnitude of each channel of the prompt's queries, over the
+  // query heads of the group.
+  std::span<const std::vector<float>> query_max = {};
+  bool codec_follows = false;  // to what stands before a codec: the codec has written its wishes
   // [kv_heads][entries]: attention that an entry has got from all queries, mean over the group.
-  std::span<const std::vector<float>> mass;
+  std::span<const std::vector<float>> mass = {};
+  std::span<const std::vector<float>> gates = {};  // [kv_heads][entries] outputs of Needs::gates
+  // [layers]: what a method writes for later layers of this moment, where layers share a choice.
+  std::span<std::vector<int32_t>> notes = {};
 
   // True where `keep` entries a head are no limit: nothing to do then.
   bool Fits(int64_t keep) const {
@@ -58,7 +97,8 @@ struct LayerView {
   }
 };
 
-enum class GroupBy : uint8_t { kMean, kMax, kSum };  // over the query heads of a KV head
+// Over the query heads of a KV head; kNone: each for itself.
+enum class GroupBy : uint8_t { kMean, kMax, kSum, kNone };
 
 // Attention mass: sum over rows of the softmax weight that a query gave each entry. The softmax of
 // a row runs over all entries it sees, in f32, on post-RoPE keys and queries.
@@ -75,16 +115,27 @@ struct QueryMoments {
   std::vector<double> covariance;  // [q_heads][head_dim][head_dim]
 };
 
+// For some entries of a head the nearest of others.
+struct NearestEntries {
+  std::vector<int32_t> entry;  // [from] one of `to`; of equals the earliest
+  std::vector<float> cosine;   // [from] of the two keys; 0 where one is zero
+};
+
 // Operations that run where the data is.
 class Ops {
  public:
   virtual ~Ops() = default;
-  // [kv_heads][entries]
+  // [kv_heads][entries]; [q_heads][entries] where the group is not reduced
   virtual std::vector<std::vector<float>> AttentionMass(const LayerView& at,
                                                         const ScoreRequest& request) = 0;
   // What an entry's value weighs after the output projection: mean over the group of
   // ||W_o,h v||_1. [entries]
   virtual std::vector<float> OutputNorms(const LayerView& at, int kv_head) = 0;
+  // By the cosine of keys. REQUIRES: `to` is not empty.
+  virtual NearestEntries NearestKeys(const LayerView& at, int kv_head,
+                                     std::span<const int32_t> from, std::span<const int32_t> to);
+  // Mean over the last rows and over the group of the squared query: [head_dim].
+  virtual std::vector<float> QueryEnergy(const LayerView& at, int kv_head, int64_t last_rows) = 0;
   // Queries of the n positions after the text, in the frame of a KV head's positions.
   virtual QueryMoments FutureQueries(const LayerView& at, int64_t n) = 0;
 };

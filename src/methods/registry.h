@@ -13,8 +13,9 @@
 
 namespace kvasir {
 
-// A wrapper changes the next base and only that; a base decides what stays.
-enum class Role : uint8_t { kBase, kWrapper };
+// A wrapper changes the next base (or codec) and only that; a base decides what stays; a pruner
+// drops key channels of what is left, and a codec stores it in fewer bits.
+enum class Role : uint8_t { kBase, kWrapper, kCodec, kPruner };
 
 struct MethodInfo {
   std::string_view name;
@@ -27,6 +28,11 @@ struct MethodInfo {
   std::span<const ParamInfo> params;
   Result<std::unique_ptr<Method>> (*make)(const Params&);
   bool scored = false;  // a base that writes scores and a budget; a wrapper that changes those
+  // It decides what becomes of what goes: one a base. Such a wrapper acts last, wherever it stands.
+  bool takes_evicted = false;
+  bool of_codec = false;    // a wrapper of a codec
+  bool encodes = false;     // a wrapper of a base that stores what the base would drop
+  bool fixes_keys = false;  // keys that it has stored cannot be given other positions
 };
 
 std::span<const MethodInfo* const> AllMethods();  // sorted by name
@@ -44,12 +50,18 @@ class Program {
 
   const std::string& spec() const { return spec_; }  // as written, trimmed
   bool is_full() const { return is_full_; }          // nothing to do: the plain cache
-  Needs needs(const ModelInfo& model) const;         // of all methods together
+  bool merges() const { return merges_; }            // what goes is merged into what stays
+  bool rewrites() const { return merges_ || encodes_ || !stores_.empty(); }  // bytes of what stays
+  Needs needs(const ModelInfo& model) const;  // of all methods together
   // Writes the wishes of all methods that act at this moment.
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const;
+  // Likewise of those that store what is left: a plan of its own, after the first was executed.
+  bool Stores(Moment moment) const;
+  void Store(const LayerView& at, Ops& ops, LayerPlan& plan) const;
 
  private:
-  Status CheckDecoding() const;
+  friend class ProgramBuilder;
+  Needs ChainNeeds(const ModelInfo& model) const;
   // A base and the wrappers that change it, in the order in which they write the plan.
   struct Chain {
     std::unique_ptr<Method> base;
@@ -57,7 +69,9 @@ class Program {
   };
   std::string spec_;
   std::vector<Chain> chains_;
-  bool is_full_ = false;
+  std::vector<std::unique_ptr<Method>> stores_;  // a codec, then what stands before it
+  bool has_codec_ = false;
+  bool is_full_ = false, merges_ = false, encodes_ = false;
 };
 
 }  // namespace kvasir

@@ -21,17 +21,26 @@ constexpr ParamInfo kParams[] = {
      "in a further turn vote again over what was kept and what is new; else the turn is added"},
     {"variant", ParamKind::kWord, "paper", "paper|kvpress",
      "kvpress: window 64, kernel 5, pool avg unless given"},
+    {"when", ParamKind::kWord, "prompt", "prompt|always",
+     "act at the prompt's end only, or after each generated token too"},
 };
 
 class SnapKv final : public Method {
  public:
-  SnapKv(Budget budget, int window, int kernel, PoolKind pool, bool resnap)
-      : budget_(budget), window_(window), kernel_(kernel), pool_(pool), resnap_(resnap) {}
+  SnapKv(Budget budget, int window, int kernel, PoolKind pool, bool resnap, bool at_decode)
+      : budget_(budget),
+        window_(window),
+        kernel_(kernel),
+        pool_(pool),
+        resnap_(resnap),
+        at_decode_(at_decode) {}
 
-  Needs needs(const ModelInfo&) const override { return {.last_queries = window_}; }
+  Needs needs(const ModelInfo&) const override {
+    return {.last_queries = window_, .at_decode = at_decode_};
+  }
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
-    if (!at.first_prompt && !resnap_) return;
+    if (at.moment == Moment::kPromptEnd && !at.first_prompt && !resnap_) return;
     const int64_t keep = budget_.Of(at.n_prompt);
     if (at.Fits(keep)) return;
     const int64_t rows = std::min<int64_t>(window_, at.n_last_queries);
@@ -54,7 +63,7 @@ class SnapKv final : public Method {
   const Budget budget_;
   const int window_, kernel_;
   const PoolKind pool_;
-  const bool resnap_;
+  const bool resnap_, at_decode_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
@@ -65,7 +74,7 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
   const bool mean = kvpress && !params.Given("pool") ? true : params.GetWord("pool") == "avg";
   return std::make_unique<SnapKv>(params.GetBudget("budget"), choose("window", 64),
                                   choose("kernel", 5), mean ? PoolKind::kMean : PoolKind::kMax,
-                                  params.GetFlag("resnap"));
+                                  params.GetFlag("resnap"), params.GetWord("when") == "always");
 }
 
 }  // namespace

@@ -58,9 +58,18 @@ std::optional<std::pair<double, bool>> ParseNumber(std::string_view text) {
   return std::pair(percent ? value / 100 : value * scale, percent);
 }
 
-// range is "low..high", or "odd low..high"; an empty end is open.
+// range is "low..high", or "odd low..high"; an empty end is open; or numbers: "2|4|8".
 bool InRange(double value, std::string_view range) {
   if (range.empty()) return true;
+  if (range.find('|') != std::string_view::npos) {
+    for (size_t at = 0; at != std::string_view::npos;) {
+      const size_t bar = range.find('|', at);
+      const auto number = ParseNumber(range.substr(at, bar - at));
+      if (number && number->first == value) return true;
+      at = bar == std::string_view::npos ? bar : bar + 1;
+    }
+    return false;
+  }
   if (range.starts_with("odd ")) {
     if (std::fmod(value, 2) != 1) return false;
     range.remove_prefix(4);

@@ -85,8 +85,15 @@ Result<RopeTable> ReadRope(const ModelSource& source, const ModelConfig& config)
     KV_ASSIGN_OR_RETURN(const double fast, metadata.F64(key("scaling.yarn_beta_fast"), 32.0));
     KV_ASSIGN_OR_RETURN(const double slow, metadata.F64(key("scaling.yarn_beta_slow"), 1.0));
     ScaleYarn(rope.inv_freq, theta, factor, static_cast<double>(original_ctx), fast, slow);
-    const double standard = factor > 1 ? 0.1 * std::log(factor) + 1 : 1.0;
-    rope.attention_factor = static_cast<float>(attention_factor > 0 ? attention_factor : standard);
+    // A converter that knows the factor writes what the usual one is to be multiplied by.
+    KV_ASSIGN_OR_RETURN(const double multiplier,
+                        metadata.F64(key("scaling.yarn_attn_factor"), 1.0));
+    if (!(multiplier > 0) || !std::isfinite(multiplier)) {
+      return Fail("{}: {} is {}: a positive number is needed", source.path(),
+                  key("scaling.yarn_attn_factor"), multiplier);
+    }
+    const double usual = (factor > 1 ? 0.1 * std::log(factor) + 1 : 1.0) * multiplier;
+    rope.attention_factor = static_cast<float>(attention_factor > 0 ? attention_factor : usual);
   } else if (type == "longrope") {
     // Phi-3's two sets: the long one is for contexts beyond the original.
     const bool is_long = config.n_ctx_train > original_ctx;

@@ -18,15 +18,17 @@ struct LayerWeights {
   std::vector<float> attn_norm, post_attn_norm, ffn_norm, post_ffn_norm;  // [hidden]
   std::vector<float> q_norm, k_norm;                                      // [head_dim]
   std::vector<float> q_bias, k_bias, v_bias, o_bias;
-  PackedMatrix q, k, v;   // [heads * head_dim, hidden]
-  PackedMatrix o;         // [hidden, q_heads * head_dim]
-  PackedMatrix gate, up;  // [ffn, hidden]
-  PackedMatrix down;      // [hidden, ffn]
+  std::vector<float> gate_bias, up_bias, down_bias;  // [ffn], [ffn], [hidden]
+  PackedMatrix q, k, v;                              // [heads * head_dim, hidden]
+  PackedMatrix o;                                    // [hidden, q_heads * head_dim]
+  PackedMatrix gate, up;                             // [ffn, hidden]
+  PackedMatrix down;                                 // [hidden, ffn]
 };
 
 class Weights {
  public:
-  // Checks that every tensor is there with the shape that the config asks for.
+  // Checks that every tensor is there with the shape that the config asks for, and that the file
+  // has none besides: what is left out of a forward pass would make it silently wrong.
   static Result<Weights> Load(std::unique_ptr<ModelSource> source, const ModelConfig& config,
                               Isa isa, ThreadPool& pool);
 

@@ -1,7 +1,7 @@
 // HttpServer: HTTP/1.1 over TCP, one thread for all connections, handlers on a few others. Knows
-// nothing of models. Boost.Asio and Beast's request parser are behind this header: Debian's
-// cpp-httplib 0.11 gives each connection a thread of a fixed pool (so a few slow clients stop it)
-// and has no way to notice that a client that is waiting has gone.
+// nothing of models. Boost.Asio and Beast's request parser are behind this header: that of Debian's
+// cpp-httplib 0.11 offers no query for a closed connection, and an answer whose client has gone is
+// to stop.
 //
 // Limits: bytes of header and body, a deadline for each of header, body and every write, so that
 // slow clients hold nothing for long, and the number of connections.

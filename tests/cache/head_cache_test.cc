@@ -26,7 +26,7 @@ class NotingRotator final : public KeyRotator {
 
 class HeadCacheTest : public testing::Test {
  protected:
-  HeadFormat format_{.head_dim = kDim, .k_codec = CodecId::kF32, .v_codec = CodecId::kF32};
+  HeadFormat format_{.head_dim = kDim, .k_plane = {CodecId::kF32}, .v_plane = {CodecId::kF32}};
   PagePool pool_;
   HeadCache head_{pool_, format_};
 
@@ -42,10 +42,9 @@ class HeadCacheTest : public testing::Test {
           k[c] = KeyOf(first_order + rows, c);
           v[c] = ValueOf(first_order + rows, c);
         }
-        EncodeEntries(Isa::kAvx2, CodecId::kF32, PlaneKind::kKeys, kDim, k, kDim, range.slot + i, 1,
-                      range.k);
-        EncodeEntries(Isa::kAvx2, CodecId::kF32, PlaneKind::kValues, kDim, v, kDim, range.slot + i,
-                      1, range.v);
+        const PlaneFormat f32 = FloatPlane(CodecId::kF32, kDim);
+        EncodeEntries(Isa::kAvx2, f32, PlaneKind::kKeys, k, kDim, range.slot + i, 1, range.k);
+        EncodeEntries(Isa::kAvx2, f32, PlaneKind::kValues, v, kDim, range.slot + i, 1, range.v);
       }
     }
     EXPECT_EQ(rows, n);

@@ -12,7 +12,7 @@ class PlanTest : public testing::Test {
   void SetUp() override {
     heads_.reserve(2);
     for (int h = 0; h < 2; ++h) {
-      heads_.emplace_back(pool_, HeadFormat{.head_dim = 16});
+      heads_.emplace_back(pool_, HeadFormat{.head_dim = 16, .k_plane = {}, .v_plane = {}});
       std::vector<SlotRange> slots;
       ASSERT_TRUE(heads_[h].Append(6, 0, slots));
     }

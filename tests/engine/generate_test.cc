@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "kvasir/kvasir.h"
 
 namespace kvasir {
@@ -170,6 +172,49 @@ TEST(Generate, FalseFromTheCallbackStops) {
   const Generation g = Answer({1, 2, 1, 1}, options);
   EXPECT_EQ(g.text, "ab");
   EXPECT_EQ(g.stop_reason, "interrupted");
+}
+
+// Allows the tokens of a list one after the other.
+class Scripted final : public Constraint {
+ public:
+  explicit Scripted(std::vector<int32_t> ids) : ids_(std::move(ids)) {}
+  Status Mask(std::span<float> logits) override {
+    if (ids_[at_] < 0) return Fail("no way on");
+    for (size_t id = 0; id < logits.size(); ++id) {
+      if (static_cast<int32_t>(id) != ids_[at_]) logits[id] = -HUGE_VALF;
+    }
+    return {};
+  }
+  Status Accept(int32_t token) override {
+    EXPECT_EQ(token, ids_[at_++]);
+    return {};
+  }
+  bool finished() const override { return at_ == ids_.size(); }
+
+ private:
+  std::vector<int32_t> ids_;
+  size_t at_ = 0;
+};
+
+TEST(Generate, AConstraintDecidesWhatMayCome) {
+  Scripted constraint({2, 1, 4});
+  // Ends where the constraint does, though EOS is ignored and the model would go on.
+  const Generation g =
+      Answer({1, 1, 1, 1, 1}, {.n_tokens = 9, .ignore_eos = true, .constraint = &constraint});
+  EXPECT_EQ(g.text, "ba word");
+  EXPECT_EQ(g.stop_reason, "eos");
+
+  Scripted with_end({2, 0, 1});
+  EXPECT_EQ(Answer({1, 1}, {.n_tokens = 9, .ignore_eos = true, .constraint = &with_end}).text, "b");
+}
+
+TEST(Generate, AConstraintWithoutAWayOnIsAnError) {
+  FakeSession session({1, 2, 1});
+  ASSERT_TRUE(session.Feed(std::vector<int32_t>{1}));
+  Scripted constraint({2, -1});
+  const auto result = Generate(session, {.n_tokens = 5, .constraint = &constraint});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().message, "no way on");
 }
 
 TEST(Generate, AnErrorOfTheSessionIsHandedOn) {

@@ -6,16 +6,61 @@
 #include <regex>
 
 #include "methods/registry.h"
+#include "tests/engine/contract_specs.h"
 #include "tests/engine/engine_test_util.h"
+#include "tests/engine/made_gates.h"
 
 namespace kvasir::testing_ {
 namespace {
+
+// A method's example with the side file that it needs.
+std::string ExampleOf(const MethodInfo& method, LoadedModel& model) {
+  std::string spec(method.example);
+  if (method.name != "razor") return spec;
+  return std::regex_replace(spec, std::regex("razor:"), "razor:heads=" + RazorFile(model) + ",");
+}
 
 std::string With(std::string spec, const std::string& budget, const std::string& recent) {
   spec = std::regex_replace(spec, std::regex("budget=[^, +]+"), "budget=" + budget);
   spec = std::regex_replace(spec, std::regex("every=[^, +]+"), "every=8");
   spec = std::regex_replace(spec, std::regex("threshold=[^, +]+"), "threshold=1%");
+  spec = std::regex_replace(spec, std::regex("middle=[^, +]+"), "middle=32");
   return std::regex_replace(spec, std::regex("recent=[^, +]+"), "recent=" + recent);
+}
+
+// The method's `window` and `sinks`, where it has them, made 500.
+std::string WithLong(const std::string& spec, const MethodInfo& method) {
+  std::string text;
+  auto items = ParseSpec(spec);
+  for (SpecItem& item : *items) {
+    if (item.name == method.name) {
+      for (const ParamInfo& param : method.params) {
+        if (param.name != "window" && param.name != "sinks") continue;
+        std::erase_if(item.params, [&](const auto& given) { return given.first == param.name; });
+        item.params.emplace_back(param.name, "500");
+      }
+    }
+    text += (text.empty() ? "" : " + ") + item.name;
+    for (size_t i = 0; i < item.params.size(); ++i) {
+      text +=
+          fmt::format("{}{}={}", i == 0 ? ":" : ",", item.params[i].first, item.params[i].second);
+    }
+  }
+  return text;
+}
+
+bool StandsLast(const MethodInfo& method) {
+  return method.role == Role::kCodec || method.role == Role::kPruner || method.of_codec;
+}
+
+// The example, with a budget (of a codec: a window at full precision) no smaller than any text.
+std::string Covering(const MethodInfo& method, const std::string& example) {
+  const std::string spec = With(example, "4k", "4k");
+  if (!StandsLast(method) || method.role == Role::kPruner) return spec;
+  const std::string item = spec.substr(spec.find_last_of('+') + 1);
+  const bool has_window = item.find("window=") != std::string::npos;
+  if (has_window) return std::regex_replace(spec, std::regex("window=[^, +]+$"), "window=4k");
+  return spec + (item.find(':') == std::string::npos ? ":" : ",") + "window=4k";
 }
 
 class MethodContract : public testing::TestWithParam<const MethodInfo*> {
@@ -38,14 +83,29 @@ class MethodContract : public testing::TestWithParam<const MethodInfo*> {
     return orders;
   }
 
+  void SetUp() override { KeepMadeGates(*model_); }
+
+  static void ExpectAccounted(const SessionImpl& session) {
+    const KvReport report = session.kv();
+    int64_t planes = 0, all = 0;
+    for (const auto& [codec, bytes] : report.by_codec) {
+      planes += codec == "facts" ? 0 : bytes;
+      all += bytes;
+    }
+    EXPECT_EQ(planes, session.pool().used_bytes()) << report.spec;
+    EXPECT_EQ(all, report.bytes) << report.spec;
+    EXPECT_LE(planes, report.bytes_peak) << report.spec;
+  }
+
   std::shared_ptr<LoadedModel> model_ = LoadModel(GoldenModel("llama.gguf"));
   std::vector<int32_t> prompt_ = RandomIds(230, 1), forced_ = RandomIds(20, 2);
   std::vector<std::vector<int32_t>> orders_;  // of the last Run, at its end
-  const std::string spec_ = With(std::string(GetParam()->example), "60", "40");
+  const std::string example_ = ExampleOf(*GetParam(), *model_);
+  const std::string spec_ = With(example_, "60", "40");
 };
 
 TEST_P(MethodContract, BudgetThatCoversTheLengthIsFull) {
-  EXPECT_EQ(Run(With(std::string(GetParam()->example), "4k", "4k")), Run("full"));
+  EXPECT_EQ(Run(Covering(*GetParam(), example_)), Run("full"));
 }
 
 TEST_P(MethodContract, ChunksAndPrefillOrderChangeNothing) {
@@ -95,6 +155,35 @@ TEST_P(MethodContract, EveryCodecRuns) {
   }
 }
 
+// Every method before every codec and pruner: it runs, its bytes are the pool's, and it is saved.
+TEST_P(MethodContract, CodecsComeAfterIt) {
+  const std::string path = testing::TempDir() + "/kvasir_contract_codec_test.bin";
+  for (const MethodInfo* codec : AllMethods()) {
+    if (codec->role != Role::kCodec && codec->role != Role::kPruner) continue;
+    const std::string spec = spec_ + " + " + With(std::string(codec->example), "60", "40");
+    if (!Program::Build(spec)) continue;  // refused with a reason: tests/engine/codec_methods_test
+    auto session = OpenSession(model_, {.kv = spec});
+    Feed(*session, prompt_, forced_);
+    ExpectAccounted(*session);
+    ASSERT_TRUE(session->Save(path)) << spec;
+    auto loaded = OpenSession(model_, {.kv = spec});
+    const Status status = loaded->Load(path);
+    ASSERT_TRUE(status) << spec << ": " << status.error().message;
+    EXPECT_EQ(loaded->kv().by_codec, session->kv().by_codec) << spec;
+    for (int32_t id : RandomIds(8, 3)) ASSERT_TRUE(session->Step(id) && loaded->Step(id)) << spec;
+    ASSERT_TRUE(std::ranges::equal(session->logits(), loaded->logits())) << spec;
+    for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << spec;
+  }
+}
+
+TEST_P(MethodContract, BytesAreThoseOfThePool) {
+  auto session = OpenSession(model_, {.kv = spec_});
+  Feed(*session, prompt_, forced_);
+  ExpectAccounted(*session);
+  ASSERT_TRUE(session->Feed(RandomIds(30, 4), {}));
+  ExpectAccounted(*session);
+}
+
 TEST_P(MethodContract, SecondTurnHasTruePositions) {
   auto session = OpenSession(model_, {.kv = spec_});
   Feed(*session, prompt_, forced_);
@@ -114,6 +203,17 @@ TEST_P(MethodContract, PromptsOfAFewTokensRun) {
     auto session = OpenSession(model_, {.kv = With(spec_, "1", "3")});
     Feed(*session, RandomIds(n, 5), forced_);
     for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << n;
+  }
+}
+
+// Windows and sinks that no prompt of this length has room for.
+TEST_P(MethodContract, WindowsLongerThanThePromptRun) {
+  const std::string spec = WithLong(With(spec_, "2", "3"), *GetParam());
+  for (int n : {1, 3, 40, 200}) {
+    auto session = OpenSession(model_, {.kv = spec});
+    ASSERT_NE(session, nullptr) << spec;
+    Feed(*session, RandomIds(n, 6), forced_);
+    for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << spec << " " << n;
   }
 }
 

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 
+#include "engine/kept_channels.h"
 #include "tests/engine/engine_test_util.h"
 
 namespace kvasir::testing_ {
@@ -42,13 +45,30 @@ TEST_P(Architectures, MatchesFloat64) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Architectures,
-                         testing::Values("llama", "llama3-rope", "qwen2", "qwen2-yarn", "qwen3",
-                                         "gemma2", "gemma3", "phi3"),
+                         testing::Values("llama", "llama-window", "llama-linear", "llama3-rope",
+                                         "qwen2", "qwen2-yarn", "qwen3", "gemma2", "gemma3",
+                                         "phi3"),
                          [](const testing::TestParamInfo<std::string>& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// A tensor that the forward pass does not use would make every answer silently wrong.
+TEST(Models, RefuseATensorThatHasNoPlace) {
+  std::ifstream file(GoldenModel("llama.gguf"), std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  const std::string length("\x0d\0\0\0\0\0\0\0", 8);
+  const size_t at = bytes.find(length + "output.weight");
+  ASSERT_NE(at, std::string::npos);
+  bytes.replace(at + 8, 6, "outset");  // the head is then tied to the embedding, this one unused
+  const std::string path = testing::TempDir() + "kvasir_unused_tensor.gguf";
+  std::ofstream(path, std::ios::binary) << bytes;
+  const auto model = Model::Load({.path = path});
+  std::filesystem::remove(path);
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message.find("outset.weight has no place"), std::string::npos);
+}
 
 TEST(HuggingFaceFolders, GiveWhatTheirGgufGives) {
   for (const char* name : {"llama", "qwen3"}) {
@@ -93,11 +113,16 @@ TEST(DefaultModel, IsAsFaithfulAsThePeer) {
   }
 }
 
-// The file's own spec; for SimLayerKV, which has none there, as its note says.
+// The file's own spec; for those that have none there, as their notes say.
 std::string SpecOf(const nlohmann::json& golden) {
   if (golden.value("press", "") == "SimLayerKVPress") {
     const double kept = 1 - golden["compression_ratio"].get<double>();
     return fmt::format("simlayer:threshold={},recent={}", kept, static_cast<int>(600 * kept));
+  }
+  if (golden.value("press", "") == "MergingPress(SnapKVPress)") {
+    return fmt::format(
+        "merge:variant=kvpress + snapkv:variant=kvpress,window=64,kernel=5,budget={}",
+        golden["n_kept"][0][0].get<int>());
   }
   return golden.value("spec", "");
 }
@@ -123,6 +148,16 @@ void ExpectKept(const SessionImpl& session, const nlohmann::json& golden) {
   EXPECT_LE(n_other, near_tie ? 1u : 0u) << session.program().spec();
 }
 
+void ExpectChannels(const SessionImpl& session, const nlohmann::json& golden) {
+  for (int l = 0; l < session.cache().n_layers(); ++l) {
+    for (int h = 0; h < session.cache().n_kv_heads(); ++h) {
+      const std::vector<int32_t> kept = golden["kept_channels"][l][h];
+      EXPECT_EQ(KeptChannels(session.cache().layer(l)[h].key_map(), session.rope(l)), kept)
+          << session.program().spec() << " layer " << l << " head " << h;
+    }
+  }
+}
+
 // Kept positions exactly; log-probabilities of a forced continuation on the compressed cache.
 TEST(Kvpress, KeptSetsAndContinuationsMatch) {
   const std::string folder = std::string(KVASIR_SHARED_DIR) + "/fixtures/methods/kvpress";
@@ -132,8 +167,9 @@ TEST(Kvpress, KeptSetsAndContinuationsMatch) {
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const nlohmann::json golden = ReadJson(entry.path().string());
     const std::string spec = SpecOf(golden);
-    if (spec.empty() || golden.contains("kept_channels")) continue;
-    if (!Program::Build(spec)) continue;  // methods of a later issue
+    if (spec.empty()) continue;
+    const auto program = Program::Build(spec);
+    ASSERT_TRUE(program) << entry.path() << ": " << program.error().message;
     ++n_checked;
     const std::vector<int32_t> prompt = golden["prompt_ids"], forced = golden["continuation_ids"];
     const std::vector<double> logprobs = golden["continuation_logprobs"];
@@ -142,6 +178,7 @@ TEST(Kvpress, KeptSetsAndContinuationsMatch) {
     // What is held when the last log-probability is known, where the method acts while generating.
     const bool at_end = spec.starts_with("decode");
     if (!at_end) ExpectKept(*session, golden);
+    if (golden.contains("kept_channels")) ExpectChannels(*session, golden);
     for (size_t i = 0; i < forced.size(); ++i) {
       EXPECT_NEAR(LogProb(session->logits(), forced[i]), logprobs[i], 1e-3) << spec << " " << i;
       if (i + 1 < forced.size()) {
@@ -150,7 +187,7 @@ TEST(Kvpress, KeptSetsAndContinuationsMatch) {
     }
     if (at_end) ExpectKept(*session, golden);
   }
-  EXPECT_GE(n_checked, 43);
+  EXPECT_GE(n_checked, 45);
 }
 
 }  // namespace

@@ -103,7 +103,14 @@ const char* const kSpecs[] = {"full",
                               "renumber + streaming:budget=80",
                               "decode:every=8 + tova:budget=40",
                               "h2o:budget=50",
-                              "expected:budget=40%"};
+                              "expected:budget=40%",
+                              "snapkv:budget=100,window=16 + kivi:bits=4,residual=32",
+                              "merge:least=-1 + h2o:budget=60",
+                              "decode:every=4 + merge:least=-1 + keydiff:budget=60",
+                              "mikv:lo_bits=2 + h2o:budget=20%",
+                              "think:ratio=40% + kivi:bits=2,residual=32",
+                              "keyformer:budget=50,recent=10"};
+constexpr int kSpecCount = static_cast<int>(std::size(kSpecs));
 
 TEST_F(SchedulerTest, AnAnswerIsThatOfASession) {
   for (const char* spec : kSpecs) {
@@ -124,7 +131,9 @@ TEST_F(SchedulerTest, AnAnswerIsThatOfASession) {
 
 TEST_F(SchedulerTest, NeighboursChangeNoBit) {
   std::vector<BatchRequest> requests;
-  for (int i = 0; i < 6; ++i) requests.push_back(Request(20 + 37 * i, 10 + i, kSpecs[i]));
+  for (int i = 0; i < kSpecCount; ++i) {
+    requests.push_back(Request(20 + 37 * (i % 6), 10 + i, kSpecs[i]));
+  }
   for (const int64_t step_rows : {1, 50, 256}) {
     Scheduler scheduler(model_, {.n_slots = 4, .step_rows = step_rows});
     std::vector<std::shared_ptr<Told>> told;
@@ -142,11 +151,11 @@ TEST_F(SchedulerTest, NeighboursChangeNoBit) {
   }
 }
 
-// Memory for about two of six: some wait, some are preempted, and nobody sees it.
+// Memory for about two of twelve: some wait, some are preempted, and nobody sees it.
 TEST_F(SchedulerTest, PreemptionChangesNoBit) {
   std::vector<BatchRequest> requests;
-  for (int i = 0; i < 6; ++i) {
-    requests.push_back(Request(100 + 10 * i, 20 + i, kSpecs[i % 2 == 0 ? 0 : i]));
+  for (int i = 0; i < kSpecCount; ++i) {
+    requests.push_back(Request(100 + 5 * i, 20 + i, kSpecs[i]));
     requests.back().n_tokens = 400;  // more than is predicted
   }
   Scheduler scheduler(model_, {.n_slots = 6, .kv_memory = PagesFor(64 * 9)});
@@ -375,6 +384,18 @@ TEST_F(SchedulerTest, PinnedTokensStay) {
   const int64_t more = told.done[0].kv.entries - Alone(plain).done[0].kv.entries;
   EXPECT_GT(more, 0);
   EXPECT_LE(more, 20 * 4 * 2);  // of 4 layers with 2 heads; some would have stayed anyhow
+}
+
+// What is merged into another entry cannot stay beside it.
+TEST_F(SchedulerTest, PinsAndMergingAreRefusedTogether) {
+  auto engine = BatchEngine::Start(model_, {.n_slots = 1});
+  ASSERT_TRUE(engine);
+  BatchRequest request = Request(200, 7, "merge + h2o:budget=40");
+  request.pins = {{30, 50}};
+  const auto id = (*engine)->Submit(request, [](BatchEvent) {});
+  ASSERT_FALSE(id);
+  EXPECT_EQ(id.error().refusal, Refusal::kBadRequest);
+  EXPECT_THAT(id.error().message, HasSubstr("cannot be pinned"));
 }
 
 TEST_F(SchedulerTest, BiasAndPenaltiesSteer) {

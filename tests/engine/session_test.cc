@@ -92,7 +92,8 @@ TEST_F(SessionTest, BatchNeighboursChangeNoBit) {
   Forward& forward = model_->forward();
   const ModelConfig& config = model_->config();
   PagePool pool;
-  const std::vector<HeadFormat> formats(config.n_layers, HeadFormat{.head_dim = config.head_dim});
+  const std::vector<HeadFormat> formats(
+      config.n_layers, HeadFormat{.head_dim = config.head_dim, .k_plane = {}, .v_plane = {}});
   const auto run = [&](std::vector<std::vector<int32_t>> prompts) {
     std::vector<KvCache> caches;
     std::vector<Segment> segments;

@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace kvasir;  // NOLINT: a fuzz target is one function
   constexpr int kTokens = 300;
   PagePool pool(4 << 20);
-  const std::vector<HeadFormat> formats(1, HeadFormat{.head_dim = 8, .k_codec = CodecId::kF16});
+  const std::vector<HeadFormat> formats(1, HeadFormat{.head_dim = 16});
   KvCache cache(pool, formats, 1);
   ByteReader file({reinterpret_cast<const std::byte*>(data), size});
   if (!CacheFile::Read(file, kTokens, cache)) {

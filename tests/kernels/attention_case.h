@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <random>
 #include <vector>
@@ -20,11 +21,23 @@ class HeadCase {
   HeadCase(Isa isa, int head_dim, uint32_t seed) : isa_(isa), head_dim_(head_dim), random_(seed) {}
 
   // Appends a run of n entries in whole pages; the last page's other slots stay garbage.
-  void AddRun(CodecId k_codec, CodecId v_codec, int n) {
-    runs_.push_back({k_codec, v_codec, pages_.size(), (n + 63) / 64});
-    for (int begin = 0; begin < n; begin += 64) AddPage(k_codec, v_codec, std::min(64, n - begin));
+  void AddRun(const PlaneFormat& k, const PlaneFormat& v, int n) {
+    runs_.push_back({k, v, pages_.size(), (n + 63) / 64});
+    for (int begin = 0; begin < n; begin += 64) AddPage(k, v, std::min(64, n - begin));
   }
-  // Kills the live bits for which dead(page, slot), and writes garbage over their entries.
+  // The same with given numbers: of (entry in its page, channel).
+  using Fill = std::function<float(int, int)>;
+  void AddRun(const PlaneFormat& k, const PlaneFormat& v, int n, const Fill& keys,
+              const Fill& values) {
+    keys_ = keys, values_ = values;
+    AddRun(k, v, n);
+    keys_ = nullptr, values_ = nullptr;
+  }
+  void AddRun(CodecId k_codec, CodecId v_codec, int n) {
+    AddRun(FloatPlane(k_codec, head_dim_), FloatPlane(v_codec, head_dim_), n);
+  }
+  // Kills the live bits for which dead(page, slot), and writes garbage over their entries where
+  // entries are encoded one by one.
   template <class F>
   void Kill(F dead) {
     for (size_t p = 0; p < pages_.size(); ++p) {
@@ -33,10 +46,14 @@ class HeadCase {
         refs_[p].live &= ~(uint64_t{1} << slot);
         const std::vector<float> garbage(head_dim_, std::nanf(""));
         const Page& page = pages_[p];
-        EncodeEntries(isa_, page.k_codec, PlaneKind::kKeys, head_dim_, garbage.data(), 0, slot, 1,
-                      page.k.data());
-        EncodeEntries(isa_, page.v_codec, PlaneKind::kValues, head_dim_, garbage.data(), 0, slot, 1,
-                      page.v.data());
+        if (SlotsTogether(page.k_format.codec) == 1) {
+          EncodeEntries(isa_, page.k_format, PlaneKind::kKeys, garbage.data(), 0, slot, 1,
+                        page.k.data());
+        }
+        if (SlotsTogether(page.v_format.codec) == 1) {
+          EncodeEntries(isa_, page.v_format, PlaneKind::kValues, garbage.data(), 0, slot, 1,
+                        page.v.data());
+        }
       }
     }
   }
@@ -70,7 +87,7 @@ class HeadCase {
     for (const RunSpec& run : runs_) {
       for (int i = 0; i < (one_page_each ? run.n_pages : 1); ++i) {
         runs.push_back({refs_.data() + run.first_page + i, one_page_each ? 1 : run.n_pages,
-                        run.k_codec, run.v_codec});
+                        run.k_format, run.v_format});
       }
     }
     return runs;
@@ -83,16 +100,15 @@ class HeadCase {
   std::vector<double> Logits(const LogitSpec& spec, const float* q, int64_t run_stride,
                              int32_t q_order, int window) const {
     std::vector<double> logits(n_slots(), -std::numeric_limits<double>::infinity());
-    std::vector<float> key(head_dim_);
     for (size_t r = 0; r < runs_.size(); ++r) {
       for (int i = 0; i < runs_[r].n_pages; ++i) {
         const size_t p = runs_[r].first_page + i;
         for (int slot = 0; slot < 64; ++slot) {
           if (!Sees(refs_[p], slot, q_order, window)) continue;
-          DecodeEntries(pages_[p].k_codec, PlaneKind::kKeys, head_dim_, refs_[p].k, slot, 1,
-                        key.data(), 0);
+          const PlaneFormat& format = pages_[p].k_format;
+          const float* key = Decoded(p, PlaneKind::kKeys) + slot * format.dim;
           double dot = 0;
-          for (int c = 0; c < head_dim_; ++c) dot += double{q[r * run_stride + c]} * key[c];
+          for (int c = 0; c < format.dim; ++c) dot += double{q[r * run_stride + c]} * key[c];
           dot *= spec.scale;
           if (spec.softcap != 0) dot = spec.softcap * std::tanh(dot / spec.softcap);
           if (refs_[p].bias != nullptr) dot += refs_[p].bias[slot];
@@ -111,12 +127,10 @@ class HeadCase {
     if (std::isinf(max)) return out;
     for (double x : logits) sum += std::exp(x - max);
     *lse = max + std::log(sum);
-    std::vector<float> value(head_dim_);
     for (size_t i = 0; i < logits.size(); ++i) {
       if (std::isinf(logits[i])) continue;
       const size_t p = i / 64;
-      DecodeEntries(pages_[p].v_codec, PlaneKind::kValues, head_dim_, refs_[p].v, i % 64, 1,
-                    value.data(), 0);
+      const float* value = Decoded(p, PlaneKind::kValues) + i % 64 * head_dim_;
       const double weight = std::exp(logits[i] - *lse);
       for (int c = 0; c < head_dim_; ++c) out[c] += weight * value[c];
     }
@@ -125,13 +139,14 @@ class HeadCase {
 
  private:
   struct Page {
-    CodecId k_codec, v_codec;
+    PlaneFormat k_format, v_format;
     Buffer k, v;
     std::vector<int32_t> order;
     std::vector<float> bias;
+    mutable std::vector<float> k_decoded{}, v_decoded{};  // when first asked for
   };
   struct RunSpec {
-    CodecId k_codec, v_codec;
+    PlaneFormat k_format, v_format;
     size_t first_page;
     int n_pages;
   };
@@ -142,11 +157,26 @@ class HeadCase {
     return order <= q_order && (window == 0 || order > int64_t{q_order} - window);
   }
 
-  void AddPage(CodecId k_codec, CodecId v_codec, int n) {
-    Page page{k_codec,
-              v_codec,
-              Buffer(PlaneBytes(k_codec, PlaneKind::kKeys, head_dim_)),
-              Buffer(PlaneBytes(v_codec, PlaneKind::kValues, head_dim_)),
+  // All slots of a page, [64][dim].
+  const float* Decoded(size_t p, PlaneKind kind) const {
+    const Page& page = pages_[p];
+    const bool keys = kind == PlaneKind::kKeys;
+    std::vector<float>& to = keys ? page.k_decoded : page.v_decoded;
+    const PlaneFormat& format = keys ? page.k_format : page.v_format;
+    if (to.empty()) {
+      to.resize(64 * format.dim);
+      DecodeEntries(format, kind, keys ? refs_[p].k : refs_[p].v, 0, 64, to.data(), format.dim);
+    }
+    return to.data();
+  }
+
+  void AddPage(const PlaneFormat& k_format, const PlaneFormat& v_format, int n) {
+    Page page{k_format,
+              v_format,
+              Buffer(PlaneBytes(k_format, PlaneKind::kKeys)),
+              Buffer(PlaneBytes(v_format, PlaneKind::kValues)),
+              {},
+              {},
               {},
               {}};
     std::memset(page.k.data(), 0xff, page.k.size());
@@ -154,10 +184,12 @@ class HeadCase {
     std::vector<float> k = Normal(n * head_dim_, 1.0f), v = Normal(n * head_dim_, 1.0f);
     for (int c = 0; c < head_dim_; ++c) k[n / 2 * head_dim_ + c] *= 3.0f;  // a loud key
     v[n / 3 * head_dim_ + 1] = 50.0f;                                      // an outlier channel
-    EncodeEntries(isa_, k_codec, PlaneKind::kKeys, head_dim_, k.data(), head_dim_, 0, n,
-                  page.k.data());
-    EncodeEntries(isa_, v_codec, PlaneKind::kValues, head_dim_, v.data(), head_dim_, 0, n,
-                  page.v.data());
+    for (int i = 0; i < n * head_dim_; ++i) {
+      if (keys_) k[i] = keys_(i / head_dim_, i % head_dim_);
+      if (values_) v[i] = values_(i / head_dim_, i % head_dim_);
+    }
+    EncodeEntries(isa_, k_format, PlaneKind::kKeys, k.data(), head_dim_, 0, n, page.k.data());
+    EncodeEntries(isa_, v_format, PlaneKind::kValues, v.data(), head_dim_, 0, n, page.v.data());
     refs_.push_back({.k = page.k.data(),
                      .v = page.v.data(),
                      .live = n == 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1,
@@ -171,6 +203,7 @@ class HeadCase {
   std::vector<Page> pages_;
   std::vector<PageRef> refs_;
   std::vector<RunSpec> runs_;
+  Fill keys_, values_;
 };
 
 }  // namespace kvasir

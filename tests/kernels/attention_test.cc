@@ -5,15 +5,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <random>
+#include <string>
 
 #include "tests/kernels/attention_case.h"
+#include "tests/kernels/formats.h"
 
 namespace kvasir {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr CodecId kCodecs[] = {CodecId::kF32, CodecId::kF16, CodecId::kBF16, CodecId::kQ8,
-                               CodecId::kQ4};
 
 // Queries and results of one job.
 struct Rows {
@@ -56,8 +57,10 @@ class Attention : public testing::TestWithParam<Isa> {
     Attend(GetParam(), spec, jobs, pool, scratch_);
   }
 
-  // Runs all rows as one job and compares with float64.
-  void Check(const HeadCase& head, Rows& rows, const LogitSpec& spec, int window = 0) {
+  // Runs all rows as one job and compares with float64. f32 logits up to ~50 carry 3e-6; that is
+  // the relative error of each weight.
+  void Check(const HeadCase& head, Rows& rows, const LogitSpec& spec, int window = 0,
+             double tolerance = 1e-5) {
     const std::vector<RunRef> runs = head.Runs();
     const AttendJob job = rows.Job(runs, 0, rows.n, window);
     Run(spec, {&job, 1});
@@ -70,12 +73,13 @@ class Attention : public testing::TestWithParam<Isa> {
         if (std::isinf(lse)) {
           EXPECT_EQ(rows.lse[row * rows.group + g], -kInf);
         } else {
-          // f32 logits up to ~50 carry 3e-6; that is the relative error of each weight.
-          ASSERT_NEAR(rows.lse[row * rows.group + g], lse, 1e-5) << "row " << row;
+          ASSERT_NEAR(rows.lse[row * rows.group + g], lse, tolerance) << "row " << row;
         }
         for (int c = 0; c < rows.head_dim; ++c) {
           const double actual = rows.out[row * rows.stride() + g * rows.head_dim + c];
-          ASSERT_NEAR(actual, expected[c], 3e-5 * (1 + std::abs(expected[c])))
+          // Channel 1 has outliers of 50, and low bits as much larger steps.
+          const double spread = c == 1 && tolerance > 1e-5 ? 20 : 1;
+          ASSERT_NEAR(actual, expected[c], 3 * tolerance * (spread + std::abs(expected[c])))
               << "row " << row << " g " << g << " channel " << c;
         }
       }
@@ -93,9 +97,11 @@ TEST_P(Attention, WorkedByHand) {
   k[16] = std::log(3.0f) * 2;  // entry 1, channel 0; the scale is 1/2
   v[0] = 4.0f, v[16] = 8.0f, v[17] = 4.0f;
   auto* page = const_cast<std::byte*>(head.refs()[0].k);
-  EncodeEntries(GetParam(), CodecId::kF32, PlaneKind::kKeys, 16, k.data(), 16, 0, 2, page);
+  EncodeEntries(GetParam(), FloatPlane(CodecId::kF32, 16), PlaneKind::kKeys, k.data(), 16, 0, 2,
+                page);
   page = const_cast<std::byte*>(head.refs()[0].v);
-  EncodeEntries(GetParam(), CodecId::kF32, PlaneKind::kValues, 16, v.data(), 16, 0, 2, page);
+  EncodeEntries(GetParam(), FloatPlane(CodecId::kF32, 16), PlaneKind::kValues, v.data(), 16, 0, 2,
+                page);
   Rows rows(head, 2, 1, 0);  // row 0 sees entry 0 alone
   std::fill(rows.q.begin(), rows.q.end(), 0.0f);
   rows.q[0] = rows.q[16] = 1.0f;
@@ -110,16 +116,79 @@ TEST_P(Attention, WorkedByHand) {
   EXPECT_NEAR(rows.lse[1], std::log(4.0f), 1e-6);
 }
 
-TEST_P(Attention, MatchesDoubleForEveryCodecAndHeadSize) {
-  for (CodecId codec : kCodecs) {
-    for (int d = 16; d <= 256; d += 16) {
+// What rounding queries and probabilities may cost (kernels/attention.h) for numbers of spread 1:
+// less than a tenth of a step of the codec, which is 1.3 for two bits and 0.25 for four. The next
+// test leaves no room.
+double ToleranceOf(const PlaneFormat& format) {
+  if (IsFloat(format.codec)) return 1e-5;
+  const bool eight_bits =
+      format.codec == CodecId::kSplit || format.codec == CodecId::kTernary || format.bits == 2;
+  return eight_bits ? 1e-1 : 2e-4;
+}
+
+// Every key format with values in f16, and every value format with keys in f16.
+TEST_P(Attention, MatchesDoubleForEveryFormatAndHeadSize) {
+  for (int d = 16; d <= 256; d += 16) {
+    const PlaneFormat f16 = FloatPlane(CodecId::kF16, d);
+    const auto check = [&](const PlaneFormat& k, const PlaneFormat& v) {
       HeadCase head(GetParam(), d, d);
-      head.AddRun(codec, codec, 150);
+      head.AddRun(k, v, 160);
       for (int n_rows : {1, 7}) {
-        Rows rows(head, n_rows, 3, 150 - n_rows);
-        Check(head, rows, {.scale = 1.0f / std::sqrt(static_cast<float>(d))});
+        Rows rows(head, n_rows, 3, 160 - n_rows);
+        Check(head, rows, {.scale = 1.0f / std::sqrt(static_cast<float>(d))}, 0,
+              std::max(ToleranceOf(k), ToleranceOf(v)));
       }
-    }
+    };
+    for (const PlaneFormat& k : FormatsOf(PlaneKind::kKeys, d)) check(k, f16);
+    for (const PlaneFormat& v : FormatsOf(PlaneKind::kValues, d)) check(f16, v);
+  }
+}
+
+// Numbers that rounding keeps as they are, so that every code counts: keys are integers, queries
+// too, up to the largest weight in every eight channels; probabilities are equal.
+TEST_P(Attention, LowBitsAreExactWhereRoundingIs) {
+  for (int d : {16, 48, 64, 80, 96, 128, 256}) {
+    const PlaneFormat f32 = FloatPlane(CodecId::kF32, d);
+    std::mt19937 random(d);
+    // From 0 to `most` in each eight channels of each entry, and in each channel of 32 slots.
+    const auto grid = [&](int most) {
+      return [&random, most](int i, int c) {
+        if (c % 8 < 2 || i % 32 < 2) return static_cast<float>((c % 8 < 2 ? c % 8 : i % 32) * most);
+        return static_cast<float>(random() % (most + 1));
+      };
+    };
+    const auto fill_of = [&](const PlaneFormat& format) -> HeadCase::Fill {
+      const HeadCase::Fill numbers = grid(format.bits == 0 ? 3 : (1 << format.bits) - 1);
+      return [&random, format, numbers](int i, int c) {
+        const bool sign = format.codec == CodecId::kSplit && c >= format.wide;
+        if (sign) return random() % 2 == 0 ? 1.0f : -1.0f;
+        if (format.codec == CodecId::kTernary) return static_cast<float>(random() % 3) - 1.0f;
+        if (format.codec == CodecId::kQ8) return c % 8 == 0 ? 127.0f : random() % 255 - 127.0f;
+        return numbers(i, c);
+      };
+    };
+    const HeadCase::Fill plain = [&](int, int) { return static_cast<float>(random() % 5) - 2; };
+    const auto check = [&](const PlaneFormat& k, const PlaneFormat& v, bool keys) {
+      HeadCase head(GetParam(), d, d);
+      head.AddRun(k, v, 64 * 9 + 32, keys ? fill_of(k) : plain, keys ? plain : fill_of(v));
+      head.Kill([](int page, int slot) { return (page * 7 + slot * 3) % 11 == 0; });
+      const bool eight_bits = ToleranceOf(k) > 1e-3;
+      const int most = eight_bits ? 127 : 32767;
+      const int k_bits = k.codec == CodecId::kQ8 ? 8 : k.bits;
+      const LogitSpec spec{.scale = eight_bits ? 0x1p-9f : std::ldexp(1.0f, -17 - k_bits)};
+      for (int n_rows : {1, 6, 40}) {
+        Rows rows(head, n_rows, 3, 64 * 9 + 20 - n_rows);
+        for (size_t i = 0; i < rows.q.size(); ++i) {
+          const int q = static_cast<int>(random() % (2 * most + 1)) - most;
+          rows.q[i] = static_cast<float>(!keys ? 0 : i % 8 == 2 || i % 8 == 7 ? most : q);
+        }
+        SCOPED_TRACE(FormatName(k) + " " + FormatName(v) + " dim " + std::to_string(d));
+        Check(head, rows, spec, n_rows == 6 ? 333 : 0);
+        if (HasFatalFailure()) return;
+      }
+    };
+    for (const PlaneFormat& k : LowBitFormats(PlaneKind::kKeys, d)) check(k, f32, true);
+    for (const PlaneFormat& v : LowBitFormats(PlaneKind::kValues, d)) check(f32, v, false);
   }
 }
 
@@ -147,13 +216,14 @@ TEST_P(Attention, MatchesDoubleAroundPageAndSplitEdges) {
 
 TEST_P(Attention, MixesCodecsBetweenRuns) {
   HeadCase head(GetParam(), 64, 3);
-  head.AddRun(CodecId::kQ4, CodecId::kQ8, 128);
-  head.AddRun(CodecId::kF16, CodecId::kQ4, 64);
+  const PlaneFormat f16 = FloatPlane(CodecId::kF16, 64);
+  head.AddRun(TokenPlane(4, 64), Q8Plane(64), 128);
+  head.AddRun(f16, TokenPlane(4, 64), 64);
   head.AddRun(CodecId::kBF16, CodecId::kF32, 320);
   head.AddRun(CodecId::kF32, CodecId::kBF16, 100);
   for (int n_rows : {1, 9}) {
     Rows rows(head, n_rows, 4, 612 - n_rows);
-    Check(head, rows, {.scale = 0.125f});
+    Check(head, rows, {.scale = 0.125f}, 0, 2e-4);
   }
 }
 
@@ -163,13 +233,13 @@ TEST_P(Attention, WindowBiasSoftcapHolesAndOrders) {
     for (float softcap : {0.0f, 5.0f}) {
       for (bool shuffle : {false, true}) {
         HeadCase head(GetParam(), 64, window + 17);
-        head.AddRun(CodecId::kF16, CodecId::kQ8, 900);
+        head.AddRun(FloatPlane(CodecId::kF16, 64), Q8Plane(64), 900);
         head.AddBias();
         head.Kill(holes);
         if (shuffle) head.Shuffle();
         for (int n_rows : {1, 6}) {
           Rows rows(head, n_rows, 3, 890 - n_rows);
-          Check(head, rows, {.scale = 0.125f, .softcap = softcap}, window);
+          Check(head, rows, {.scale = 0.125f, .softcap = softcap}, window, 2e-4);
         }
       }
     }
@@ -217,10 +287,12 @@ TEST_P(Attention, EachRunHasItsOwnQueries) {
 // The contract on determinism: the same bits alone, together, in chunks, over threads, with other
 // jobs, and on every instruction set.
 TEST_P(Attention, BitsOfARowDependOnNothingElse) {
-  for (CodecId codec : kCodecs) {
+  const std::vector<PlaneFormat> formats = FormatsOf(PlaneKind::kKeys, 80);
+  const std::vector<PlaneFormat> values = FormatsOf(PlaneKind::kValues, 80);
+  for (size_t f = 0; f < formats.size(); ++f) {
     for (int window : {0, 300}) {
       HeadCase head(GetParam(), 80, 11);
-      head.AddRun(codec, codec, 700);
+      head.AddRun(formats[f], values[f % values.size()], 704);
       head.AddRun(CodecId::kF16, CodecId::kF16, 500);
       head.Kill([](int page, int slot) { return page % 3 == 1 && slot % 4 == 0; });
       const int n = 77;
@@ -232,7 +304,8 @@ TEST_P(Attention, BitsOfARowDependOnNothingElse) {
       const std::vector<float> out = rows.out, lse = rows.lse;
       const auto expect_same = [&](const char* what) {
         EXPECT_EQ(std::memcmp(out.data(), rows.out.data(), out.size() * 4), 0)
-            << what << " " << CodecName(codec);
+            << what << " " << FormatName(formats[f]) << " "
+            << FormatName(values[f % values.size()]);
         EXPECT_EQ(std::memcmp(lse.data(), rows.lse.data(), lse.size() * 4), 0) << what;
         std::fill(rows.out.begin(), rows.out.end(), -1.0f);
       };
@@ -286,7 +359,7 @@ TEST_P(Attention, MassMatchesDouble) {
     for (int n_rows : {1, 8, 70}) {
       HeadCase head(GetParam(), 64, n_rows);
       head.AddRun(CodecId::kF16, CodecId::kF16, 400);
-      head.AddRun(CodecId::kQ4, CodecId::kF16, 300);
+      head.AddRun(TokenPlane(4, 64), FloatPlane(CodecId::kF16, 64), 300);
       head.AddBias();
       head.Kill([](int page, int slot) { return page % 2 == 1 && slot % 3 == 0; });
       Rows rows(head, n_rows, 3, 690 - n_rows);
@@ -332,7 +405,8 @@ TEST_P(Attention, MassMatchesDouble) {
                                 : reduce == GroupReduce::kMean
                                     ? sum / 3
                                     : std::max({sums[0][i], sums[1][i], sums[2][i]});
-        ASSERT_NEAR(mass[i], expected, 2e-5 * expected + 1e-9) << i;
+        // Keys in 4 bits meet queries in 16.
+        ASSERT_NEAR(mass[i], expected, (i < 448 ? 1e-4 : 5e-4) * expected + 1e-9) << i;
       }
     }
   }

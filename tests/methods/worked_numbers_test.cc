@@ -16,6 +16,7 @@ class NoOps final : public Ops {
   Scores AttentionMass(const LayerView&, const ScoreRequest&) override { return {}; }
   std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
   QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
+  std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
 };
 
 class Given final : public Method {
@@ -45,7 +46,8 @@ constexpr MethodInfo kGiven = {.name = "given",
 
 // What stays of heads with these scores, in a layer of a model of 32.
 std::vector<std::vector<int32_t>> Kept(const std::string& spec, const Scores& scores,
-                                       int64_t budget = 0, int64_t window = 0, int layer = 0) {
+                                       int64_t budget = 0, int64_t window = 0, int layer = 0,
+                                       int64_t n_generated = 0) {
   Given::budget = budget;
   Given::window = window;
   PagePool pool;
@@ -64,8 +66,13 @@ std::vector<std::vector<int32_t>> Kept(const std::string& spec, const Scores& sc
   const auto n_heads = static_cast<int>(heads.size());
   const ModelInfo model{
       .n_layers = 32, .n_q_heads = n_heads, .n_kv_heads = n_heads, .head_dim = 16};
-  const LayerView at{
-      .model = model, .layer = layer, .n_prompt = heads[0].size(), .heads = heads, .mass = scores};
+  const LayerView at{.model = model,
+                     .layer = layer,
+                     .moment = n_generated > 0 ? Moment::kDecode : Moment::kPromptEnd,
+                     .n_prompt = heads[0].size() - n_generated,
+                     .n_generated = n_generated,
+                     .heads = heads,
+                     .mass = scores};
   NoOps ops;
   LayerPlan plan(heads);
   (*program)->Compress(at, ops, plan);
@@ -110,6 +117,28 @@ TEST(H2o, KeepsHeavyHittersAndTheRecent) {
   const Scores mass = {{2.0833f, 1.0833f, .5833f, .25f}};
   EXPECT_THAT(Kept("h2o:budget=2,recent=50%", mass), ElementsAre(ElementsAre(0, 3)));
   EXPECT_THAT(Kept("h2o:budget=2,variant=kvpress", mass), ElementsAre(ElementsAre(0, 1)));
+}
+
+// The sheet's row, as the only one: without noise and with.
+TEST(Keyformer, KeepsKeyTokensAndTheRecent) {
+  const std::string spec = "keyformer:budget=4,recent=2";
+  EXPECT_THAT(Kept(spec, {{.5151f, .0697f, .1895f, .0256f, .1149f, .0851f}}),
+              ElementsAre(ElementsAre(0, 2, 4, 5)));
+  EXPECT_THAT(Kept(spec, {{.4131f, .2267f, .1019f, .1375f, .0834f, .0375f}}),
+              ElementsAre(ElementsAre(0, 1, 4, 5)));
+}
+
+// A prompt of 8 and 3 generated tokens, of which the first has been looked at most: it has left the
+// window of 2 and stays, but for the form that the paper's code has.
+TEST(Keyformer, AGeneratedTokenBecomesAKeyToken) {
+  const Scores mass = {{3, 1, 2, 1, 1, 1, 1, 1, 9, 0, 0}};
+  EXPECT_THAT(Kept("keyformer:budget=4,recent=2", mass, 0, 0, 0, 3),
+              ElementsAre(ElementsAre(0, 8, 9, 10)));
+  EXPECT_THAT(Kept("keyformer:budget=4,recent=2,freeze=true", mass, 0, 0, 0, 3),
+              ElementsAre(ElementsAre(0, 1, 9, 10)));
+  EXPECT_THAT(
+      Kept("keyformer:budget=4,recent=2,normalise=true", {{9, 8, 6.2f, 1, 1, 1}}, 0, 0, 0, 2),
+      ElementsAre(ElementsAre(1, 2, 4, 5)));
 }
 
 // Chunks of two by mean .29, .16, .05 and .47, .02, .01: both heads keep the first.

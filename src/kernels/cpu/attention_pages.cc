@@ -27,6 +27,13 @@ int64_t After(int32_t order, int32_t window) {
   return window > 0 ? int64_t{order} - window : int64_t{INT32_MIN} - 1;
 }
 
+// The next plane, taken to be like this one, into the second level.
+void Prefetch(const Grids& grids, const std::byte* next) {
+  if (next == nullptr) return;
+  const int64_t n_bytes = grids.grid[grids.n - 1].end;
+  for (int64_t i = 0; i < n_bytes; i += 64) __builtin_prefetch(next + i, 0, 2);
+}
+
 }  // namespace
 
 const AttentionTable& AttentionTableOf(Isa isa) {
@@ -49,8 +56,11 @@ Sight SightOf(const PageRef& ref, int32_t window, int32_t lowest, int32_t highes
 }
 
 int64_t PageTile::ScratchFloats(int n_queries, int n_rows, int head_dim) {
+  const int64_t coded = RoundUp(n_queries * RowFloats(head_dim)) +
+                        RoundUp(n_queries * CodedQueries::MostWeights(head_dim)) +
+                        RoundUp(n_queries * CodedQueries::MostFacts(head_dim));
   return RoundUp(int64_t{n_queries} * head_dim) + RoundUp(int64_t{kPageEntries} * head_dim) +
-         RoundUp(int64_t{2} * kPagesPerSplit * n_rows);
+         RoundUp(int64_t{2} * kPagesPerSplit * n_rows) + coded;
 }
 
 PageTile::PageTile(const AttentionTable& table, const LogitSpec& spec, const QueryTile& tile,
@@ -62,10 +72,18 @@ PageTile::PageTile(const AttentionTable& table, const LogitSpec& spec, const Que
       registers_(tile.n_queries(), expand_ ? table.max_queries : table.max_coded_queries),
       packed_q_(scratch),
       plane_(packed_q_ + RoundUp(int64_t{tile.n_queries()} * tile.head_dim)),
-      visible_(reinterpret_cast<uint64_t*>(plane_ + int64_t{kPageEntries} * tile.head_dim)) {
+      visible_(
+          reinterpret_cast<uint64_t*>(plane_ + RoundUp(int64_t{kPageEntries} * tile.head_dim))) {
   const auto [low, high] = std::minmax_element(tile.q_order, tile.q_order + tile.n_rows);
   lowest_order_ = *low;
   highest_order_ = *high;
+  const int64_t n = tile.n_queries(), dim = tile.head_dim;
+  float* at = plane_ + RoundUp(kPageEntries * dim) + RoundUp(2 * kPagesPerSplit * tile.n_rows);
+  coded_q_.n = tile.n_queries();
+  coded_q_.rows = at;
+  coded_q_.stride = RowFloats(tile.head_dim);
+  coded_q_.weights = reinterpret_cast<int32_t*>(at += RoundUp(n * coded_q_.stride));
+  coded_q_.facts = at + RoundUp(n * CodedQueries::MostWeights(tile.head_dim));
 }
 
 void PageTile::Seek(int64_t page) {
@@ -120,8 +138,8 @@ int PageTile::Collect(int64_t begin, int64_t end) {
     const bool full = std::all_of(visible, visible + tile_.n_rows,
                                   [](uint64_t bits) { return bits == ~uint64_t{0}; });
     pages_[n++] = {.ref = &ref,
-                   .k_codec = run.k_codec,
-                   .v_codec = run.v_codec,
+                   .k = &run.k,
+                   .v = &run.v,
                    .run = run_index,
                    .index = static_cast<int32_t>(p - begin),
                    .seen = seen,
@@ -137,37 +155,68 @@ const std::byte* PageTile::NextKeys() const {
   return run < tile_.runs.size() ? tile_.runs[run].pages[page].k : nullptr;
 }
 
-// The scale goes into the queries: one rounding a channel instead of one a logit.
-void PageTile::PackQueries(int32_t run) {
-  packed_run_ = run;
+const float* PageTile::QueryOf(int32_t run, int query) const {
   const float* q =
       tile_.run_q == nullptr ? tile_.q : tile_.run_q[run] + tile_.row0 * tile_.q_stride;
-  const int64_t head_dim = tile_.head_dim;
+  return q + query / tile_.group * tile_.q_stride + int64_t{query % tile_.group} * tile_.head_dim;
+}
+
+// The scale goes into the queries: one rounding a channel instead of one a logit.
+void PageTile::PackQueries(const ActivePage& page) {
+  const int32_t run = tile_.run_q == nullptr ? 0 : page.run, dim = page.k->dim;
+  if (run == packed_run_ && dim == packed_dim_) return;
+  packed_run_ = run;
+  packed_dim_ = dim;
   for (int t = 0; t < registers_.n_tiles; ++t) {
     const int begin = registers_.Begin(t), n = registers_.Begin(t + 1) - begin;
-    float* packed = packed_q_ + begin * head_dim;
+    float* packed = packed_q_ + int64_t{begin} * dim;
     for (int i = 0; i < n; ++i) {
-      const int query = begin + i;
-      const float* from = q + query / tile_.group * tile_.q_stride + query % tile_.group * head_dim;
-      for (int c = 0; c < head_dim; ++c) packed[c * n + i] = from[c] * spec_.scale;
+      const float* from = QueryOf(run, begin + i);
+      for (int c = 0; c < dim; ++c) packed[c * n + i] = from[c] * spec_.scale;
     }
   }
 }
 
+void PageTile::PackCodedQueries(const ActivePage& page) {
+  const int32_t run = tile_.run_q == nullptr ? 0 : page.run;
+  if (run == coded_run_ && *page.k == coded_format_) return;
+  coded_run_ = run;
+  coded_format_ = *page.k;
+  k_grids_ = GridsOf(*page.k, PlaneKind::kKeys);
+  for (int query = 0; query < coded_q_.n; ++query) {
+    const float* from = QueryOf(run, query);
+    float* row = coded_q_.rows + query * coded_q_.stride;
+    std::fill_n(row, coded_q_.stride, 0.0f);
+    for (int g = 0; g < k_grids_.n; ++g) {
+      const Grid& grid = k_grids_.grid[g];
+      float* to = row + RowBegin(grid);
+      for (int c = 0; c < grid.n_channels; ++c) to[c] = from[grid.first + c] * spec_.scale;
+    }
+  }
+  if (!k_grids_.grid[0].by_channel) table_.codes->round_queries(k_grids_.grid[0], coded_q_);
+}
+
+// A plane as floats: itself, or decoded where many queries read it.
+PageTile::Floats PageTile::FloatsOf(const PlaneFormat& format, const std::byte* plane,
+                                    const std::byte* next) {
+  if (format.codec == CodecId::kF32 || !expand_) return {format.codec, plane, next};
+  table_.expand(format.codec, plane, format.dim, next == nullptr ? plane : next, plane_);
+  return {CodecId::kF32, reinterpret_cast<const std::byte*>(plane_), nullptr};
+}
+
 void PageTile::Logits(int i, const std::byte* next, float* logits) {
   const ActivePage& page = pages_[i];
-  if (packed_run_ < 0 || (tile_.run_q != nullptr && packed_run_ != page.run)) {
-    PackQueries(page.run);
+  if (IsFloat(page.k->codec)) {
+    PackQueries(page);
+    const Floats keys = FloatsOf(*page.k, page.ref->k, next);
+    table_.logits(keys.codec, keys.plane, page.k->dim, packed_q_, registers_, keys.next, logits);
+  } else {
+    PackCodedQueries(page);
+    Prefetch(k_grids_, next);
+    for (int g = 0; g < k_grids_.n; ++g) {
+      table_.codes->logits(k_grids_.grid[g], page.ref->k, coded_q_, page.seen, g > 0, logits);
+    }
   }
-  const std::byte* plane = page.ref->k;
-  CodecId codec = page.k_codec;
-  if (expand_ && codec != CodecId::kF32) {
-    table_.expand_keys(codec, plane, tile_.head_dim, next == nullptr ? plane : next, plane_);
-    next = nullptr;
-    plane = reinterpret_cast<const std::byte*>(plane_);
-    codec = CodecId::kF32;
-  }
-  table_.logits(codec, plane, tile_.head_dim, packed_q_, registers_, next, logits);
   if (!page.needs_finish) return;
   const uint64_t* visible = visible_ + int64_t{i} * tile_.n_rows;
   for (int query = 0; query < tile_.n_queries(); ++query) {
@@ -178,15 +227,18 @@ void PageTile::Logits(int i, const std::byte* next, float* logits) {
 
 void PageTile::Values(int i, const std::byte* next, const float* p, float* acc) {
   const ActivePage& page = pages_[i];
-  const std::byte* plane = page.ref->v;
-  CodecId codec = page.v_codec;
-  if (expand_ && codec != CodecId::kF32) {
-    table_.expand_values(codec, plane, tile_.head_dim, next == nullptr ? plane : next, plane_);
-    next = nullptr;
-    plane = reinterpret_cast<const std::byte*>(plane_);
-    codec = CodecId::kF32;
+  if (IsFloat(page.v->codec)) {
+    const Floats values = FloatsOf(*page.v, page.ref->v, next);
+    table_.values(values.codec, values.plane, tile_.head_dim, page.seen, p, registers_, values.next,
+                  acc);
+    return;
   }
-  table_.values(codec, plane, tile_.head_dim, page.seen, p, registers_, next, acc);
+  if (*page.v != v_format_) {
+    v_format_ = *page.v;
+    v_grids_ = GridsOf(v_format_, PlaneKind::kValues);
+  }
+  Prefetch(v_grids_, next);
+  table_.codes->values(v_grids_.grid[0], page.ref->v, tile_.n_queries(), page.seen, p, acc);
 }
 
 }  // namespace kvasir::cpu

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "kernels/attention.h"
+#include "kernels/cpu/attention_codes.h"
 #include "kernels/cpu/attention_tile.h"
 
 namespace kvasir::cpu {
@@ -49,7 +50,7 @@ int64_t CountPages(std::span<const RunRef> runs);
 
 struct ActivePage {
   const PageRef* ref;
-  CodecId k_codec, v_codec;
+  const PlaneFormat *k, *v;
   int32_t run;
   int32_t index;      // among the pages asked for
   uint64_t seen;      // slots that some row sees
@@ -78,9 +79,16 @@ class PageTile {
   void Values(int i, const std::byte* next, const float* p, float* acc);
 
  private:
+  struct Floats {
+    CodecId codec;
+    const std::byte *plane, *next;  // next: to prefetch while reading this
+  };
+  Floats FloatsOf(const PlaneFormat& format, const std::byte* plane, const std::byte* next);
   void Seek(int64_t page);
   uint64_t See(const PageRef& ref, uint64_t* visible) const;
-  void PackQueries(int32_t run);
+  const float* QueryOf(int32_t run, int query) const;
+  void PackQueries(const ActivePage& page);
+  void PackCodedQueries(const ActivePage& page);
 
   const AttentionTable& table_;
   const LogitSpec spec_;
@@ -92,8 +100,14 @@ class PageTile {
   int64_t at_page_ = 0;
   size_t at_run_ = 0;
   int32_t at_page_of_run_ = 0;
-  int32_t packed_run_ = -1;
-  float* packed_q_;    // [n_queries][head_dim] by register tile
+  int32_t packed_run_ = -1, packed_dim_ = 0;
+  float* packed_q_;  // [n_queries][dim] by register tile
+  int32_t coded_run_ = -1;
+  PlaneFormat coded_format_;
+  Grids k_grids_;
+  CodedQueries coded_q_;
+  PlaneFormat v_format_;
+  Grids v_grids_;
   float* plane_;       // [64 * head_dim]
   uint64_t* visible_;  // [kPagesPerSplit][n_rows]
   ActivePage pages_[kPagesPerSplit];

@@ -2,13 +2,12 @@
 
 #include <limits>
 
-#include "kernels/cpu/codec_layout.h"
 #include "kernels/cpu/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_tile.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/cpu/codec_read-inl.h"
+#include "kernels/cpu/float_read-inl.h"
 #include "kernels/cpu/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -28,15 +27,8 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 HWY_INLINE void PrefetchBytes(const std::byte* from, int64_t n) {
   for (int64_t i = 0; i < n; i += 64) __builtin_prefetch(from + i, 0, 2);
 }
-// A page's scales, ahead of its codes.
-HWY_INLINE void PrefetchScales(CodecId codec, PlaneKind kind, const std::byte* plane,
-                               int head_dim) {
-  if (ScaleArrays(codec) == 0) return;
-  PrefetchBytes(plane + CodeBytes(codec, kind, head_dim),
-                ScaleArrays(codec) * ScaleBytes(head_dim));
-}
 
-// Calls f with the codec as a type.
+// Calls f with a codec of floats as a type.
 template <CodecId kCodec>
 struct CodecTag {
   static constexpr CodecId kId = kCodec;
@@ -50,80 +42,53 @@ HWY_INLINE void WithCodec(CodecId codec, const F& f) {
       return f(CodecTag<CodecId::kF16>());
     case CodecId::kBF16:
       return f(CodecTag<CodecId::kBF16>());
-    case CodecId::kQ8:
-      return f(CodecTag<CodecId::kQ8>());
-    case CodecId::kQ4:
-      return f(CodecTag<CodecId::kQ4>());
+    default:
+      HWY_ABORT("codec %d is not one of floats", static_cast<int>(codec));
   }
 }
 
+// To floats in the order of the plane: [dim][64] and [64][dim] alike. `next` is prefetched.
 template <CodecId kCodec>
-void ExpandKeysOf(const std::byte* plane, int head_dim, const std::byte* next, float* out) {
-  const KeyReader<kCodec> keys{plane, head_dim};
-  PrefetchScales(kCodec, PlaneKind::kKeys, next, head_dim);
-  for (int c0 = 0; c0 < head_dim; c0 += kGroupChannels) {
-    const int end = HWY_MIN(c0 + kGroupChannels, head_dim);
-    Affine affine[kVectorsPerPage];
+void ExpandOf(const std::byte* plane, int dim, const std::byte* next, float* out) {
+  for (int i = 0; i < dim * kPageEntries; i += kPageEntries) {
+    PrefetchBytes(next + i * kElementBytes<kCodec>, kPageEntries * kElementBytes<kCodec>);
     for (int v = 0; v < kVectorsPerPage; ++v) {
-      affine[v] = keys.LoadAffine(c0 / kGroupChannels, v * kLanes);
-    }
-    for (int c = c0; c < end; ++c) {
-      PrefetchBytes(next + c * keys.kChannelBytes, keys.kChannelBytes);
-      for (int v = 0; v < kVectorsPerPage; ++v) {
-        const V key = keys.Load(c & ~1, c & 1, v * kLanes, affine[v]);
-        hn::Store(key, D(), out + c * kPageEntries + v * kLanes);
-      }
+      hn::Store(LoadElements<kCodec>(plane, i + v * kLanes), D(), out + i + v * kLanes);
     }
   }
 }
 
-template <CodecId kCodec>
-void ExpandValuesOf(const std::byte* plane, int head_dim, const std::byte* next, float* out) {
-  const ValueReader<kCodec> values(plane, head_dim);
-  const int64_t row_bytes = ValueRowBytes(kCodec, head_dim);
-  PrefetchScales(kCodec, PlaneKind::kValues, next, head_dim);
-  for (int slot = 0; slot < kPageEntries; ++slot) {
-    PrefetchBytes(next + slot * row_bytes, row_bytes);
-    for (int c0 = 0; c0 < head_dim; c0 += kGroupChannels) {
-      for (int v = 0; v < kGroupChannels / kLanes; ++v) {
-        const int c = c0 + v * kLanes;
-        if (c < head_dim) hn::Store(values.Load(slot, c0, v), D(), out + slot * head_dim + c);
-      }
-    }
+// Channel c of some vectors of keys and of the queries.
+template <CodecId kCodec, int kQueries>
+HWY_INLINE void LogitsChannel(const std::byte* plane, const float* HWY_RESTRICT q, int c, int slot,
+                              V (&acc)[kQueries][kTileVectors]) {
+  // Queries in registers, keys one at a time: 12 + 3 + 1 registers where there are 16.
+  V qc[kQueries];
+  for (int i = 0; i < kQueries; ++i) qc[i] = hn::Set(D(), q[c * kQueries + i]);
+  for (int v = 0; v < kTileVectors; ++v) {
+    const V key = LoadElements<kCodec>(plane, c * kPageEntries + slot + v * kLanes);
+    for (int i = 0; i < kQueries; ++i) acc[i][v] = hn::MulAdd(qc[i], key, acc[i][v]);
   }
 }
 
 // kQueries x (kTileVectors vectors of slots): each logit is one chain of fused multiply-adds over
 // the channels in turn.
 template <CodecId kCodec, int kQueries>
-HWY_INLINE void LogitsBlock(const KeyReader<kCodec>& keys, const float* HWY_RESTRICT q, int slot,
+HWY_INLINE void LogitsBlock(const std::byte* plane, int dim, const float* HWY_RESTRICT q, int slot,
                             const std::byte* next, float* HWY_RESTRICT logits) {
   const D d;
+  constexpr int kChannelBytes = kPageEntries * kElementBytes<kCodec>;
   V acc[kQueries][kTileVectors];
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kTileVectors; ++v) acc[i][v] = hn::Zero(d);
   }
-  for (int c0 = 0; c0 < keys.head_dim; c0 += kGroupChannels) {
-    const int end = HWY_MIN(c0 + kGroupChannels, keys.head_dim);
-    Affine affine[kTileVectors];
-    for (int v = 0; v < kTileVectors; ++v) {
-      affine[v] = keys.LoadAffine(c0 / kGroupChannels, slot + v * kLanes);
-    }
-    for (int c = c0; c < end; c += 2) {
-      if (next != nullptr) {
-        PrefetchBytes(next + c * keys.kChannelBytes, 2 * keys.kChannelBytes);
-      }
-      for (int k = 0; k < 2; ++k) {
-        // Queries in registers, keys one at a time: 12 + 3 + 1 registers where there are 16.
-        V qc[kQueries];
-        for (int i = 0; i < kQueries; ++i) qc[i] = hn::Set(d, q[(c + k) * kQueries + i]);
-        for (int v = 0; v < kTileVectors; ++v) {
-          const V key = keys.Load(c, k, slot + v * kLanes, affine[v]);
-          for (int i = 0; i < kQueries; ++i) acc[i][v] = hn::MulAdd(qc[i], key, acc[i][v]);
-        }
-      }
-    }
+  int c = 0;
+  for (; c + 2 <= dim; c += 2) {
+    if (next != nullptr) PrefetchBytes(next + c * kChannelBytes, 2 * kChannelBytes);
+    LogitsChannel<kCodec, kQueries>(plane, q, c, slot, acc);
+    LogitsChannel<kCodec, kQueries>(plane, q, c + 1, slot, acc);
   }
+  if (c < dim) LogitsChannel<kCodec, kQueries>(plane, q, c, slot, acc);
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kTileVectors; ++v) {
       hn::Store(acc[i][v], d, logits + i * kLogitStride + slot + v * kLanes);
@@ -132,36 +97,33 @@ HWY_INLINE void LogitsBlock(const KeyReader<kCodec>& keys, const float* HWY_REST
 }
 
 template <CodecId kCodec, int kQueries>
-void LogitsTile(const std::byte* plane, int head_dim, const float* q, const std::byte* next,
+void LogitsTile(const std::byte* plane, int dim, const float* q, const std::byte* next,
                 float* logits) {
-  const KeyReader<kCodec> keys{plane, head_dim};
-  if (next != nullptr) PrefetchScales(kCodec, PlaneKind::kKeys, next, head_dim);
   for (int slot = 0; slot < kPageEntries; slot += kTileVectors * kLanes) {
-    LogitsBlock<kCodec, kQueries>(keys, q, slot, slot == 0 ? next : nullptr, logits);
+    LogitsBlock<kCodec, kQueries>(plane, dim, q, slot, slot == 0 ? next : nullptr, logits);
   }
 }
 
 // kQueries x (kVectors vectors of channels): each output is one chain over the live slots in turn.
 template <CodecId kCodec, int kQueries, int kVectors>
-HWY_INLINE void ValuesBlock(const ValueReader<kCodec>& values, uint64_t live,
+HWY_INLINE void ValuesBlock(const std::byte* plane, int head_dim, uint64_t live,
                             const float* HWY_RESTRICT p, int channel, const std::byte* next,
                             float* HWY_RESTRICT acc_out) {
   const D d;
-  const int head_dim = values.head_dim();
   V acc[kQueries][kVectors];
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kVectors; ++v) {
       acc[i][v] = hn::Load(d, acc_out + i * head_dim + channel + v * kLanes);
     }
   }
-  const int64_t row_bytes = ValueRowBytes(kCodec, head_dim);
+  const int64_t row_bytes = int64_t{head_dim} * kElementBytes<kCodec>;
   for (; live != 0; live &= live - 1) {
     const int slot = __builtin_ctzll(live);
     if (next != nullptr) PrefetchBytes(next + slot * row_bytes, row_bytes);
     V ps[kQueries];
     for (int i = 0; i < kQueries; ++i) ps[i] = hn::Set(d, p[i * kLogitStride + slot]);
     for (int v = 0; v < kVectors; ++v) {
-      const V value = values.Load(slot, channel, v);
+      const V value = LoadElements<kCodec>(plane, slot * head_dim + channel + v * kLanes);
       for (int i = 0; i < kQueries; ++i) acc[i][v] = hn::MulAdd(ps[i], value, acc[i][v]);
     }
   }
@@ -175,20 +137,20 @@ HWY_INLINE void ValuesBlock(const ValueReader<kCodec>& values, uint64_t live,
 template <CodecId kCodec, int kQueries>
 void ValuesTile(const std::byte* plane, int head_dim, uint64_t live, const float* p,
                 const std::byte* next, float* acc) {
-  const ValueReader<kCodec> values(plane, head_dim);
-  if (next != nullptr) PrefetchScales(kCodec, PlaneKind::kValues, next, head_dim);
   int channel = 0;
   for (; channel + 4 * kLanes <= head_dim; channel += 4 * kLanes) {
-    ValuesBlock<kCodec, kQueries, 4>(values, live, p, channel, next, acc);
+    ValuesBlock<kCodec, kQueries, 4>(plane, head_dim, live, p, channel, next, acc);
     next = nullptr;
   }
   if (channel + 2 * kLanes <= head_dim) {
-    ValuesBlock<kCodec, kQueries, 2>(values, live, p, channel, next, acc);
+    ValuesBlock<kCodec, kQueries, 2>(plane, head_dim, live, p, channel, next, acc);
     next = nullptr;
     channel += 2 * kLanes;
   }
   if constexpr (kLanes == 16) {  // head_dim is a multiple of 16
-    if (channel < head_dim) ValuesBlock<kCodec, kQueries, 1>(values, live, p, channel, next, acc);
+    if (channel < head_dim) {
+      ValuesBlock<kCodec, kQueries, 1>(plane, head_dim, live, p, channel, next, acc);
+    }
   }
 }
 
@@ -236,14 +198,8 @@ void ValuesOf(const std::byte* plane, int head_dim, uint64_t live, const float* 
   }
 }
 
-void ExpandKeys(CodecId codec, const std::byte* plane, int head_dim, const std::byte* next,
-                float* out) {
-  WithCodec(codec, [=](auto tag) { ExpandKeysOf<tag.kId>(plane, head_dim, next, out); });
-}
-
-void ExpandValues(CodecId codec, const std::byte* plane, int head_dim, const std::byte* next,
-                  float* out) {
-  WithCodec(codec, [=](auto tag) { ExpandValuesOf<tag.kId>(plane, head_dim, next, out); });
+void Expand(CodecId codec, const std::byte* plane, int dim, const std::byte* next, float* out) {
+  WithCodec(codec, [=](auto tag) { ExpandOf<tag.kId>(plane, dim, next, out); });
 }
 
 void Logits(CodecId codec, const std::byte* plane, int head_dim, const float* packed_q,
@@ -358,9 +314,9 @@ void AddMass(const float* logits, float lse, float weight, float* mass) {
 }
 
 extern const AttentionTable kAttention;
-const AttentionTable kAttention = {kMaxQueries, kMaxCodedQueries, ExpandKeys, ExpandValues, Logits,
-                                   Finish,      OrderMask,        Softmax,    Values,       Merge,
-                                   Normalise,   AddMass};
+const AttentionTable kAttention = {&kCodes, kMaxQueries, kMaxCodedQueries, Expand,
+                                   Logits,  Finish,      OrderMask,        Softmax,
+                                   Values,  Merge,       Normalise,        AddMass};
 
 }  // namespace kvasir::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

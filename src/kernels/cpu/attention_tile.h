@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "kernels/attention.h"
+#include "kernels/cpu/attention_codes.h"
 
 namespace kvasir::cpu {
 
@@ -22,15 +23,13 @@ struct RegisterTiles {
 inline constexpr int kLogitStride = kSplitEntries + 16;  // floats; not a power of two
 
 struct AttentionTable {
-  int max_queries;        // a register tile, where planes are floats
-  int max_coded_queries;  // where codes are decoded in registers
-  // Decodes a whole plane: keys [head_dim][64], values [64][head_dim]. `next` is prefetched.
-  void (*expand_keys)(CodecId codec, const std::byte* plane, int head_dim, const std::byte* next,
-                      float* out);
-  void (*expand_values)(CodecId codec, const std::byte* plane, int head_dim, const std::byte* next,
-                        float* out);
+  const CodeTable* codes;  // for planes of low bits; all others here are for floats
+  int max_queries;         // a register tile, where planes are floats
+  int max_coded_queries;   // where halves are decoded in registers
+  // Decodes a whole plane, in its order; `next` is prefetched.
+  void (*expand)(CodecId codec, const std::byte* plane, int dim, const std::byte* next, float* out);
   // logits[query][64] of one page; rows kLogitStride apart. `next` is prefetched unless null.
-  void (*logits)(CodecId codec, const std::byte* plane, int head_dim, const float* packed_q,
+  void (*logits)(CodecId codec, const std::byte* plane, int dim, const float* packed_q,
                  RegisterTiles tiles, const std::byte* next, float* logits);
   // Softcap, bias and mask of one query's 64 logits: -inf where not visible.
   void (*finish)(float* logits, float softcap, const float* bias, uint64_t visible);

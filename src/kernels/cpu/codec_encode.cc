@@ -1,6 +1,5 @@
 #include "kernels/cpu/codec_encode.h"
 
-#include "base/half.h"
 #include "kernels/cpu/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/codec_encode.cc"
@@ -53,60 +52,33 @@ void ToBF16Row(const float* x, int n, uint16_t* out) {
   }
 }
 
-// Codes of round((x - min) / scale), clamped to [low, high].
-HWY_INLINE void Quantise(const float* x, int n, float min, float inverse, float low, float high,
-                         int32_t* codes) {
-  for (int i = 0; i < n; i += kLanes) {
-    V v = hn::Mul(hn::Sub(hn::LoadU(kD, x + i), hn::Set(kD, min)), hn::Set(kD, inverse));
-    v = hn::Min(hn::Max(v, hn::Set(kD, low)), hn::Set(kD, high));  // NaN becomes `low`
-    hn::StoreU(hn::NearestInt(v), DI(), codes + i);
-  }
-}
-
-// Nearest f16 of a finite scale, and what division by it needs.
-struct Scale {
-  F16 half;
-  float inverse;
-};
-Scale MakeScale(float value) {
-  const F16 half = kvasir::ToF16(value < kMaxF16 ? value : kMaxF16);
-  const float back = ToFloat(half);
-  return {half, back > 0.0f ? 1.0f / back : 0.0f};
-}
-
-void ToQ8(const float* x, int n, int8_t* codes, uint16_t* scale) {
-  V max = hn::Zero(kD);
-  for (int i = 0; i < n; i += kLanes) max = hn::Max(hn::Abs(hn::LoadU(kD, x + i)), max);
-  const Scale s = MakeScale(hn::GetLane(hn::MaxOfLanes(kD, max)) / 127.0f);
-  int32_t wide[32];
-  Quantise(x, n, 0.0f, s.inverse, -127.0f, 127.0f, wide);
-  for (int i = 0; i < n; ++i) codes[i] = static_cast<int8_t>(wide[i]);
-  *scale = s.half.bits;
-}
-
-void ToQ4(const float* x, int n, uint8_t* codes, uint16_t* scale, uint16_t* min) {
-  V low = hn::Set(kD, kMaxF16), high = hn::Set(kD, -kMaxF16);
+void Absorb(const float* x, int n, float* low, float* high) {
   for (int i = 0; i < n; i += kLanes) {
     const V v = hn::LoadU(kD, x + i);
-    low = hn::Min(v, low);
-    high = hn::Max(v, high);
+    // MINPS and MAXPS return their second operand where one is NaN: what was there stays.
+    hn::StoreU(hn::Min(v, hn::LoadU(kD, low + i)), kD, low + i);
+    hn::StoreU(hn::Max(v, hn::LoadU(kD, high + i)), kD, high + i);
   }
-  float least = hn::GetLane(hn::MinOfLanes(kD, low));
-  least = least > -kMaxF16 ? least : -kMaxF16;
-  const F16 half_min = kvasir::ToF16(least);
-  const float back_min = ToFloat(half_min);
-  // The range from the minimum as stored: the largest value is then exact to half a step.
-  const float range = hn::GetLane(hn::MaxOfLanes(kD, high)) - back_min;
-  const Scale s = MakeScale(range > 0.0f ? range / 15.0f : 0.0f);
-  int32_t wide[32];
-  Quantise(x, n, back_min, s.inverse, 0.0f, 15.0f, wide);
-  for (int i = 0; i < n; ++i) codes[i] = static_cast<uint8_t>(wide[i]);
-  *scale = s.half.bits;
-  *min = half_min.bits;
+}
+
+void ToCodes(const float* x, int n, const float* min, const float* scale, CodeRange range,
+             uint8_t* codes) {
+  const hn::Rebind<uint8_t, D> d8;
+  const V zero = hn::Zero(kD);
+  const V lowest = hn::Set(kD, static_cast<float>(range.lowest - range.zero));
+  const V highest = hn::Set(kD, static_cast<float>(range.highest - range.zero));
+  const auto offset = hn::Set(DI(), range.zero);
+  for (int i = 0; i < n; i += kLanes) {
+    const V step = hn::LoadU(kD, scale + i);
+    V v = hn::Div(hn::Sub(hn::LoadU(kD, x + i), hn::LoadU(kD, min + i)), step);
+    v = hn::IfThenElse(hn::Eq(step, zero), zero, v);
+    v = hn::Min(hn::Max(v, lowest), highest);  // NaN becomes the lowest
+    hn::StoreU(hn::DemoteTo(d8, hn::Add(hn::NearestInt(v), offset)), d8, codes + i);
+  }
 }
 
 extern const EncodeTable kEncode;
-const EncodeTable kEncode = {ToF16Row, ToBF16Row, FromF16Row, ToQ8, ToQ4};
+const EncodeTable kEncode = {ToF16Row, ToBF16Row, FromF16Row, Absorb, ToCodes};
 
 }  // namespace kvasir::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

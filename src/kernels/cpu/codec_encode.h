@@ -1,18 +1,24 @@
-// Encoding of one vector into codes, vectorised; placing the codes in a plane is
-// kernels/codec.cc's. The same bits on every target.
+// Encoding of vectors into codes, vectorised; placing the codes in a plane is kernels/codec.cc's.
+// The same bits on every target. n is a multiple of 8.
 #pragma once
 
 #include <cstdint>
 
 namespace kvasir::cpu {
 
+// code = clamp(rint((x - min) / scale) + zero, lowest, highest); `zero` where the scale is 0.
+struct CodeRange {
+  int zero, lowest, highest;
+};
+
 struct EncodeTable {
   void (*to_f16)(const float* x, int n, uint16_t* out);   // finite values saturate at +-65504
   void (*to_bf16)(const float* x, int n, uint16_t* out);  // nearest even; NaN stays NaN
   void (*from_f16)(const uint16_t* x, int n, float* out);
-  // One group of n (16 or 32) channels. Codes are one a byte.
-  void (*to_q8)(const float* x, int n, int8_t* codes, uint16_t* scale);
-  void (*to_q4)(const float* x, int n, uint8_t* codes, uint16_t* scale, uint16_t* min);
+  // low and high absorb x, channel by channel.
+  void (*absorb)(const float* x, int n, float* low, float* high);
+  void (*to_codes)(const float* x, int n, const float* min, const float* scale, CodeRange range,
+                   uint8_t* codes);
 };
 
 namespace N_AVX2 {

@@ -1,10 +1,10 @@
-#include "score_math.h"
+#include "eval/distributions.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-namespace kvasir::cli {
+namespace kvasir {
 
 int32_t ArgMax(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
@@ -54,4 +54,4 @@ double Median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-}  // namespace kvasir::cli
+}  // namespace kvasir

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace kvasir::cli {
+namespace kvasir {
 
 struct TokenScore {
   int32_t id = 0;
@@ -23,4 +23,4 @@ double Percentile(std::vector<double> values, double share);
 // The middle value, or the mean of the two in the middle; 0 of none.
 double Median(std::vector<double> values);
 
-}  // namespace kvasir::cli
+}  // namespace kvasir

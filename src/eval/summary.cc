@@ -1,0 +1,287 @@
+#include "eval/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace kvasir::eval {
+namespace {
+
+struct Samples {
+  std::map<int64_t, double> values;  // by index
+  std::map<std::string, std::pair<double, int64_t>> sums;
+  std::vector<std::pair<double, int64_t>> turns;
+  std::map<int64_t, std::pair<double, int64_t>> depths;
+  int64_t n_failed = 0;
+};
+
+Samples SamplesOf(const Runner& runner, const Cell& cell, const std::string& spec,
+                  const std::map<std::string, const Outcome*>& by_key) {
+  const std::string figure = FigureOf(*cell.task);
+  Samples samples;
+  for (int64_t index = 0; index < cell.n_samples; ++index) {
+    const auto found = by_key.find(runner.KeyOf(cell, spec, index));
+    if (found == by_key.end()) continue;
+    const Outcome& outcome = *found->second;
+    if (!outcome.error.empty()) {
+      ++samples.n_failed;
+      continue;
+    }
+    for (const auto& [name, value] : outcome.figures) {
+      auto& [sum, n] = samples.sums[name];
+      sum += value;
+      ++n;
+      if (name == figure) samples.values[index] = value;
+    }
+    const auto depth = outcome.meta.find("depth");
+    if (samples.values.contains(index) && depth != outcome.meta.end() && depth->is_number()) {
+      auto& [sum, n] = samples.depths[depth->get<int64_t>()];
+      sum += samples.values[index];
+      ++n;
+    }
+    samples.turns.resize(std::max(samples.turns.size(), outcome.turn_scores.size()));
+    for (size_t t = 0; t < outcome.turn_scores.size(); ++t) {
+      samples.turns[t].first += outcome.turn_scores[t];
+      ++samples.turns[t].second;
+    }
+  }
+  return samples;
+}
+
+std::vector<double> Values(const std::map<int64_t, double>& by_index) {
+  std::vector<double> values;
+  for (const auto& [index, value] : by_index) values.push_back(value);
+  return values;
+}
+
+SummaryRow RowOf(const Cell& cell, const std::string& spec, const Samples& samples) {
+  SummaryRow row;
+  row.task = cell.task->facts().name;
+  row.figure = FigureOf(*cell.task);
+  row.length = cell.length;
+  row.spec = spec;
+  row.n = std::ssize(samples.values);
+  row.n_failed = samples.n_failed;
+  row.value = MeanOf(Values(samples.values), row.figure == "score");
+  for (const auto& [name, sum] : samples.sums) {
+    row.means[name] = sum.first / static_cast<double>(sum.second);
+  }
+  for (const auto& [depth, sum] : samples.depths) {
+    row.by_depth[depth] = sum.first / static_cast<double>(sum.second);
+  }
+  if (samples.turns.size() > 1) {
+    for (const auto& [sum, n] : samples.turns) {
+      row.by_turn.push_back(sum / static_cast<double>(std::max<int64_t>(n, 1)));
+    }
+  }
+  return row;
+}
+
+void AddDifference(const Samples& first, const Samples& samples, SummaryRow& row) {
+  std::vector<double> a, b;
+  for (const auto& [index, value] : samples.values) {
+    const auto other = first.values.find(index);
+    if (other == first.values.end()) continue;
+    a.push_back(value);
+    b.push_back(other->second);
+  }
+  row.n_pairs = std::ssize(a);
+  if (!a.empty()) row.difference = PairedDifference(a, b);
+}
+
+// Scores are shown out of 100, distances as they are.
+std::string Number(const SummaryRow& row, double value, bool sign = false) {
+  const bool score = row.figure == "score";
+  if (sign) return score ? fmt::format("{:+.1f}", 100 * value) : fmt::format("{:+.4f}", value);
+  return score ? fmt::format("{:.1f}", 100 * value) : fmt::format("{:.4f}", value);
+}
+
+std::string Interval(const SummaryRow& row, const Estimate& estimate, bool sign = false) {
+  return fmt::format("{} .. {}", Number(row, estimate.low, sign), Number(row, estimate.high, sign));
+}
+
+std::string MeanText(const SummaryRow& row, const char* name, double scale, int digits) {
+  const auto found = row.means.find(name);
+  return found == row.means.end() ? "" : fmt::format("{:.{}f}", scale * found->second, digits);
+}
+
+const std::vector<std::string> kColumns = {"task",   "length",  "spec",       "n",         "failed",
+                                           "value",  "95 %",    "difference", "95 %",      "KV %",
+                                           "recall", "TTFT ms", "tok/s",      "MB a token"};
+
+std::vector<std::string> CellsOf(const SummaryRow& row) {
+  const bool has = row.n > 0;
+  return {row.task,
+          row.length > 0 ? std::to_string(row.length) : "",
+          row.spec,
+          std::to_string(row.n),
+          row.n_failed > 0 ? std::to_string(row.n_failed) : "",
+          has ? Number(row, row.value.mean) : "",
+          has ? Interval(row, row.value) : "",
+          row.difference ? Number(row, row.difference->mean, true) : "",
+          row.difference ? Interval(row, *row.difference, true) : "",
+          MeanText(row, "kv_share", 100, 1),
+          MeanText(row, "recall", 100, 0),
+          MeanText(row, "ttft_ms", 1, 0),
+          MeanText(row, "decode_tok_s", 1, 1),
+          MeanText(row, "read_bytes_per_token", 1e-6, 1)};
+}
+
+// What the values are, and what stood in for data: a line each.
+std::vector<std::string> NotesOf(const Summary& summary) {
+  std::vector<std::string> notes;
+  std::set<std::string> seen;
+  for (const SummaryRow& row : summary.rows) {
+    if (row.figure != "score" && seen.insert(row.task).second) {
+      notes.push_back(
+          fmt::format("{}: the value is {} in nats, lower is better", row.task, row.figure));
+    }
+    if (!row.stand_in.empty() && seen.insert(row.task + row.stand_in).second) {
+      notes.push_back(fmt::format("{}: {}", row.task, row.stand_in));
+    }
+    if (!row.by_depth.empty()) {
+      std::string depths;
+      for (const auto& [depth, score] : row.by_depth) {
+        depths += fmt::format(" {} %: {:.0f}", depth, 100 * score);
+      }
+      notes.push_back(fmt::format("{} {} {}: by depth{}", row.task, row.length, row.spec, depths));
+    }
+    if (!row.by_turn.empty()) {
+      std::string turns;
+      for (const double score : row.by_turn) turns += fmt::format(" {:.1f}", 100 * score);
+      notes.push_back(
+          fmt::format("{} {} {}: by question{}", row.task, row.length, row.spec, turns));
+    }
+  }
+  return notes;
+}
+
+std::string CsvField(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+}  // namespace
+
+std::string FigureOf(const Task& task) {
+  return task.facts().answering == Answering::kText ? "kl_mean" : "score";
+}
+
+Summary Summarise(const Runner& runner, std::span<const Cell> cells,
+                  std::span<const std::string> specs, const Sources& sources,
+                  const ResultFile& results) {
+  std::map<std::string, const Outcome*> by_key;
+  for (const Outcome& outcome : results.outcomes()) by_key[outcome.key] = &outcome;
+  Summary summary;
+  for (const Cell& cell : cells) {
+    std::optional<Samples> first;
+    for (const std::string& spec : specs) {
+      const Samples samples = SamplesOf(runner, cell, spec, by_key);
+      SummaryRow row = RowOf(cell, spec, samples);
+      row.stand_in = cell.task->StandIn(sources);
+      if (first) {
+        AddDifference(*first, samples, row);
+      } else {
+        first = samples;
+      }
+      summary.rows.push_back(std::move(row));
+    }
+  }
+  return summary;
+}
+
+std::string SummaryText(const Summary& summary) {
+  std::vector<std::vector<std::string>> table = {kColumns};
+  for (const SummaryRow& row : summary.rows) table.push_back(CellsOf(row));
+  std::vector<size_t> widths(kColumns.size());
+  for (const auto& line : table) {
+    for (size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], line[c].size());
+  }
+  std::string text;
+  for (const auto& line : table) {
+    std::string out;
+    for (size_t c = 0; c < line.size(); ++c) {
+      const bool left = c == 0 || c == 2;
+      out += left ? fmt::format("{:<{}}  ", line[c], widths[c])
+                  : fmt::format("{:>{}}  ", line[c], widths[c]);
+    }
+    out.resize(out.find_last_not_of(' ') + 1);
+    text += out + "\n";
+  }
+  for (const std::string& note : NotesOf(summary)) text += note + "\n";
+  return text;
+}
+
+std::string SummaryMarkdown(const Summary& summary) {
+  std::string text, rule;
+  const auto add = [&](const std::vector<std::string>& line) {
+    text += "|";
+    for (const std::string& cell : line) text += " " + cell + " |";
+    text += "\n";
+  };
+  add(kColumns);
+  for (size_t c = 0; c < kColumns.size(); ++c) rule += c == 0 || c == 2 ? "| --- " : "| ---: ";
+  text += rule + "|\n";
+  for (const SummaryRow& row : summary.rows) {
+    std::vector<std::string> line = CellsOf(row);
+    line[2] = "`" + line[2] + "`";
+    add(line);
+  }
+  for (const std::string& note : NotesOf(summary)) text += "\n- " + note;
+  return text + (NotesOf(summary).empty() ? "" : "\n");
+}
+
+std::string SummaryCsv(const Summary& summary) {
+  std::string text =
+      "task,length,spec,figure,n,failed,mean,low,high,difference,difference_low,difference_high,"
+      "pairs,kv_share,entry_share,recall,ttft_ms,decode_tok_s,read_bytes_per_token,stand_in\n";
+  for (const SummaryRow& row : summary.rows) {
+    std::vector<std::string> cells = {CsvField(row.task),    std::to_string(row.length),
+                                      CsvField(row.spec),    row.figure,
+                                      std::to_string(row.n), std::to_string(row.n_failed)};
+    for (const double value : {row.value.mean, row.value.low, row.value.high}) {
+      cells.push_back(row.n > 0 ? fmt::format("{}", value) : "");
+    }
+    const Estimate none, &difference = row.difference ? *row.difference : none;
+    for (const double value : {difference.mean, difference.low, difference.high}) {
+      cells.push_back(row.difference ? fmt::format("{}", value) : "");
+    }
+    cells.push_back(std::to_string(row.n_pairs));
+    for (const char* name :
+         {"kv_share", "entry_share", "recall", "ttft_ms", "decode_tok_s", "read_bytes_per_token"}) {
+      const auto found = row.means.find(name);
+      cells.push_back(found == row.means.end() ? "" : fmt::format("{}", found->second));
+    }
+    cells.push_back(CsvField(row.stand_in));
+    text += fmt::format("{}\n", fmt::join(cells, ","));
+  }
+  return text;
+}
+
+Json SummaryJson(const Summary& summary) {
+  Json rows = Json::array();
+  for (const SummaryRow& row : summary.rows) {
+    Json json = {{"task", row.task},       {"length", row.length}, {"spec", row.spec},
+                 {"figure", row.figure},   {"n", row.n},           {"failed", row.n_failed},
+                 {"mean", row.value.mean}, {"low", row.value.low}, {"high", row.value.high}};
+    if (row.difference) {
+      json["difference"] = {{"mean", row.difference->mean},
+                            {"low", row.difference->low},
+                            {"high", row.difference->high},
+                            {"pairs", row.n_pairs}};
+    }
+    if (!row.by_turn.empty()) json["by_turn"] = row.by_turn;
+    for (const auto& [depth, score] : row.by_depth) {
+      json["by_depth"].push_back({{"depth", depth}, {"mean", score}});
+    }
+    json["means"] = row.means;
+    if (!row.stand_in.empty()) json["stand_in"] = row.stand_in;
+    rows.push_back(std::move(json));
+  }
+  return rows;
+}
+
+}  // namespace kvasir::eval

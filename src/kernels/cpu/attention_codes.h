@@ -1,0 +1,62 @@
+// Attention on low-bit planes, without decoding them. Of value = min + scale * code, what belongs
+// to the dimension that is summed over goes into the weights (queries over channels, probabilities
+// over slots), the weights become integers, and sums of integer products are exact: they depend
+// neither on the tile's shape nor on the instruction set. What belongs to a lane (a slot of keys, a
+// channel of values) multiplies the sum. So there are two cases, mirrored for keys and values:
+//
+//   scales in the weights   keys by channel, values by entry
+//   scales on the lanes     keys by entry, values by channel
+//
+// Weights have 16 bits, of codes of one or two bits 8, relative to the largest of those that are
+// rounded together. Codes count from the middle of their range, so that small weights, which round
+// to nothing, do not pull the result to the minimum.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/codec_layout.h"
+
+namespace kvasir::cpu {
+
+// One query's channels of a grid begin at this one in a row of queries for codes.
+inline int RowBegin(const Grid& grid) { return (grid.first + 7) / 8 * 8; }
+inline int64_t RowFloats(int dim) { return (dim + 7) / 8 * 8 + 8; }
+
+// Queries [n][stride], scaled, each grid's channels followed by zeros up to a multiple of 8. For
+// keys by entry also rounded: for each query and group of channels weights and three facts.
+struct CodedQueries {
+  float* rows = nullptr;
+  int64_t stride = 0;
+  int32_t* weights = nullptr;
+  float* facts = nullptr;
+  int n = 0;
+
+  static constexpr int kFacts = 3;  // step, offset of the sum, total of the weights
+  // Weights of a group in 32-bit units, two 16-bit weights each, for a multiple of 32 of them.
+  static int64_t GroupWeights(const Grid& grid) { return (grid.inner_group() + 31) / 32 * 16; }
+  // For groups of 8 channels, the worst.
+  static int64_t MostWeights(int dim) { return (int64_t{dim} + 7) / 8 * 16 + 16; }
+  static int64_t MostFacts(int dim) { return (int64_t{dim} + 7) / 8 * kFacts; }
+};
+
+struct CodeTable {
+  // Rounds the rows, for keys by entry.
+  void (*round_queries)(const Grid& grid, const CodedQueries& queries);
+  // logits[query][64], rows kLogitStride apart, become or (add) grow by the products with one
+  // grid's channels. Of slots that are not in `seen` they may be anything.
+  void (*logits)(const Grid& grid, const std::byte* plane, const CodedQueries& queries,
+                 uint64_t seen, bool add, float* logits);
+  // acc[query][channels] += p[query][slot] * value[slot], of the slots in `seen`; p is 0 elsewhere.
+  void (*values)(const Grid& grid, const std::byte* plane, int n_queries, uint64_t seen,
+                 const float* p, float* acc);
+};
+
+namespace N_AVX2 {
+extern const CodeTable kCodes;
+}
+namespace N_AVX3 {
+extern const CodeTable kCodes;
+}
+
+}  // namespace kvasir::cpu

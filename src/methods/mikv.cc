@@ -1,0 +1,126 @@
+// What the base would drop is stored in few bits instead, and stays. Yang et al., MiKV, arXiv
+// 2402.18096. Moment: compress, when the base acts; cost: each entry is encoded once, one more
+// division of each query.
+//
+// Entries that the base keeps stay as they are (hi_bits), the others go to lo_bits and never come
+// back: their scores count for nothing afterwards. Grids span head_dim / 2 channels of an entry.
+// Keys of lo_bits are balanced: channel c times b = sqrt(max|q_c| / max|k_c|) over the first prompt
+// and the group, in [1e-4, 1e4], 1 where either is 0; their queries are divided by b. b is frozen.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "methods/registry.h"
+
+namespace kvasir {
+namespace {
+
+constexpr ParamInfo kParams[] = {
+    {"lo_bits", ParamKind::kInteger, "2", "0|2|3|4|8",
+     "bits of what the base would drop; 0: it is dropped"},
+    {"hi_bits", ParamKind::kInteger, "16", "4|8|16", "bits of what it keeps; 16: as appended"},
+    {"balancer", ParamKind::kFlag, "true", "true|false",
+     "move outliers of key channels to the queries before encoding"},
+};
+
+class MiKv final : public Method {
+ public:
+  MiKv(int lo_bits, int hi_bits, bool balancer)
+      : lo_bits_(lo_bits), hi_bits_(hi_bits), balancer_(balancer) {}
+
+  Needs needs(const ModelInfo&) const override { return {.query_max = balancer_ && lo_bits_ > 0}; }
+
+  void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
+    if (lo_bits_ == 0) return;
+    // A group's halves stay apart: channel c rotates with c + head_dim / 2.
+    const int group = std::max(16, at.model.head_dim / 2);
+    const PlaneFormat lo = TokenPlane(lo_bits_, 0, group), hi = TokenPlane(hi_bits_, 0, group);
+    for (int h = 0; h < plan.n_heads(); ++h) {
+      const HeadCache& head = at.heads[h];
+      const std::vector<int32_t> low =
+          head.Entries({PlaneKind::kKeys, lo, 0, head.n_stored(PlaneKind::kKeys, lo)});
+      Forget(low, plan, h);
+      const auto kept = plan.Resolve(h);
+      plan.KeepAll(h);
+      if (!kept) continue;
+      if (balancer_ && !plan.key_map(h) && !at.query_max.empty()) {
+        plan.MapKeys(h, Balancer(at, h));
+      }
+      std::vector<int32_t> dropped;
+      size_t next = 0;
+      for (int32_t i = 0; i < static_cast<int32_t>(head.size()); ++i) {
+        if (next < kept->size() && (*kept)[next] == i) {
+          ++next;
+        } else {
+          dropped.push_back(i);
+        }
+      }
+      if (hi_bits_ < 16) plan.Encode(h, Without(*kept, low), {hi, hi});
+      plan.Encode(h, Without(dropped, low), {lo, lo});
+    }
+  }
+
+ private:
+  // What has few bits already takes no part in the base's choice.
+  static void Forget(const std::vector<int32_t>& low, LayerPlan& plan, int h) {
+    if (plan.scores(h).empty()) return;
+    std::vector<float> scores(plan.scores(h).begin(), plan.scores(h).end());
+    for (int32_t entry : low) scores[entry] = -std::numeric_limits<float>::infinity();
+    plan.Score(h, std::move(scores));
+  }
+
+  static std::vector<int32_t> Without(const std::vector<int32_t>& entries,
+                                      const std::vector<int32_t>& low) {
+    std::vector<int32_t> rest;
+    std::set_difference(entries.begin(), entries.end(), low.begin(), low.end(),
+                        std::back_inserter(rest));
+    return rest;
+  }
+
+  static KeyMapPtr Balancer(const LayerView& at, int kv_head) {
+    const int dim = at.model.head_dim;
+    const std::vector<float> keys = ReadPlane(at.heads[kv_head], PlaneKind::kKeys);
+    std::vector<float> most(dim), b(dim);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      most[i % dim] = std::max(most[i % dim], std::abs(keys[i]));
+    }
+    for (int c = 0; c < dim; ++c) {
+      const float q = at.query_max[kv_head][c], k = most[c];
+      b[c] = q > 0 && k > 0 ? std::clamp(std::sqrt(q / k), 1e-4f, 1e4f) : 1.0f;
+    }
+    return std::make_shared<const KeyMap>(dim, KeyMap::Parts{.balancer = std::move(b)});
+  }
+
+  const int lo_bits_, hi_bits_;
+  const bool balancer_;
+};
+
+Result<std::unique_ptr<Method>> Make(const Params& params) {
+  return std::make_unique<MiKv>(static_cast<int>(params.GetInt("lo_bits")),
+                                static_cast<int>(params.GetInt("hi_bits")),
+                                params.GetFlag("balancer"));
+}
+
+}  // namespace
+
+extern constinit const MethodInfo kMiKv = {
+    .name = "mikv",
+    .role = Role::kWrapper,
+    .family = "quantise",
+    .summary = "what the base would drop goes to low bits instead, and stays",
+    .paper = "arXiv 2402.18096",
+    .about =
+        "Nothing is forgotten: the entries that the base keeps stay at full precision, all others "
+        "in `lo_bits`. With h2o:budget=20% and 2 bits the cache takes a third of `full` (h2o alone "
+        "a fifth): compare at equal bytes, not at equal budgets. Better than eviction where any "
+        "part of the text may be asked for. All entries are read at each step, so it saves memory "
+        "more than time. A base that scores (h2o, snapkv, tova) suits it best; it stands before "
+        "all "
+        "wrappers. What has low bits never comes back, whatever attention it gets later.",
+    .example = "mikv:lo_bits=2 + h2o:budget=20%",
+    .params = kParams,
+    .make = &Make,
+    .encodes = true,
+};
+
+}  // namespace kvasir

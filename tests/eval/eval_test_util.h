@@ -1,0 +1,57 @@
+// What the tests of evaluation share: a tiny model, folders that go away.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "eval/runner.h"
+
+namespace kvasir::eval {
+
+inline std::shared_ptr<LoadedModel> TinyModel() {
+  auto model = LoadedModel::Load(
+      {.path = std::string(KVASIR_GOLDEN_DIR) + "/models/llama.gguf", .threads = 1});
+  if (!model) ADD_FAILURE() << model.error().message;
+  return model ? *model : nullptr;
+}
+
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string name = testing::TempDir() + "kvasir_eval_XXXXXX";
+    if (mkdtemp(name.data()) == nullptr) ADD_FAILURE() << name;
+    path_ = name;
+  }
+  ~TempFolder() {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+  }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+inline std::string FileText(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+inline void WriteText(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+}
+
+inline const Task* TheTask(const std::string& name) {
+  const auto found = FindTasks(name);
+  if (!found) ADD_FAILURE() << found.error().message;
+  return found ? (*found)[0] : nullptr;
+}
+
+}  // namespace kvasir::eval

@@ -1,0 +1,145 @@
+// Loaders and scorers on records of our own in the published formats.
+#include "eval/published.h"
+
+#include "eval/corpus.h"
+#include "eval/prompt.h"
+#include "tests/eval/eval_test_util.h"
+
+namespace kvasir::eval {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kData = std::string(KVASIR_GOLDEN_DIR) + "/eval";
+
+class Published : public testing::Test {
+ protected:
+  std::shared_ptr<LoadedModel> model_ = TinyModel();
+  Workshop workshop_{*model_, {.data = kData}};
+
+  Sample Make(const std::string& task, int64_t index = 0, int64_t length = 2048) {
+    auto sample = TheTask(task)->Make(workshop_, {length, 42, index});
+    if (!sample) ADD_FAILURE() << task << ": " << sample.error().message;
+    return sample ? *sample : Sample{};
+  }
+  int64_t SizeOf(const std::string& task) {
+    const auto size = TheTask(task)->Size(workshop_, 2048);
+    if (!size) ADD_FAILURE() << task << ": " << size.error().message;
+    return size && *size ? **size : -1;
+  }
+  double ScoreOf(const std::string& task, const Sample& sample, std::string_view text,
+                 size_t turn = 0) {
+    return TheTask(task)->Score(sample, sample.turns[turn], text);
+  }
+};
+
+TEST_F(Published, LongBenchIsReadAndScoredAsItsTaskSays) {
+  EXPECT_EQ(SizeOf("longbench_qasper"), 2);
+  const Sample qa = Make("longbench_qasper");
+  EXPECT_THAT(qa.context, HasSubstr("whale oil"));
+  EXPECT_THAT(qa.turns[0].question, HasSubstr("Question: Who built the lamp?\nAnswer:"));
+  EXPECT_EQ(ScoreOf("longbench_qasper", qa, "Maroveth."), 1);
+  EXPECT_DOUBLE_EQ(ScoreOf("longbench_qasper", qa, "Maroveth the builder"), 2.0 / 3);
+  EXPECT_EQ(Make("longbench_e_qasper").meta["bucket"], "0-4k");
+
+  const Sample report = Make("longbench_gov_report");
+  EXPECT_NEAR(ScoreOf("longbench_gov_report", report,
+                      "The council will repair the bridge. The mill stays closed."),
+              1, 1e-7);
+  const Sample trec = Make("longbench_trec");
+  EXPECT_EQ(trec.wrap, Wrap::kNone);
+  EXPECT_EQ(ScoreOf("longbench_trec", trec, "\nNumber of something\nQuestion: Date?"), 1);
+  EXPECT_EQ(ScoreOf("longbench_passage_retrieval_en", Make("longbench_passage_retrieval_en"),
+                    "Paragraph 2"),
+            1);
+  EXPECT_EQ(ScoreOf("longbench_passage_count", Make("longbench_passage_count"), "2 or 3"), 0.5);
+  EXPECT_EQ(
+      ScoreOf("longbench_lcc", Make("longbench_lcc"), "# twice\n    return double(double(x))\n"),
+      1);
+}
+
+TEST_F(Published, InfiniteBenchIsReadAndScored) {
+  const Sample key = Make("infinitebench_passkey");
+  EXPECT_EQ(ScoreOf("infinitebench_passkey", key, " 71432."), 1);
+  EXPECT_EQ(ScoreOf("infinitebench_kv_retrieval", Make("infinitebench_kv_retrieval"), "\"9a8b\"}"),
+            1);
+  const Sample choice = Make("infinitebench_longbook_choice_eng");
+  EXPECT_THAT(choice.turns[0].question, HasSubstr("B. A silver bell"));
+  EXPECT_EQ(ScoreOf("infinitebench_longbook_choice_eng", choice, " B"), 1);
+  EXPECT_EQ(ScoreOf("infinitebench_longbook_choice_eng", choice, " A"), 0);
+}
+
+TEST_F(Published, ScBenchKeepsItsTurns) {
+  const Sample kv = Make("scbench_kv");
+  ASSERT_EQ(kv.turns.size(), 2u);
+  EXPECT_TRUE(kv.history);
+  EXPECT_EQ(ScoreOf("scbench_kv", kv, "It is 7c2d", 1), 1);
+  EXPECT_EQ(ScoreOf("scbench_kv", kv, "It is 7c2d", 0), 0);
+  EXPECT_EQ(ScoreOf("scbench_choice_eng", Make("scbench_choice_eng"), "(B)"), 1);
+}
+
+TEST_F(Published, Gsm8kHasWorkedExamplesAndScoresTheLastNumber) {
+  EXPECT_EQ(SizeOf("gsm8k"), 2);
+  const Sample sum = Make("gsm8k", 1);
+  EXPECT_THAT(sum.context, HasSubstr("Two boats carry 5 crates"));
+  EXPECT_EQ(ScoreOf("gsm8k", sum, " 1000 and 234 make 1,234.\nQuestion: 7?"), 1);
+  EXPECT_EQ(ScoreOf("gsm8k", sum, " 1235"), 0);
+}
+
+TEST_F(Published, QuestionSetsReplaceGeneratedDocuments) {
+  EXPECT_EQ(SizeOf("qa_1"), 2);
+  EXPECT_EQ(TheTask("qa_1")->StandIn(workshop_.sources()), "");
+  EXPECT_NE(TheTask("qa_1")->StandIn({}), "");
+  const Sample squad = Make("qa_1", 1);
+  EXPECT_THAT(squad.turns[0].question, HasSubstr("Question: On which river lies Ardvik?"));
+  EXPECT_EQ(squad.turns[0].answers, (std::vector<std::string>{"Gelt", "the river Gelt"}));
+  EXPECT_THAT(squad.context, HasSubstr("Ardvik lies on the river Gelt."));
+  EXPECT_THAT(Make("qa_2").context, HasSubstr("Maroveth\nMaroveth was born in Ardvik."));
+}
+
+TEST_F(Published, TheMiddleIsCutAndTheQuestionStays) {
+  Sample sample;
+  sample.context = "one two three four five six seven eight nine ten ";
+  sample.turns.push_back({.question = "eleven"});
+  const std::string all = sample.context + "eleven";
+  const std::vector<int32_t> ids = model_->Tokenize(all, false);
+  ASSERT_GT(ids.size(), 12u);
+  TruncateMiddle(*model_, 11, sample);  // floor(11 / 2) at each end
+  const auto tokens = std::span<const int32_t>(ids);
+  const std::string text = sample.context + sample.turns[0].question;
+  EXPECT_TRUE(text.starts_with(model_->Detokenize(tokens.first(5))));
+  EXPECT_TRUE(text.ends_with("eleven"));
+
+  const Sample fitted = Make("longbench_qasper", 0, 384);
+  EXPECT_LE(*workshop_.PromptTokens(fitted) + fitted.max_new, 384);
+  EXPECT_THAT(fitted.turns[0].question, HasSubstr("Who built the lamp?"));
+}
+
+TEST_F(Published, ErrorsNameFileLineAndField) {
+  TempFolder folder;
+  std::filesystem::create_directories(folder / "longbench");
+  const auto error = [&](const std::string& text) {
+    WriteText(folder / "longbench/qasper.jsonl", text);
+    Workshop workshop(*model_, {.data = folder / ""});
+    const auto size = TheTask("longbench_qasper")->Size(workshop, 2048);
+    return size ? std::string() : size.error().message;
+  };
+  const std::string good = R"({"context": "c", "input": "q", "answers": ["a"]})";
+  EXPECT_EQ(error(good), "");
+  EXPECT_THAT(error(good + "\n{\"context\": \"c\"}\n"),
+              HasSubstr("qasper.jsonl line 2: 'input' is missing or no text"));
+  EXPECT_THAT(error(good + "\n\n{broken\n"), HasSubstr("line 3: not a JSON object"));
+  EXPECT_THAT(error(R"({"context": "c", "input": "q", "answers": []})"), HasSubstr("'answers'"));
+  EXPECT_THAT(error(""), HasSubstr("no records"));
+  Workshop none(*model_, {});
+  EXPECT_THAT(TheTask("gsm8k")->Size(none, 2048).error().message, HasSubstr("--data FOLDER"));
+  Workshop missing(*model_, {.data = "/no/such/folder"});
+  EXPECT_THAT(TheTask("gsm8k")->Size(missing, 2048).error().message,
+              HasSubstr("/no/such/folder/gsm8k/test.jsonl: No such file"));
+  WriteText(folder / "squad.json", R"({"data": [{"paragraphs": [{"context": 3, "qas": []}]}]})");
+  EXPECT_THAT(ReadSquad(folder / "squad.json").error().message,
+              HasSubstr("data[0].paragraphs[0]: 'context' is missing or no text"));
+}
+
+}  // namespace
+}  // namespace kvasir::eval
