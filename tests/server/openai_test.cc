@@ -279,6 +279,7 @@ TEST_F(OpenAiTest, TokenizeSpeaksBothDialects) {
 
 TEST_F(OpenAiTest, MetricsAreInPrometheusForm) {
   Post(port(), "/v1/chat/completions", Chat());
+  ASSERT_TRUE(BecomesIdle());  // figures follow the reply
   const RawReply reply = Get(port(), "/metrics");
   EXPECT_TRUE(reply.Has("text/plain; version=0.0.4"));
   EXPECT_THAT(reply.body, HasSubstr("kvasir_generation_tokens_total{model_name=\"llama\"} 20\n"));
