@@ -94,7 +94,8 @@ Result<bool> BatchJob::Advance(std::span<const float> logits) {
   const int32_t token = sampler_.Sample(allowed, text_, static_cast<size_t>(n_generated()));
   last_token = Clock::now();
   if (n_generated() == 0) first_token = last_token;
-  if (!request->ignore_eos && model_->IsEndOfGeneration(token)) {
+  // A constraint allows the end where the text is whole; nothing could follow it.
+  if ((constraint_ || !request->ignore_eos) && model_->IsEndOfGeneration(token)) {
     Tell(stream_.Flush(), true);
     outcome_.finish = "stop";
     outcome_.eos = true;
@@ -117,9 +118,15 @@ Result<bool> BatchJob::Advance(std::span<const float> logits) {
     outcome_.stop_text = *stream_.stopped_by();
     return true;
   }
-  if (full) out += stream_.Flush();
+  const bool whole = constraint_ && constraint_->finished();
+  if (full || whole) out += stream_.Flush();
   // Flushing may find a stop text only where a character was cut: there is none in such an end.
-  Tell(std::move(out), full);
+  Tell(std::move(out), full || whole);
+  if (whole) {
+    outcome_.finish = "stop";
+    outcome_.eos = true;
+    return true;
+  }
   if (!full) return false;
   outcome_.finish = "length";
   if (n_generated() < request->n_tokens) {

@@ -13,12 +13,9 @@
 
 namespace kvasir {
 
-// Narrows what may come next in one answer (a grammar). Not thread-safe.
-class TokenConstraint {
+// A constraint that each answer of a request has for itself. Not thread-safe.
+class TokenConstraint : public Constraint {
  public:
-  virtual ~TokenConstraint() = default;
-  virtual Status Mask(std::span<float> logits) = 0;  // what cannot follow becomes -inf
-  virtual Status Accept(int32_t id) = 0;
   virtual std::unique_ptr<TokenConstraint> Copy() const = 0;
 };
 

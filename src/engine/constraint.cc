@@ -1,5 +1,5 @@
-// Constraints of answers: a grammar's matcher over the tokens of a model.
-#include "engine/loaded_model.h"
+#include "engine/constraint.h"
+
 #include "grammar/gbnf.h"
 #include "grammar/json_schema.h"
 #include "grammar/token_mask.h"
@@ -9,7 +9,7 @@ namespace {
 
 using GrammarResult = Result<std::shared_ptr<const grammar::Grammar>>;
 
-class GrammarConstraint final : public Constraint {
+class GrammarConstraint final : public TokenConstraint {
  public:
   GrammarConstraint(std::shared_ptr<const grammar::Grammar> grammar,
                     std::shared_ptr<const grammar::TokenTrie> trie)
@@ -22,6 +22,9 @@ class GrammarConstraint final : public Constraint {
   }
   Status Accept(int32_t token) override { return masker_.Accept(token); }
   bool finished() const override { return masker_.finished(); }
+  std::unique_ptr<TokenConstraint> Copy() const override {
+    return std::make_unique<GrammarConstraint>(*this);
+  }
 
  private:
   grammar::TokenMasker masker_;
@@ -31,11 +34,15 @@ Result<std::unique_ptr<Constraint>> Make(const Model& model, const GrammarResult
   if (!grammar) return tl::unexpected<Error>(grammar.error());
   const auto* loaded = dynamic_cast<const LoadedModel*>(&model);
   if (loaded == nullptr) return Fail("a constraint needs a model that Model::Load has made");
-  return std::unique_ptr<Constraint>(
-      std::make_unique<GrammarConstraint>(*grammar, loaded->token_trie()));
+  return std::unique_ptr<Constraint>(MakeConstraint(*loaded, *grammar));
 }
 
 }  // namespace
+
+std::unique_ptr<TokenConstraint> MakeConstraint(const LoadedModel& model,
+                                                std::shared_ptr<const grammar::Grammar> grammar) {
+  return std::make_unique<GrammarConstraint>(std::move(grammar), model.token_trie());
+}
 
 Result<std::unique_ptr<Constraint>> Constraint::FromGrammar(const Model& model,
                                                             std::string_view gbnf) {

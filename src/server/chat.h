@@ -28,7 +28,7 @@ Json ChatLogprobsJson(const LoadedModel& model, std::span<const TokenRecord> tok
 struct ChatCall {
   BatchRequest request;
   ReplyOptions reply;
-  Conversation conversation;
+  std::vector<std::string> tools = {};  // functions that the answer may call
 };
 ApiResult<ChatCall> ReadChat(const Json& body, const BatchEngine& engine);
 

@@ -44,11 +44,8 @@ void Completions(const Services& services, Call& call) {
 }
 
 void Messages(const Services& services, Call& call) {
-  auto dialect = [&](const ReplyOptions& reply) {
-    return MakeMessagesDialect(FactsFor(services, call, "msg_", reply));
-  };
   const auto fail = [&](const ApiError& error) {
-    SendError(*call.exchange, error, dialect({})->ErrorBody(error));
+    SendError(*call.exchange, error, MakeMessagesDialect({}, {})->ErrorBody(error));
   };
   const auto body = ChatBodyOfMessages(call.body, /*needs_max_tokens=*/true);
   if (!body) return fail(body.error());
@@ -57,7 +54,8 @@ void Messages(const Services& services, Call& call) {
   if (chat->request.ttl_s < 0) chat->request.ttl_s = CacheSeconds(call.body);
   std::vector<BatchRequest> requests;
   requests.push_back(std::move(chat->request));
-  StartGeneration(services, call, std::move(requests), dialect(chat->reply), chat->reply.stream);
+  auto dialect = MakeMessagesDialect(FactsFor(services, call, "msg_", chat->reply), chat->tools);
+  StartGeneration(services, call, std::move(requests), std::move(dialect), chat->reply.stream);
 }
 
 void CountTokens(const Services& services, Call& call) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/structured.h"
+
 namespace kvasir::server {
 namespace {
 
@@ -88,9 +90,9 @@ void AddTools(const Json& body, Json& chat) {
   }
 }
 
-std::string_view StopReason(const BatchOutcome& outcome) {
+std::string_view StopReason(const BatchOutcome& outcome, bool calls) {
   if (outcome.finish == "length") return "max_tokens";
-  if (outcome.finish == "tool_calls") return "tool_use";
+  if (calls) return "tool_use";
   return outcome.eos ? "end_turn" : "stop_sequence";
 }
 
@@ -103,12 +105,26 @@ Json InputUsage(const BatchOutcome& outcome) {
 
 class MessagesDialect final : public Dialect {
  public:
-  explicit MessagesDialect(ReplyFacts facts) : facts_(std::move(facts)) {}
+  MessagesDialect(ReplyFacts facts, std::vector<std::string> tools)
+      : facts_(std::move(facts)), tools_(std::move(tools)), parser_(tools_) {}
 
   Json Whole(std::span<const Choice> choices) override {
     const BatchOutcome& outcome = choices[0].outcome;
-    Json message = Message(Json::array({{{"type", "text"}, {"text", choices[0].text}}}));
-    message["stop_reason"] = StopReason(outcome);
+    const ParsedAnswer answer = ParseAnswer(choices[0].text, tools_);
+    Json content = Json::array();
+    const bool blank = answer.content.find_first_not_of(" \t\r\n") == std::string::npos;
+    if (!blank || answer.calls.empty()) {
+      content.push_back({{"type", "text"}, {"text", answer.content}});
+    }
+    for (const ParsedCall& call : answer.calls) {
+      const auto input = ParseBody(call.arguments);
+      content.push_back({{"type", "tool_use"},
+                         {"id", call.id},
+                         {"name", call.name},
+                         {"input", input ? *input : Json::object()}});
+    }
+    Json message = Message(std::move(content));
+    message["stop_reason"] = StopReason(outcome, !answer.calls.empty());
     if (!outcome.stop_text.empty()) message["stop_sequence"] = outcome.stop_text;
     message["usage"] = InputUsage(outcome);
     message["kv"] = KvJson(outcome);
@@ -117,26 +133,21 @@ class MessagesDialect final : public Dialect {
 
   void Start(EventStream& out, size_t) override {
     out.Event("message_start", {{"type", "message_start"}, {"message", Message(Json::array())}});
-    out.Event("content_block_start", {{"type", "content_block_start"},
-                                      {"index", 0},
-                                      {"content_block", {{"type", "text"}, {"text", ""}}}});
-    out.Event("ping", {{"type", "ping"}});
   }
 
   void Piece(EventStream& out, const Choice&, const BatchEvent& event) override {
-    if (event.text.empty()) return;
-    out.Event("content_block_delta", {{"type", "content_block_delta"},
-                                      {"index", 0},
-                                      {"delta", {{"type", "text_delta"}, {"text", event.text}}}});
+    for (const grammar::ToolEvent& piece : parser_.Push(event.text)) Tell(out, piece);
   }
 
   void Last(EventStream& out, const Choice& choice) override {
     const BatchOutcome& outcome = choice.outcome;
-    out.Event("content_block_stop", {{"type", "content_block_stop"}, {"index", 0}});
+    for (const grammar::ToolEvent& piece : parser_.Finish()) Tell(out, piece);
+    if (block_ < 0) Open(out, {{"type", "text"}, {"text", ""}});
+    CloseBlock(out);
     out.Event("message_delta",
               {{"type", "message_delta"},
                {"delta",
-                {{"stop_reason", StopReason(outcome)},
+                {{"stop_reason", StopReason(outcome, parser_.n_calls() > 0)},
                  {"stop_sequence", outcome.stop_text.empty() ? Json() : Json(outcome.stop_text)}}},
                {"usage", InputUsage(outcome)},
                {"kv", KvJson(outcome)}});
@@ -154,6 +165,40 @@ class MessagesDialect final : public Dialect {
   }
 
  private:
+  // Text and calls are blocks, one after another.
+  void Tell(EventStream& out, const grammar::ToolEvent& piece) {
+    using Event = grammar::ToolEvent;
+    if (piece.kind == Event::kContent && !in_text_) Open(out, {{"type", "text"}, {"text", ""}});
+    if (piece.kind == Event::kCall) {
+      Open(out, {{"type", "tool_use"},
+                 {"id", piece.id},
+                 {"name", piece.name},
+                 {"input", Json::object()}});
+      return;
+    }
+    const bool text = piece.kind == Event::kContent;
+    out.Event("content_block_delta", {{"type", "content_block_delta"},
+                                      {"index", block_},
+                                      {"delta",
+                                       {{"type", text ? "text_delta" : "input_json_delta"},
+                                        {text ? "text" : "partial_json", piece.text}}}});
+  }
+  void Open(EventStream& out, const Json& block) {
+    CloseBlock(out);
+    ++block_;
+    open_ = true;
+    in_text_ = block["type"] == "text";
+    out.Event("content_block_start",
+              {{"type", "content_block_start"}, {"index", block_}, {"content_block", block}});
+    if (block_ == 0) out.Event("ping", {{"type", "ping"}});
+  }
+  void CloseBlock(EventStream& out) {
+    if (open_) {
+      out.Event("content_block_stop", {{"type", "content_block_stop"}, {"index", block_}});
+    }
+    open_ = in_text_ = false;
+  }
+
   Json Message(Json content) const {
     return {{"id", facts_.id},
             {"type", "message"},
@@ -165,6 +210,10 @@ class MessagesDialect final : public Dialect {
             {"usage", {{"input_tokens", 0}, {"output_tokens", 0}}}};
   }
   const ReplyFacts facts_;
+  const std::vector<std::string> tools_;
+  AnswerParser parser_;
+  int block_ = -1;
+  bool open_ = false, in_text_ = false;
 };
 
 }  // namespace
@@ -215,8 +264,8 @@ double CacheSeconds(const Json& body) {
   return seconds;
 }
 
-std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts) {
-  return std::make_unique<MessagesDialect>(std::move(facts));
+std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, std::vector<std::string> tools) {
+  return std::make_unique<MessagesDialect>(std::move(facts), std::move(tools));
 }
 
 }  // namespace kvasir::server

@@ -12,6 +12,6 @@ ApiResult<Json> ChatBodyOfMessages(const Json& body, bool needs_max_tokens);
 // Seconds that cache_control marks ask a cache to be kept; -1: there is none.
 double CacheSeconds(const Json& body);
 
-std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts);
+std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, std::vector<std::string> tools);
 
 }  // namespace kvasir::server

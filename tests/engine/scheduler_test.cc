@@ -11,6 +11,8 @@
 #include <thread>
 
 #include "engine/batch_engine.h"
+#include "engine/constraint.h"
+#include "grammar/gbnf.h"
 #include "tests/engine/engine_test_util.h"
 
 namespace kvasir::testing_ {
@@ -396,6 +398,38 @@ TEST_F(SchedulerTest, PinsAndMergingAreRefusedTogether) {
   ASSERT_FALSE(id);
   EXPECT_EQ(id.error().refusal, Refusal::kBadRequest);
   EXPECT_THAT(id.error().message, HasSubstr("cannot be pinned"));
+}
+
+// As Generate does it; each answer follows the form for itself, and its neighbours know of none.
+TEST_F(SchedulerTest, AConstraintHoldsEachAnswer) {
+  constexpr char kForm[] = "root ::= \"ab\" [0-9]{3,20} \"z\"";
+  BatchRequest request = Request(50, 7);
+  const auto grammar = grammar::ParseGbnf(kForm);
+  ASSERT_TRUE(grammar);
+  request.constraint = MakeConstraint(*model_, *grammar);
+  request.n_answers = 3;
+  Scheduler scheduler(model_, {});
+  const BatchRequest free = Request(60, 8);
+  const auto told = Add(scheduler, request), neighbour = Add(scheduler, free);
+  RunAll(scheduler);
+  ASSERT_FALSE(told->error);
+  for (int i = 0; i < 3; ++i) {
+    auto session = OpenSession(model_);
+    ASSERT_TRUE(session->Feed(request.prompt, {}));
+    const auto constraint = Constraint::FromGrammar(*model_, kForm);
+    SamplingOptions sampling = request.sampling;
+    sampling.seed += i;
+    const auto expected = Generate(*session, {.n_tokens = 30,
+                                              .ignore_eos = true,
+                                              .sampling = sampling,
+                                              .constraint = constraint->get()});
+    ASSERT_TRUE(expected);
+    EXPECT_EQ(told->ids(i), expected->ids);
+    EXPECT_EQ(told->text[i], expected->text);
+    EXPECT_THAT(told->text[i], testing::StartsWith("ab"));
+    EXPECT_EQ(told->done[i].finish, expected->stop_reason == "eos" ? "stop" : "length");
+  }
+  EXPECT_EQ(neighbour->ids(), Alone(free).ids());
 }
 
 TEST_F(SchedulerTest, BiasAndPenaltiesSteer) {

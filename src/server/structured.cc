@@ -1,0 +1,143 @@
+#include "server/structured.h"
+
+#include <algorithm>
+
+#include "engine/constraint.h"
+#include "grammar/gbnf.h"
+#include "grammar/json_schema.h"
+
+namespace kvasir::server {
+namespace {
+
+using GrammarPtr = std::shared_ptr<const grammar::Grammar>;
+
+tl::unexpected<ApiError> Wrong(const std::string& place, std::string_view what) {
+  return Refuse({.message = fmt::format("'{}': {}", place, what), .param = place});
+}
+
+ApiResult<GrammarPtr> Schema(const Json& schema, const std::string& place) {
+  auto compiled = grammar::CompileJsonSchema(schema);
+  if (!compiled) return Wrong(place, compiled.error().message);
+  return std::move(*compiled);
+}
+
+// null: any text.
+ApiResult<GrammarPtr> FormatGrammar(const Json& body) {
+  Fields fields(body);
+  if (const auto text = fields.Text("grammar"); text && !text->empty()) {
+    auto parsed = grammar::ParseGbnf(*text);
+    if (!parsed) return Wrong("grammar", parsed.error().message);
+    return std::move(*parsed);
+  }
+  if (const Json* schema = fields.Object("json_schema")) return Schema(*schema, "json_schema");
+  const Json* format = fields.Object("response_format");
+  if (fields.error()) return Refuse(*fields.error());
+  if (format == nullptr) return GrammarPtr();
+  const Json type = format->value("type", Json());
+  if (type == "text") return GrammarPtr();
+  if (type == "json_object") {
+    if (!format->contains("schema")) return grammar::AnyJsonObject();
+    return Schema((*format)["schema"], "response_format.schema");
+  }
+  if (type == "json_schema") {
+    const Json inner = format->value("json_schema", Json());
+    const Json& holder = inner.is_object() ? inner : *format;
+    if (!holder.contains("schema")) {
+      return Wrong("response_format.json_schema", "a schema is missing");
+    }
+    return Schema(holder["schema"], "response_format.json_schema.schema");
+  }
+  return Wrong("response_format", "expected the type text, json_object or json_schema");
+}
+
+struct ToolChoice {
+  enum class Kind : uint8_t { kNone, kAuto, kRequired } kind = Kind::kAuto;
+  std::string only = {};
+};
+
+ApiResult<ToolChoice> ReadToolChoice(const Json& body) {
+  const Json choice = body.value("tool_choice", Json());
+  if (choice.is_null() || choice == "auto") return ToolChoice{};
+  if (choice == "none") return ToolChoice{.kind = ToolChoice::Kind::kNone};
+  if (choice == "required") return ToolChoice{.kind = ToolChoice::Kind::kRequired};
+  const Json function = choice.is_object() ? choice.value("function", Json()) : Json();
+  const Json name = function.is_object() ? function.value("name", Json()) : Json();
+  if (!name.is_string()) {
+    return Wrong("tool_choice", "expected none, auto, required or a function");
+  }
+  return ToolChoice{.kind = ToolChoice::Kind::kRequired, .only = name.get<std::string>()};
+}
+
+// What a model's template shows it of calls.
+grammar::ToolCallStyle StyleOf(const LoadedModel& model) {
+  const std::string& source = model.template_source();
+  const bool llama = source.find("<tool_call>") == std::string::npos &&
+                     (source.find("python_tag") != std::string::npos ||
+                      source.find("\"parameters\"") != std::string::npos);
+  return llama ? grammar::ToolCallStyle::kLlama : grammar::ToolCallStyle::kHermes;
+}
+
+}  // namespace
+
+ApiResult<AnswerForm> ReadAnswerForm(const Json& body, const LoadedModel& model,
+                                     Conversation& conversation) {
+  AnswerForm form;
+  auto rules = FormatGrammar(body);
+  if (!rules) return Refuse(rules.error());
+  const auto choice = ReadToolChoice(body);
+  if (!choice) return Refuse(choice.error());
+  const bool asked = !conversation.tools.is_null();
+  if (choice->kind == ToolChoice::Kind::kNone) conversation.tools = nullptr;
+  if (choice->kind == ToolChoice::Kind::kRequired) {
+    if (!asked) return Wrong("tool_choice", "there are no tools to call");
+    if (*rules) return Wrong("tool_choice", "a call and a response_format cannot both be required");
+    const Json parallel = body.value("parallel_tool_calls", Json());
+    auto calls = grammar::ToolCallGrammar(conversation.tools,
+                                          {.style = StyleOf(model),
+                                           .only = choice->only,
+                                           .parallel = choice->only.empty() && parallel != false});
+    if (!calls) return Wrong("tools", calls.error().message);
+    *rules = std::move(*calls);
+  }
+  for (size_t i = 0; conversation.tools.is_array() && i < conversation.tools.size(); ++i) {
+    form.tools.push_back(conversation.tools[i]["function"]["name"].get<std::string>());
+  }
+  if (*rules) form.constraint = MakeConstraint(model, std::move(*rules));
+  return form;
+}
+
+AnswerParser::AnswerParser(const std::vector<std::string>& tools) {
+  if (!tools.empty()) parser_.emplace(grammar::ToolCallParser::Options{.tools = tools});
+}
+
+std::vector<grammar::ToolEvent> AnswerParser::Push(std::string_view text) {
+  if (parser_) return parser_->Push(text);
+  if (text.empty()) return {};
+  return {{.kind = grammar::ToolEvent::kContent, .text = std::string(text)}};
+}
+
+std::vector<grammar::ToolEvent> AnswerParser::Finish() {
+  if (parser_) return parser_->Finish();
+  return {};
+}
+
+ParsedAnswer ParseAnswer(const std::string& text, const std::vector<std::string>& tools) {
+  ParsedAnswer answer;
+  AnswerParser parser(tools);
+  const auto take = [&](const std::vector<grammar::ToolEvent>& events) {
+    for (const grammar::ToolEvent& event : events) {
+      if (event.kind == grammar::ToolEvent::kContent) {
+        answer.content += event.text;
+      } else if (event.kind == grammar::ToolEvent::kCall) {
+        answer.calls.push_back({event.id, event.name, ""});
+      } else {
+        answer.calls[event.index].arguments += event.text;
+      }
+    }
+  };
+  take(parser.Push(text));
+  take(parser.Finish());
+  return answer;
+}
+
+}  // namespace kvasir::server
