@@ -9,9 +9,9 @@
 #include "commands.h"
 #include "context.h"
 #include "engine/loaded_model.h"
+#include "eval/distributions.h"
 #include "methods/spec.h"
 #include "report.h"
-#include "eval/distributions.h"
 
 namespace kvasir::cli {
 namespace {

@@ -6,8 +6,8 @@
 #include "commands.h"
 #include "context.h"
 #include "engine/session.h"
-#include "report.h"
 #include "eval/distributions.h"
+#include "report.h"
 
 namespace kvasir::cli {
 namespace {

@@ -36,16 +36,16 @@ tl::unexpected<Error> Fail(fmt::format_string<Args...> format, Args&&... args) {
 #define KV_CONCAT(a, b) KV_CONCAT_INNER(a, b)
 
 // Leaves the enclosing function with the error of `expr`, if it has one.
-#define KV_RETURN_IF_ERROR(expr)                                                 \
-  do {                                                                           \
-    auto kv_status = (expr);                                                     \
-    if (!kv_status) return tl::unexpected<::kvasir::Error>(kv_status.error());   \
+#define KV_RETURN_IF_ERROR(expr)                                               \
+  do {                                                                         \
+    auto kv_status = (expr);                                                   \
+    if (!kv_status) return tl::unexpected<::kvasir::Error>(kv_status.error()); \
   } while (false)
 
 // KV_ASSIGN_OR_RETURN(std::string text, ReadFile(path));
 #define KV_ASSIGN_OR_RETURN(lhs, expr) KV_ASSIGN_IMPL(KV_CONCAT(kv_result_, __LINE__), lhs, expr)
-#define KV_ASSIGN_IMPL(result, lhs, expr)                                        \
-  auto result = (expr);                                                          \
+#define KV_ASSIGN_IMPL(result, lhs, expr)                                         \
+  auto result = (expr);                                                           \
   if (!result) return tl::unexpected<::kvasir::Error>(std::move(result).error()); \
   lhs = std::move(*result)
 
