@@ -1,0 +1,40 @@
+// What all parts of the page use: its data, elements, numbers as text, colours.
+const data = JSON.parse(document.getElementById("data").textContent);
+
+// el("td", { class: "number" }, "text", child, …): texts become text and never markup.
+function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== undefined && value !== null) element.setAttribute(name, value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null));
+  return element;
+}
+
+function section(id, title, lead, ...children) {
+  const part = el("section", { id, "aria-labelledby": `${id}-title` },
+    el("h2", { id: `${id}-title` }, title), lead ? el("p", { class: "lead" }, lead) : null, children);
+  document.getElementById("main").append(part);
+  return part;
+}
+
+const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
+const isScore = (cell) => data.cells[cell].figure === "score";
+// Scores are shown out of 100, distances as they are.
+const figure = (cell, value) => (isScore(cell) ? (100 * value).toFixed(1) : value.toFixed(4));
+const signed = (cell, value) => (value < 0 ? "−" : "+") + figure(cell, Math.abs(value));
+const FIGURES = { score: "score", kl_mean: "KL to full, nats (lower is better)",
+  attention_error: "attention error (lower is better)" };
+const figureName = (cell) => FIGURES[data.cells[cell].figure] || data.cells[cell].figure;
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const groupBy = (list, key) => {
+  const groups = new Map();
+  for (const each of list) {
+    const name = key(each);
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(each);
+  }
+  return groups;
+};
