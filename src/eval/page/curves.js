@@ -21,6 +21,8 @@ function budgetCurve(cell, rows) {
   }), () => (whole && isScore(cell) ? `dashed: full, ${figure(cell, whole.mean)}` : ""));
 }
 
+const MOST_WHISKERS = 24;  // of a plot whose points lie anywhere
+
 // Rows that no other one beats in both.
 function front(rows, cost) {
   const better = (a, b) => (isScore(a.cell) ? a.mean > b.mean : a.mean < b.mean);
@@ -45,7 +47,7 @@ function paretoPlot(cell, rows, { name, scale, sign, axis, title, type }) {
   return chartCard(label, `${label}: ${figureName(cell)} against ${title}`, () => ({
     data: { datasets: [
       ...[...groupBy(points, (row) => formOf(data.specs[row.spec]))].map(([form, of]) =>
-        seriesOf(form, of.map((row) => ({ ...at(row), low: row.low, high: row.high })), false)),
+        seriesOf(form, of.map((row) => ({ ...at(row), ...(points.length <= MOST_WHISKERS && { low: row.low, high: row.high }) })), false)),
       { data: best.map(at), showLine: true, borderColor: colour("--soft"), borderDash: [3, 3],
         borderWidth: 1, pointRadius: 0, pointHitRadius: 0, order: 2, clip: 8 }] },
     options: { scales: {

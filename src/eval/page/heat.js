@@ -26,12 +26,6 @@ function showHeatMaps() {
   if (!rows.some((row) => row.depths.length > 1)) return;
   const groups = [...groupBy(rows, (row) => JSON.stringify([data.cells[row.cell].group, row.spec]))];
   const maps = groups.map(([key, of]) => heatMap(...JSON.parse(key).map((each, i) => (i ? data.specs[each] : each)), of));
-  const grid = el("div", { class: "grid" }, maps.slice(0, MOST_MAPS));
-  const rest = maps.slice(MOST_MAPS);
-  const more = rest.length === 0 ? null : el("p", {}, el("button", { type: "button", onclick: () => {
-    grid.append(...rest);
-    more.remove();
-  } }, `Show ${rest.length} more`));
   section("heat", "Depth and length", "Mean score by how deep in the text the answer lies (0: at its beginning) and how " +
-    "long the text is, in tokens.", grid, more);
+    "long the text is, in tokens.", cards(maps, MOST_MAPS));
 }

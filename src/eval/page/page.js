@@ -19,6 +19,17 @@ function section(id, title, lead, ...children) {
   return part;
 }
 
+// A grid of the first `most` cards, with a button for the rest.
+function cards(all, most, kind = "grid") {
+  const grid = el("div", { class: kind }, all.slice(0, most));
+  if (all.length <= most) return grid;
+  const more = el("p", {}, el("button", { type: "button", onclick: () => {
+    grid.append(...all.slice(most).flat());
+    more.remove();
+  } }, `Show ${all.length - most} more`));
+  return [grid, more];
+}
+
 const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 const isScore = (cell) => data.cells[cell].figure === "score";
 // Scores are shown out of 100, distances as they are.

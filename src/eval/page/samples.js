@@ -5,6 +5,7 @@ const FILTERS = {
   wrong: ["where one is wrong", (of) => of.some((sample) => sample.value < 1)],
   failed: ["where one failed", (of) => of.some((sample) => sample.error)],
 };
+const MOST_KEPT = 24;
 const view = { cell: 0, filter: "all", at: 0, spec: null };
 const samplesOf = groupBy(data.samples, (sample) => sample.case);
 const casesOf = groupBy(data.cases.keys(), (index) => data.cases[index].cell);
@@ -29,7 +30,7 @@ const specCell = (sample) => el("th", { scope: "row" }, sample.spec === view.spe
   el("code", {}, data.specs[sample.spec]));
 
 function answersTable(turn, index, samples) {
-  return el("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": `Answers to: ${turn.question}` },
+  return el("div", { class: "scroll tall", role: "region", tabindex: 0, "aria-label": `Answers to: ${turn.question}` },
     el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "spec"),
       el("th", { scope: "col", class: "number" }, "score"), el("th", { scope: "col" }, "answer"))),
     el("tbody", {}, samples.map((sample) => {
@@ -44,7 +45,7 @@ function answersTable(turn, index, samples) {
 // Texts have no answers but figures.
 function figuresTable(samples) {
   const names = [...new Set(samples.flatMap((sample) => Object.keys(sample.figures || {})))];
-  return el("div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Figures" },
+  return el("div", { class: "scroll tall", role: "region", tabindex: 0, "aria-label": "Figures" },
     el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "spec"),
       names.map((name) => el("th", { scope: "col", class: "number" }, name)))),
     el("tbody", {}, samples.map((sample) => el("tr", {}, specCell(sample), sample.error
@@ -78,13 +79,13 @@ function caseView(index) {
     el("p", { class: "soft" }, `Sample ${number} of seed ${seed}` + (tokens ? `, ${tokens.toLocaleString("en")} tokens read and compressed` : "")),
     el("pre", { class: "prompt", tabindex: 0, role: "region", "aria-label": "Prompt" }, promptText(prompt, answers)),
     turns.map((turn, i) => [el("h3", {}, turn.question.trim() || "The prompt goes on with"),
-      el("p", { class: "soft" }, "right: ", turn.answers.map((answer, j) => [j ? ", " : "", el("code", {}, answer)])),
+      el("p", { class: "soft" }, "Right: ", turn.answers.map((answer, j) => [j ? ", " : "", el("code", {}, answer)])),
       answersTable(turn, i, samples)]),
     turns.length === 0 ? figuresTable(samples) : null,
     kept.length === 0 ? null : [el("h3", { class: "apart" }, "What each cache kept"),
       el("p", { class: "soft" }, "Layers from the first at the top; the prompt from left to right; the stronger the colour, the more of it is held" +
         (data.layers_per_line > 1 ? ` (a line is the mean of ${data.layers_per_line} layers).` : ".")),
-      el("div", { class: "kept" }, kept.map(keptMap))]);
+      cards(kept.map(keptMap), MOST_KEPT, "kept")]);
 }
 
 const controls = {};

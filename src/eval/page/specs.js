@@ -17,15 +17,12 @@ function budgetOf(row) {
 const forms = [...new Set(data.specs.map(formOf))];
 const withBudget = new Set(data.specs.filter((spec) => BUDGET.test(spec)).map(formOf));
 
-// Where there are many: those that score best on average.
+// Where there are many: `full`, and those with a budget that score best on average.
 function bestForms() {
-  const mean = (form) => {
-    const rows = data.rows.filter((row) => row.n > 0 && formOf(data.specs[row.spec]) === form);
-    const total = rows.reduce((sum, row) => sum + (isScore(row.cell) ? row.mean : -row.mean), 0);
-    return rows.length ? total / rows.length : -Infinity;
-  };
-  const ranked = forms.map((form) => [mean(form), form]).sort((a, b) => b[0] - a[0]);
-  return ranked.slice(0, MOST_CHOSEN).map(([, form]) => form);
+  const rowsOf = groupBy(data.rows.filter((row) => row.n > 0), (row) => formOf(data.specs[row.spec]));
+  const mean = (rows) => rows.reduce((sum, row) => sum + (isScore(row.cell) ? row.mean : -row.mean), 0) / rows.length;
+  const ranked = [...rowsOf].map(([form, rows]) => [form === "full" ? Infinity : withBudget.has(form) * 1000 + mean(rows), form]);
+  return ranked.sort((a, b) => b[0] - a[0]).slice(0, MOST_CHOSEN).map(([, form]) => form);
 }
 
 const SHAPES = ["circle", "rect", "triangle", "rectRot"];
