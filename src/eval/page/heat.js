@@ -4,28 +4,39 @@ const MOST_MAPS = 12;
 function heatCell(found) {
   if (!found) return el("td", { class: "soft" }, "–");
   const [, value, n] = found, share = Math.round(100 * value);
-  return el("td", { title: count(n, "sample"), class: share === 0 ? "none" : null, style: `background: color-mix(in oklab, var(--heat) ${share}%, ` +
-    `var(--paper))` + (share > 45 ? "; color: var(--paper)" : "") }, String(share));
+  const background = `background: color-mix(in oklab, var(--heat) ${share}%, var(--paper))`;
+  return el("td", {
+    title: count(n, "sample"),
+    class: share === 0 ? "none" : null,
+    style: share > 45 ? `${background}; color: var(--paper)` : background,
+  }, String(share));
 }
 
-function heatMap(name, spec, rows) {
-  const sorted = [...rows].sort((a, b) => data.cells[a.cell].length - data.cells[b.cell].length);
-  const depths = [...new Set(sorted.flatMap((row) => row.depths.map(([depth]) => depth)))].sort((a, b) => a - b);
-  const lengths = sorted.map((row) => data.cells[row.cell].length);
-  return el("figure", { class: "card" }, el("h3", {}, name, " ", el("code", { class: "soft" }, spec)),
-    el("div", { class: "fits", role: "region", tabindex: 0, "aria-label": `${name}, ${spec}: score by depth and length` },
+// Rows of one task and spec, one a length.
+function heatMap(rows) {
+  const { group } = data.cells[rows[0].cell], spec = specOf(rows[0]);
+  const lengthOf = (row) => data.cells[row.cell].length;
+  const columns = [...rows].sort((a, b) => lengthOf(a) - lengthOf(b));
+  const depths = [...new Set(rows.flatMap((row) => row.depths.map(([depth]) => depth)))];
+  depths.sort((a, b) => a - b);
+  const header = (row) => el("th", { scope: "col" }, lengthOf(row).toLocaleString("en"));
+  const line = (depth) => el("tr", {},
+    el("th", { scope: "row", class: "number" }, String(depth)),
+    columns.map((row) => heatCell(row.depths.find(([at]) => at === depth))));
+  return el("figure", { class: "card" },
+    el("h3", {}, group, " ", el("code", { class: "soft" }, spec)),
+    scrolling("fits", `${group}, ${spec}: score by depth and length`,
       el("table", { class: "heat" },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "depth, %"),
-          lengths.map((length) => el("th", { scope: "col" }, length.toLocaleString("en"))))),
-        el("tbody", {}, depths.map((depth) => el("tr", {}, el("th", { scope: "row", class: "number" }, String(depth)),
-          sorted.map((row) => heatCell(row.depths.find(([at]) => at === depth)))))))));
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "depth, %"), columns.map(header))),
+        el("tbody", {}, depths.map(line)))));
 }
 
 function showHeatMaps() {
   const rows = data.rows.filter((row) => row.depths);
   if (!rows.some((row) => row.depths.length > 1)) return;
-  const groups = [...groupBy(rows, (row) => JSON.stringify([data.cells[row.cell].group, row.spec]))];
-  const maps = groups.map(([key, of]) => heatMap(...JSON.parse(key).map((each, i) => (i ? data.specs[each] : each)), of));
-  section("heat", "Depth and length", "Mean score by how deep in the text the answer lies (0: at its beginning) and how " +
-    "long the text is, in tokens.", cards(maps, MOST_MAPS));
+  const groups = groupBy(rows, (row) => `${data.cells[row.cell].group}\n${row.spec}`);
+  section("heat", "Depth and length",
+    "Mean score by how deep in the text the answer lies (0: at its beginning) and how long the " +
+    "text is, in tokens.",
+    cards([...groups.values()].map(heatMap), MOST_MAPS));
 }

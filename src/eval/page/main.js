@@ -1,36 +1,46 @@
 // The page from top to bottom.
 
 function showHead() {
+  const sum = (name) => data.rows.reduce((total, row) => total + row[name], 0);
   document.title = `Kvasir: ${data.title}`;
   document.getElementById("title").textContent = data.title;
-  const failed = data.rows.reduce((sum, row) => sum + row.failed, 0);
-  document.getElementById("facts").textContent = [count(data.specs.length, "spec"),
-    count(data.cells.length, "task"), count(data.rows.reduce((sum, row) => sum + row.n, 0), "result")]
-    .concat(failed ? [`${failed} failed`] : []).join(" · ");
+  document.getElementById("facts").textContent = [
+    count(data.specs.length, "spec"), count(data.cells.length, "task"), count(sum("n"), "result"),
+    ...(sum("failed") > 0 ? [`${sum("failed")} failed`] : []),
+  ].join(" · ");
   document.getElementById("notes").append(...data.notes.map((note) =>
     el("li", { class: note.bad ? "bad" : null }, note.text)));
 }
 
+const pairs = (entries) => el("dl", {}, entries.filter(([, value]) => value).map(
+  ([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+
+function runCard(run) {
+  const { model, machine } = run;
+  return el("div", { class: "card" }, pairs([
+    ["command", el("pre", {}, run.command)],
+    ["build", run.build && el("code", {}, run.build)],
+    ["started", run.started],
+    ["model", model && `${model.name}, ${model.architecture}, ${model.layers} layers, ` +
+      `${model.kv_heads} KV heads, fingerprint ${model.fingerprint}`],
+    ["machine", machine &&
+      `${machine.cpu}, ${machine.threads} threads, ${machine.kernels}, ${machine.system}`],
+    ["compressed", run.query_agnostic ? "the context alone, before the question was known"
+      : "context and question, where the task does not say otherwise"],
+    ["seed", String(run.seed)],
+  ]));
+}
+
 function showOrigin() {
-  const pairs = (entries) => el("dl", {}, entries.filter(([, value]) => value !== undefined && value !== "")
-    .flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-  const tasks = data.cells.filter((cell, i) => cell.summary && data.cells.findIndex((other) => other.task === cell.task) === i);
+  const tasks = new Map(data.cells.map((cell) => [cell.task, `${cell.summary} (${cell.metric})`]));
   section("origin", "How this was made", null,
-    data.runs.map((run) => el("div", { class: "card" }, pairs([
-      ["command", el("pre", {}, run.command || "")],
-      ["build", el("code", {}, run.build || "")],
-      ["started", run.started],
-      ["model", run.model ? `${run.model.name}, ${run.model.architecture}, ${run.model.layers} layers, ` +
-        `${run.model.kv_heads} KV heads, fingerprint ${run.model.fingerprint}` : undefined],
-      ["machine", run.machine ? `${run.machine.cpu}, ${count(run.machine.threads, "thread")}, ${run.machine.kernels}, ` +
-        `${run.machine.system || ""}` : undefined],
-      ["compressed", run.query_agnostic ? "the context alone, before the question was known" : "context and question, where the task does not say otherwise"],
-      ["seed", String(run.seed)]]))),
+    data.runs.map(runCard),
     el("h3", { class: "apart" }, "Tasks"),
-    pairs(tasks.map((cell) => [cell.task, `${cell.summary}${cell.metric ? ` (${cell.metric})` : ""}`])),
+    pairs([...tasks]),
     el("h3", { class: "apart" }, "Statistics"),
-    el("p", { class: "lead" }, "All specs run on the same samples. Intervals are 95 %: bootstrap percentiles of 10,000 resamples, " +
-      "Wilson's where every score is 0 or 1. Differences are paired by sample. Times are of this machine as it was then."));
+    el("p", { class: "lead" }, "All specs run on the same samples. Intervals are 95 %: bootstrap " +
+      "percentiles of 10,000 resamples, Wilson's where every score is 0 or 1. Differences are " +
+      "paired by sample. Times are of this machine as it was then."));
 }
 
 showHead();
