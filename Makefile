@@ -12,7 +12,7 @@ SOURCE_FOLDERS := apps bench examples include src tests tools
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help packages build model demo test test-asan test-tsan fuzz bench bench-peers format lint \
+.PHONY: help packages build model demo test test-asan test-tsan test-clients fuzz bench bench-peers format lint \
         results results-full clean all-release all-asan all-tsan fuzz-short
 
 help:
@@ -47,6 +47,11 @@ test-asan: all-asan model
 
 test-tsan: all-tsan model
 	$(FIXED_ADDRESSES) ctest --test-dir build/tsan --output-on-failure $(CTEST_ARGS)
+
+# OpenAI's, Anthropic's and other clients from PyPI against a server of ours.
+test-clients: build model
+	@$(PACKAGES) clients
+	@python3 tests/clients/run.py $(CLIENTS_ARGS)
 
 fuzz:
 	@$(PACKAGES) build fuzz
