@@ -12,8 +12,9 @@ SOURCE_FOLDERS := apps bench examples include src tests tools
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help packages build model demo test test-asan test-tsan test-clients fuzz bench bench-peers format lint \
-        results results-full clean all-release all-asan all-tsan fuzz-short
+.PHONY: help packages build model demo test test-asan test-tsan test-clients test-browser fuzz \
+        bench bench-peers format lint results results-full clean all-release all-asan all-tsan \
+        fuzz-short
 
 help:
 	@cat tools/setup/help.txt
@@ -52,6 +53,12 @@ test-tsan: all-tsan model
 test-clients: build model
 	@$(PACKAGES) clients
 	@python3 tests/clients/run.py $(CLIENTS_ARGS)
+
+# Debian's selenium belongs to Debian's Python. BROWSER_TESTS=page_test.py runs one file.
+test-browser: build model
+	@$(PACKAGES) browser
+	KVASIR=$(CURDIR)/build/release/kvasir \
+	  /usr/bin/python3 -m unittest discover -v -s tests/browser -p '$(or $(BROWSER_TESTS),*_test.py)'
 
 fuzz:
 	@$(PACKAGES) build fuzz
