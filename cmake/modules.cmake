@@ -31,6 +31,10 @@ kvasir_module(model DEPS kvasir_base kvasir_kernels kvasir_jinja PkgConfig::PCRE
 kvasir_module(engine DEPS kvasir_methods kvasir_model kvasir_grammar)
 kvasir_module(eval DEPS kvasir_engine)
 kvasir_module(server DEPS kvasir_engine Boost::headers)
+kvasir_embed(kvasir_server page_html ${PROJECT_SOURCE_DIR}/src/server/page/index.html)
+kvasir_embed(kvasir_server page_css ${PROJECT_SOURCE_DIR}/src/server/page/page.css)
+kvasir_embed(kvasir_server page_js ${PROJECT_SOURCE_DIR}/src/server/page/page.js)
+kvasir_embed(kvasir_server page_client_js ${PROJECT_SOURCE_DIR}/src/server/page/client.js)
 
 # One file a subcommand.
 file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/apps/*.cc)
