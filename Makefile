@@ -14,8 +14,9 @@ SOURCE_FOLDERS := apps bench examples include src tests tools
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help packages build model demo test test-asan test-tsan test-browser soak fuzz bench \
-        bench-peers format lint results results-full clean all-release all-asan all-tsan fuzz-short
+.PHONY: help packages build model demo test test-asan test-tsan test-clients test-browser soak fuzz \
+        bench bench-peers format lint results results-full clean all-release all-asan all-tsan \
+        fuzz-short
 
 help:
 	@cat tools/setup/help.txt
@@ -49,6 +50,11 @@ test-asan: all-asan model
 
 test-tsan: all-tsan model
 	$(FIXED_ADDRESSES) ctest --test-dir build/tsan --output-on-failure $(CTEST_ARGS)
+
+# OpenAI's, Anthropic's and other clients from PyPI against a server of ours.
+test-clients: build model
+	@$(PACKAGES) clients
+	@python3 tests/clients/run.py $(CLIENTS_ARGS)
 
 # Debian's selenium belongs to Debian's Python. BROWSER_TESTS=page_test.py runs one file.
 test-browser: build model

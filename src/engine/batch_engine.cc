@@ -75,9 +75,9 @@ tl::expected<std::shared_ptr<const SequenceSpec>, BatchError> BatchEngine::Check
   }
   if (n + (request.n_tokens > 0 ? 1 : 0) > ctx) {
     return refuse(Refusal::kContextTooLong,
-                  fmt::format("the prompt has {} tokens, the context {}: shorten the prompt, or "
-                              "start the server with a larger --ctx",
-                              n, ctx));
+                  fmt::format("this model's maximum context length is {} tokens, and the prompt has "
+                              "{}: shorten it, or start the server with a larger --ctx",
+                              ctx, n));
   }
   if (request.n_answers < 1 || request.n_answers > options_.n_slots) {
     return refuse(Refusal::kBadRequest,

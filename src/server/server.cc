@@ -9,6 +9,7 @@
 #include "server/access_log.h"
 #include "server/api_keys.h"
 #include "server/endpoints.h"
+#include "server/messages.h"
 #include "server/page.h"
 
 namespace kvasir::server {
@@ -20,13 +21,14 @@ struct Route {
   std::string_view method, path;  // the path without /v1; "/*" at the end: an operand
   Endpoint endpoint;
   Access access = Access::kKey;
+  Json (*error_body)(const ApiError&) = &ErrorJson;
 };
 
 constexpr std::array kRoutes = {
     Route{"POST", "/chat/completions", &ChatCompletions, Access::kQuota},
     Route{"POST", "/completions", &Completions, Access::kQuota},
-    Route{"POST", "/messages", &Messages, Access::kQuota},
-    Route{"POST", "/messages/count_tokens", &CountTokens},
+    Route{"POST", "/messages", &Messages, Access::kQuota, &MessagesErrorJson},
+    Route{"POST", "/messages/count_tokens", &CountTokens, Access::kKey, &MessagesErrorJson},
     Route{"POST", "/responses", &Responses, Access::kQuota},
     Route{"POST", "/embeddings", &Embeddings, Access::kQuota},
     Route{"POST", "/chat/completions/input_tokens", &InputTokens},
@@ -34,6 +36,7 @@ constexpr std::array kRoutes = {
     Route{"GET", "/models/*", &Models, Access::kPublic},
     Route{"POST", "/tokenize", &Tokenize},
     Route{"POST", "/detokenize", &Detokenize},
+    Route{"GET", "/tokenizer_info", &TokenizerInfo},
     Route{"POST", "/apply-template", &ApplyTemplate},
     Route{"GET", "/slots", &Slots},
     Route{"POST", "/slots/*", &SlotAction},
@@ -157,6 +160,7 @@ class KvasirServer final : public Server {
     if (path == "/metrics") return Metrics(call);
     if (const PageFile* file = FindPageFile(path)) return SendPage(*file, call);
     if (route == nullptr) return NotFound(path, call);
+    call.error_body = route->error_body;
     if (route->access != Access::kPublic) {
       const std::string key = call.http.Header("x-api-key");
       auto tenant = keys_->Admit(key.empty() ? call.http.Header("authorization") : key);
