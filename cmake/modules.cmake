@@ -68,14 +68,19 @@ if(KVASIR_TESTS)
   # At -O1 GCC 12 sees array bounds overrun inside std::string that are not.
   set(test_options -O1 -fPIE $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>)
   target_compile_options(test_headers PRIVATE ${test_options})
-  # kvasir_tests(module): tests/<module>/*_test.cc as one executable, one ctest entry.
+  # kvasir_tests(name [MODULE module]): tests/<name>/*_test.cc as one executable, one ctest entry,
+  # with the module of that name or the one given.
   function(kvasir_tests name)
+    cmake_parse_arguments(ARG "" "MODULE" "" ${ARGN})
+    if(NOT ARG_MODULE)
+      set(ARG_MODULE ${name})
+    endif()
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${name}/*_test.cc)
     if(NOT sources)
       return()
     endif()
     add_executable(${name}_test ${sources})
-    target_link_libraries(${name}_test PRIVATE kvasir_${name} GTest::gtest_main GTest::gmock)
+    target_link_libraries(${name}_test PRIVATE kvasir_${ARG_MODULE} GTest::gtest_main GTest::gmock)
     target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR})
     target_precompile_headers(${name}_test REUSE_FROM test_headers)
     target_compile_options(${name}_test PRIVATE ${test_options})
@@ -87,6 +92,7 @@ if(KVASIR_TESTS)
   foreach(module base grammar jinja kernels cache methods model engine eval server)
     kvasir_tests(${module})
   endforeach()
+  kvasir_tests(allocations MODULE engine)  # apart: it replaces operator new
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
   add_test(NAME cli COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/cli/cli_test.py
                             $<TARGET_FILE:kvasir>)

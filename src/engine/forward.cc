@@ -170,20 +170,22 @@ void Forward::Attend(int l, int64_t n_rows, std::span<const Segment> segments) {
   const int32_t window = config_->layers[l].window;
   Grow(attended_, n_rows, q_width());
   lse_.Grow(static_cast<size_t>(n_rows * config_->n_q_heads) * sizeof(float));
-  std::vector<std::vector<const float*>> run_queries;
-  std::vector<std::vector<float>> shifted;
+  const size_t n_jobs = segments.size() * config_->n_kv_heads;
+  if (run_queries_.size() < n_jobs) run_queries_.resize(n_jobs);
+  if (mapped_queries_.size() < n_jobs) mapped_queries_.resize(n_jobs);
   jobs_.clear();
   for (const Segment& segment : segments) {
     const bool want_lse = segment.last != nullptr;
     for (int h = 0; h < config_->n_kv_heads; ++h) {
       const HeadCache& head = segment.cache->layer(l)[h];
       const float* q = q_.as<float>() + segment.first_row * q_width() + h * group * d;
-      run_queries.push_back(
-          QueriesByRun(l, head, q, segment.n_rows, q_width(), shifted.emplace_back(), group));
+      std::vector<const float*>& run_queries = run_queries_[jobs_.size()];
+      run_queries =
+          QueriesByRun(l, head, q, segment.n_rows, q_width(), mapped_queries_[jobs_.size()], group);
       jobs_.push_back(
           {.runs = head.runs(),
            .q = q,
-           .run_q = run_queries.back().empty() ? nullptr : run_queries.back().data(),
+           .run_q = run_queries.empty() ? nullptr : run_queries.data(),
            .q_order = orders_.data() + segment.first_row,
            .out = attended_.as<float>() + segment.first_row * q_width() + h * group * d,
            .lse = want_lse ? lse_.as<float>() + (h * n_rows + segment.first_row) * group : nullptr,

@@ -79,6 +79,8 @@ class Forward {
   Isa isa() const { return isa_; }
   ThreadPool& pool() { return *pool_; }
   AttentionScratch& attention_scratch() { return attention_scratch_; }
+  // For callers that gather the segments of a Run: a decode step allocates nothing.
+  std::vector<Segment>& segment_scratch() { return segment_scratch_; }
   LogitSpec logit_spec() const { return {config_->attention_scale, config_->attention_softcap}; }
 
  private:
@@ -105,11 +107,15 @@ class Forward {
   std::vector<RopeCache> rope_;   // one a table of the config
   std::vector<KeyMover> movers_;  // likewise
   AttentionScratch attention_scratch_;
+  std::vector<Segment> segment_scratch_;
   AttentionProbe probe_;
   Activations activations_;
   Buffer normed_, q_, k_, v_, attended_, gate_, up_, lse_, product_;
   std::vector<int32_t> orders_;  // of the batch's rows
+  // By job: attention's, and what QueriesByRun gave and holds for it.
   std::vector<AttendJob> jobs_;
+  std::vector<std::vector<const float*>> run_queries_;
+  std::vector<std::vector<float>> mapped_queries_;
   std::vector<std::vector<SlotRange>> slots_;  // by KV head
 };
 

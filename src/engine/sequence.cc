@@ -322,11 +322,9 @@ Status ReserveFor(const Piece& piece, int layer, const std::function<bool()>& sp
 
 void RunPieces(Forward& forward, int first_layer, int end_layer, MatView<float> x,
                std::span<Piece> pieces, const std::function<bool()>& spare) {
-  std::vector<Segment> segments;
-  std::vector<Piece*> running;
+  std::vector<Segment>& segments = forward.segment_scratch();
   for (int l = first_layer; l < end_layer; ++l) {
     segments.clear();
-    running.clear();
     BlockCounts blocks;
     for (Piece& piece : pieces) {
       if (!piece.status) continue;
@@ -334,14 +332,14 @@ void RunPieces(Forward& forward, int first_layer, int end_layer, MatView<float> 
       piece.no_room = !piece.status;
       if (piece.no_room) continue;
       segments.push_back(piece.rows);
-      running.push_back(&piece);
     }
-    if (running.empty()) return;
+    if (segments.empty()) return;
     const Status status = forward.Run(l, l + 1, x, segments);
-    for (Piece* piece : running) {
-      const int64_t n_refused = piece->sequence->pool().n_refused();
-      piece->status = status ? piece->sequence->AfterLayer(l, piece->rows) : status;
-      piece->no_room = piece->no_room || piece->sequence->pool().n_refused() > n_refused;
+    for (Piece& piece : pieces) {
+      if (!piece.status) continue;  // it did not run
+      const int64_t n_refused = piece.sequence->pool().n_refused();
+      piece.status = status ? piece.sequence->AfterLayer(l, piece.rows) : status;
+      piece.no_room = piece.no_room || piece.sequence->pool().n_refused() > n_refused;
     }
   }
 }
