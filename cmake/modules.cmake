@@ -11,24 +11,6 @@ pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 find_package(Boost 1.74 REQUIRED)  # Asio and Beast: headers only
 
-# What most files read first takes longer to compile than their own lines: read once. The sanitizer
-# presets compile without, which is what finds a missing #include.
-if(KVASIR_PRECOMPILED)
-  file(WRITE ${PROJECT_BINARY_DIR}/common_headers.cc "")
-  add_library(common_headers OBJECT ${PROJECT_BINARY_DIR}/common_headers.cc)
-  target_precompile_headers(common_headers PRIVATE
-    <algorithm> <fmt/format.h> <functional> <map> <memory> <nlohmann/json.hpp> <optional> <span>
-    <string> <string_view> <tl/expected.hpp> <unordered_map> <variant> <vector>)
-  target_link_libraries(common_headers PRIVATE fmt::fmt Threads::Threads)
-endif()
-
-# kvasir_precompiled(target): which has the default compile options.
-function(kvasir_precompiled target)
-  if(KVASIR_PRECOMPILED)
-    target_precompile_headers(${target} REUSE_FROM common_headers)
-  endif()
-endfunction()
-
 # kvasir_module(name DEPS libraries...)
 function(kvasir_module name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
@@ -37,7 +19,6 @@ function(kvasir_module name)
   target_include_directories(kvasir_${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
   target_link_libraries(kvasir_${name} PUBLIC ${ARG_DEPS})
-  kvasir_precompiled(kvasir_${name})
 endfunction()
 
 kvasir_module(base DEPS fmt::fmt Threads::Threads PkgConfig::XXHASH)
@@ -56,7 +37,6 @@ file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/apps/*.cc)
 if(app_sources)
   add_executable(kvasir ${app_sources})
   target_link_libraries(kvasir PRIVATE kvasir_eval kvasir_server PkgConfig::PNG PkgConfig::EDIT)
-  kvasir_precompiled(kvasir)
   target_compile_definitions(kvasir PRIVATE KVASIR_VERSION="${PROJECT_VERSION}")
 endif()
 
