@@ -75,6 +75,7 @@ enum class Refusal : uint8_t {
   kNoKvMemory,      // the prompt does not fit into the cache's memory
   kQueueFull,       // now; later it may be
   kShuttingDown,
+  kBusy,    // the slot makes an answer now
   kFailed,  // a fault of ours, or of the machine
 };
 

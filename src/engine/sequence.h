@@ -64,6 +64,7 @@ class Sequence {
 
   // Entries of order [first, end) that no method evicts, on top of its budget.
   void Pin(std::vector<std::pair<int32_t, int32_t>> pins) { pins_ = std::move(pins); }
+  const std::vector<std::pair<int32_t, int32_t>>& pins() const { return pins_; }
   // Most bytes of planes that appending n rows takes from the pool, with what the methods may need
   // at a time to write entries anew.
   int64_t AppendBytes(int64_t n) const;

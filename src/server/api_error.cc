@@ -50,6 +50,8 @@ ApiError FromBatch(const BatchError& error) {
       return {.status = 429, .message = error.message, .code = "queue_full", .retry_after_s = 2};
     case Refusal::kShuttingDown:
       return {.status = 503, .message = error.message, .code = "shutting_down"};
+    case Refusal::kBusy:
+      return {.status = 409, .message = error.message, .code = "slot_busy"};
     case Refusal::kFailed:
       break;
   }
