@@ -69,8 +69,10 @@ class Browser:
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
 
     def dark(self, on=True):
+        """Dark mode; without movement, as clicks would miss what is still moving."""
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
-            {"name": "prefers-color-scheme", "value": "dark" if on else "light"}]})
+            {"name": "prefers-color-scheme", "value": "dark" if on else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce"}]})
 
     def console_errors(self):
         """Errors since the last call: uncaught ones, failed loads, console.error."""
