@@ -56,7 +56,7 @@ def test_a_turn_with_a_function(client):
     items += [item.model_dump(exclude_none=True) for item in reply.output]
     items.append({"type": "function_call_output", "call_id": call.call_id, "output": "high"})
     follow = client.responses.create(model="any", input=items, tools=[TOOL], tool_choice="none",
-                                     max_output_tokens=10)
+                                     max_output_tokens=10, temperature=0)
     assert follow.output_text
     with client.responses.stream(model="any", input=items[:1], tools=[TOOL],
                                  tool_choice={"type": "function", "name": "Tide"}) as stream:
