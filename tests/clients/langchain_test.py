@@ -100,8 +100,8 @@ def test_embeddings_of_texts(server):
 
 
 def test_embeddings_of_tokens_which_is_the_default(server, monkeypatch):
-    """Its tokenizer's table is a download; the byte vocabulary that tiktoken has built in for
-    tests stands in for it. The numbers mean something else to our model: the form counts."""
+    """The table of its tokenizer is a download; a vocabulary of bytes stands in for it. The
+    numbers mean something else to our model: the form counts."""
     simple = tiktoken.Encoding("bytes", pat_str=r"\S+|\s+", special_tokens={},
                                mergeable_ranks={bytes([b]): b for b in range(256)})
     monkeypatch.setattr(tiktoken, "encoding_for_model", lambda name: simple)
