@@ -2,6 +2,8 @@
 
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 1800
+SOAK_BUILD ?= release
 CTEST_ARGS ?=
 
 # Missing Debian packages are installed; see tools/setup/packages.txt for what they are for.
@@ -12,7 +14,7 @@ SOURCE_FOLDERS := apps bench examples include src tests tools
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help packages build model demo test test-asan test-tsan test-clients test-browser fuzz \
+.PHONY: help packages build model demo test test-asan test-tsan test-clients test-browser soak fuzz \
         bench bench-peers format lint results results-full clean all-release all-asan all-tsan \
         fuzz-short
 
@@ -59,6 +61,15 @@ test-browser: build model
 	@$(PACKAGES) browser
 	KVASIR=$(CURDIR)/build/release/kvasir \
 	  /usr/bin/python3 -m unittest discover -v -s tests/browser -p '$(or $(BROWSER_TESTS),*_test.py)'
+
+# SOAK_BUILD=asan or tsan: the same traffic against such a build.
+soak: model
+	@$(PACKAGES) build
+	@[ -e build/$(SOAK_BUILD)/build.ninja ] || cmake --preset $(SOAK_BUILD)
+	ninja -C build/$(SOAK_BUILD) -j $(JOBS) kvasir
+	$(if $(filter tsan,$(SOAK_BUILD)),$(FIXED_ADDRESSES)) python3 tests/soak/soak.py \
+	  --seconds $(SOAK_SECONDS) --kvasir build/$(SOAK_BUILD)/kvasir \
+	  $(if $(filter release,$(SOAK_BUILD)),,--no-memory-check) $(SOAK_ARGS)
 
 fuzz:
 	@$(PACKAGES) build fuzz

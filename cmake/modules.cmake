@@ -41,6 +41,10 @@ kvasir_embed(kvasir_eval kReportScript ${page}/page.js ${page}/specs.js ${page}/
              ${page}/curves.js ${page}/table.js ${page}/heat.js ${page}/samples.js ${page}/main.js)
 
 kvasir_module(server DEPS kvasir_engine Boost::headers)
+kvasir_embed(kvasir_server page_html ${PROJECT_SOURCE_DIR}/src/server/page/index.html)
+kvasir_embed(kvasir_server page_css ${PROJECT_SOURCE_DIR}/src/server/page/page.css)
+kvasir_embed(kvasir_server page_js ${PROJECT_SOURCE_DIR}/src/server/page/page.js)
+kvasir_embed(kvasir_server page_client_js ${PROJECT_SOURCE_DIR}/src/server/page/client.js)
 
 # One file a subcommand.
 file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/apps/*.cc)

@@ -52,6 +52,7 @@ void ResponseInputTokens(const Services&, Call&);
 void Slots(const Services&, Call&);
 void SlotAction(const Services&, Call&);
 void Props(const Services&, Call&);
+void KvMethods(const Services&, Call&);
 
 // Starts a generation for a call.
 void StartGeneration(const Services& services, Call& call, std::vector<BatchRequest> requests,

@@ -11,6 +11,7 @@
 #include "server/api_keys.h"
 #include "server/endpoints.h"
 #include "server/messages.h"
+#include "server/page.h"
 
 namespace kvasir::server {
 namespace {
@@ -42,6 +43,7 @@ constexpr std::array kRoutes = {
     Route{"GET", "/slots", &Slots},
     Route{"POST", "/slots/*", &SlotAction},
     Route{"GET", "/props", &Props},
+    Route{"GET", "/kv/methods", &KvMethods, Access::kPublic},
 };
 
 bool Matches(std::string_view pattern, std::string_view path) {
@@ -161,6 +163,7 @@ class KvasirServer final : public Server {
     if (call.http.method == "OPTIONS") return Preflight(call);
     if (path == "/health") return Health(call);
     if (path == "/metrics") return Metrics(call);
+    if (const PageFile* file = FindPageFile(path)) return SendPage(*file, call);
     if (route == nullptr) return NotFound(path, call);
     call.error_body = route->error_body;
     if (route->access != Access::kPublic) {
@@ -188,7 +191,9 @@ class KvasirServer final : public Server {
     if (call.on_end) keys_->End(call.tenant, 0);  // it was refused before it began
   }
 
-  static bool IsBuiltIn(const std::string& path) { return path == "/health" || path == "/metrics"; }
+  static bool IsBuiltIn(const std::string& path) {
+    return path == "/health" || path == "/metrics" || FindPageFile(path) != nullptr;
+  }
 
   static const Route* Find(const std::string& method, const std::string& path) {
     const auto found = std::find_if(kRoutes.begin(), kRoutes.end(), [&](const Route& route) {
@@ -225,8 +230,20 @@ class KvasirServer final : public Server {
     call.Reply({{"status", "ok"}});
   }
 
+  void SendPage(const PageFile& file, Call& call) const {
+    if (!Gets(call)) return NotFound(call.http.path, call);
+    call.exchange->Send(200, file.type, std::string(file.text),
+                        {{"Content-Security-Policy", std::string(kPagePolicy)},
+                         {"X-Content-Type-Options", "nosniff"},
+                         {"Cache-Control", "no-cache"}});
+  }
+
+  static bool Gets(const Call& call) {
+    return call.http.method == "GET" || call.http.method == "HEAD";
+  }
+
   void Metrics(Call& call) {
-    if (call.http.method != "GET" && call.http.method != "HEAD") return NotFound("/metrics", call);
+    if (!Gets(call)) return NotFound("/metrics", call);
     call.exchange->Send(200, "text/plain; version=0.0.4; charset=utf-8",
                         MetricsText({.model = services_->model_name,
                                      .batch = engine_->figures(),
