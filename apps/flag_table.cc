@@ -98,7 +98,7 @@ constexpr std::array kCache = {
 constexpr std::array kModel = {
     kModelFlag,
     Flag{"device", 0, kWord, "NAME", "auto", "auto|cpu|cuda", "where the model runs"},
-    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni",
+    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni|amx",
          "force the kernels of an instruction set (default: the best of this CPU)"},
     Flag{"threads", 't', kInteger, "N", "", "1..1024", "threads (default: physical cores)"},
 };
@@ -183,7 +183,7 @@ constexpr std::array kBench = {
 constexpr std::array kBenchCache = {
     kModelFlag,
     Flag{"device", 0, kWord, "NAME", "auto", "auto|cpu|cuda", "where the model runs"},
-    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni",
+    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni|amx",
          "force the kernels of an instruction set (default: the best of this CPU)"},
     Flag{"kv", 0, kSpecs, "SPECS", "full", "", "specs to compare, separated by ;"},
     kTypeFlag,

@@ -50,8 +50,7 @@ kvasir_embed(kvasir_server page_client_js ${PROJECT_SOURCE_DIR}/src/server/page/
 file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/apps/*.cc)
 if(app_sources)
   add_executable(kvasir ${app_sources})
-  target_link_libraries(kvasir PRIVATE kvasir_eval kvasir_server PkgConfig::PNG PkgConfig::EDIT
-)
+  target_link_libraries(kvasir PRIVATE kvasir_eval kvasir_server PkgConfig::PNG PkgConfig::EDIT)
   target_compile_definitions(kvasir PRIVATE KVASIR_VERSION="${PROJECT_VERSION}")
 endif()
 
@@ -68,20 +67,19 @@ if(KVASIR_TESTS)
   # At -O1 GCC 12 sees array bounds overrun inside std::string that are not.
   set(test_options -O1 -fPIE $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>)
   target_compile_options(test_headers PRIVATE ${test_options})
+  set_source_files_properties(tests/paths.cc PROPERTIES COMPILE_DEFINITIONS
+                              KVASIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # kvasir_tests(module): tests/<module>/*_test.cc as one executable, one ctest entry.
   function(kvasir_tests name)
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${name}/*_test.cc)
     if(NOT sources)
       return()
     endif()
-    add_executable(${name}_test ${sources})
+    add_executable(${name}_test ${sources} ${PROJECT_SOURCE_DIR}/tests/paths.cc)
     target_link_libraries(${name}_test PRIVATE kvasir_${name} GTest::gtest_main GTest::gmock)
     target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR})
     target_precompile_headers(${name}_test REUSE_FROM test_headers)
     target_compile_options(${name}_test PRIVATE ${test_options})
-    target_compile_definitions(${name}_test PRIVATE
-      KVASIR_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden"
-      KVASIR_SHARED_DIR="${PROJECT_SOURCE_DIR}/../shared")
     add_test(NAME ${name} COMMAND ${name}_test)
   endfunction()
   foreach(module base grammar jinja kernels cache methods model engine eval server)
