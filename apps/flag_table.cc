@@ -245,6 +245,10 @@ constexpr std::array kServe = {
     Flag{"max-connections", 0, kInteger, "N", "2048", "1..100000", "open connections"},
     Flag{"drain-seconds", 0, kInteger, "N", "30", "0..3600",
          "how long requests at hand may take after SIGTERM"},
+    Flag{"ping-seconds", 0, kInteger, "N", "30", "1..3600",
+         "a comment into a stream that has been silent for so long"},
+    Flag{"slot-save-path", 0, kText, "FOLDER", "", "",
+         "where POST /slots/N?action=save puts its files (default: it does not)"},
     Flag{"log-format", 0, kWord, "FORMAT", "text", "text|json",
          "lines of the request log on standard error"},
 };

@@ -28,6 +28,8 @@ server::ServerOptions OptionsOf(const Args& args) {
   options.batch.deterministic = args.On("deterministic");
   options.api_key_file = args.Text("api-key-file");
   options.model_name = args.Text("alias");
+  options.slot_folder = args.Text("slot-save-path");
+  options.limits.ping_time = std::chrono::seconds(args.Int("ping-seconds"));
   options.cors_origin = args.Text("cors-origin");
   options.limits.body_bytes = static_cast<size_t>(args.Bytes("max-body"));
   options.limits.connections = static_cast<int>(args.Int("max-connections"));

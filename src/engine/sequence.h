@@ -65,6 +65,7 @@ class Sequence {
 
   // Entries of order [first, end) that no method evicts, on top of its budget.
   void Pin(std::vector<std::pair<int32_t, int32_t>> pins) { pins_ = std::move(pins); }
+  const std::vector<std::pair<int32_t, int32_t>>& pins() const { return pins_; }
   // What n rows more may take from the pool: bytes of planes that stay, and those that methods need
   // for a moment to copy a head's entries, of one head at a time.
   struct Room {
