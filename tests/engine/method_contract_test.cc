@@ -198,7 +198,8 @@ TEST_P(MethodContract, SecondTurnHasTruePositions) {
   }
 }
 
-// Codecs and pruners drop no entry, so the text can be cut anywhere; what chooses says where it has.
+// Codecs and pruners drop no entry, so the text can be cut anywhere; what chooses says where it
+// has.
 TEST_P(MethodContract, GoesBackInTheTextOrSaysWhyNot) {
   auto session = OpenSession(model_, {.kv = spec_});
   ASSERT_TRUE(session->Feed(prompt_, {}));
