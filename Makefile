@@ -2,6 +2,8 @@
 
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 1800
+SOAK_BUILD ?= release
 CTEST_ARGS ?=
 
 # Missing Debian packages are installed; see tools/setup/packages.txt for what they are for.
@@ -12,8 +14,9 @@ SOURCE_FOLDERS := apps bench examples include src tests tools
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help packages build model demo test test-asan test-tsan fuzz bench bench-peers format lint \
-        results results-full clean all-release all-asan all-tsan fuzz-short
+.PHONY: help packages build model demo test test-asan test-tsan test-clients test-browser soak fuzz \
+        bench bench-peers format lint results results-full clean all-release all-asan all-tsan \
+        fuzz-short
 
 help:
 	@cat tools/setup/help.txt
@@ -47,6 +50,26 @@ test-asan: all-asan model
 
 test-tsan: all-tsan model
 	$(FIXED_ADDRESSES) ctest --test-dir build/tsan --output-on-failure $(CTEST_ARGS)
+
+# OpenAI's, Anthropic's and other clients from PyPI against a server of ours.
+test-clients: build model
+	@$(PACKAGES) clients
+	@python3 tests/clients/run.py $(CLIENTS_ARGS)
+
+# Debian's selenium belongs to Debian's Python. BROWSER_TESTS=page_test.py runs one file.
+test-browser: build model
+	@$(PACKAGES) browser
+	KVASIR=$(CURDIR)/build/release/kvasir \
+	  /usr/bin/python3 -m unittest discover -v -s tests/browser -p '$(or $(BROWSER_TESTS),*_test.py)'
+
+# SOAK_BUILD=asan or tsan: the same traffic against such a build.
+soak: model
+	@$(PACKAGES) build
+	@[ -e build/$(SOAK_BUILD)/build.ninja ] || cmake --preset $(SOAK_BUILD)
+	ninja -C build/$(SOAK_BUILD) -j $(JOBS) kvasir
+	$(if $(filter tsan,$(SOAK_BUILD)),$(FIXED_ADDRESSES)) python3 tests/soak/soak.py \
+	  --seconds $(SOAK_SECONDS) --kvasir build/$(SOAK_BUILD)/kvasir \
+	  $(if $(filter release,$(SOAK_BUILD)),,--no-memory-check) $(SOAK_ARGS)
 
 fuzz:
 	@$(PACKAGES) build fuzz

@@ -66,7 +66,8 @@ Status Args::ParseWords(std::span<const std::string> words) {
       KV_RETURN_IF_ERROR(ParseFlag(words, at));
     } else if (!flags_end && word.size() > 1 && word[0] == '-') {
       KV_RETURN_IF_ERROR(ParseLetter(words, at));
-    } else if (!command_->operand.empty() && operands_.empty()) {
+    } else if (!command_->operand.empty() &&
+               (operands_.empty() || command_->operand.ends_with("..."))) {
       operands_.push_back(word);
     } else {
       const bool reads = FindFlag(*command_, 'p') != nullptr;

@@ -26,6 +26,7 @@ constexpr std::array<Groups, 3> kMethodsGroups = {&kMethodsFlags, &kTokenizerMod
 constexpr std::array<Groups, 3> kBenchGroups = {&kBenchFlags, &kBenchCacheFlags, &kOutputFlags};
 constexpr std::array<Groups, 4> kEvalGroups = {&kEvalFlags, &kEvalCacheFlags, &kModelFlags,
                                                &kOutputFlags};
+constexpr std::array<Groups, 2> kReportGroups = {&kReportFlags, &kOutputFlags};
 constexpr std::array<Groups, 4> kServeGroups = {&kServeFlags, &kServeCacheFlags, &kModelFlags,
                                                 &kOutputFlags};
 constexpr std::array<Groups, 1> kOutputGroups = {&kOutputFlags};
@@ -108,6 +109,14 @@ constexpr std::array kCommands = {
             "kvasir eval --task board_noise --length 1k --samples 4 --kv \"full; "
             "snapkv:budget=20%,window=16\"",
             kEvalGroups, &EvalCommand},
+    Command{"report", "tables and a page from the results of eval", "RESULTS...",
+            "Reads result files that `kvasir eval --out` made, of one model or several, and prints "
+            "the table over all their samples; where a sample is there twice, the last one counts. "
+            "--report writes one page that opens from disk without a network: curves, heat maps, "
+            "a table to sort, every sample with its answers.",
+            "kvasir eval --task board_noise --length 1k --samples 2 --out r.jsonl\n"
+            "kvasir report r.jsonl --report r.html",
+            kReportGroups, &ReportCommand},
     Command{"serve", "an HTTP server that OpenAI's clients speak to", "",
             "Serves /v1/chat/completions, /v1/completions and what goes with them, with continuous "
             "batching; each request may name its own spec in a field `kv`. SIGTERM lets the "

@@ -16,6 +16,7 @@ Result<int> InspectCommand(Context& context);
 Result<int> MethodsCommand(Context& context);
 Result<int> BenchCommand(Context& context);
 Result<int> EvalCommand(Context& context);
+Result<int> ReportCommand(Context& context);
 Result<int> ServeCommand(Context& context);
 Result<int> CompletionCommand(Context& context);
 Result<int> ManCommand(Context& context);

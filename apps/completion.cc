@@ -33,7 +33,9 @@ std::string ValueWords(const Flag& flag) {
   return words;
 }
 
-bool OperandIsPath(const Command& command) { return command.operand == "[MODEL]"; }
+bool OperandIsPath(const Command& command) {
+  return command.operand == "[MODEL]" || command.operand == "RESULTS...";
+}
 
 std::string OperandWords(const Command& command) {
   if (command.name == "methods") return MethodNames();

@@ -1,18 +1,18 @@
 // kvasir eval: quality, fidelity and speed of specs on the same samples.
 #include <sys/utsname.h>
-#include <unistd.h>
 
-#include <filesystem>
+#include <ctime>
 #include <fstream>
 
 #include "commands.h"
 #include "context.h"
 #include "engine/loaded_model.h"
+#include "eval/report.h"
 #include "eval/runner.h"
 #include "eval/summary.h"
+#include "eval_output.h"
 #include "methods/registry.h"
 #include "version.h"
-#include "whole_file.h"
 
 namespace kvasir::cli {
 namespace {
@@ -87,6 +87,16 @@ std::string CommandLine(const Args& args) {
   return line;
 }
 
+// "2026-11-28T18:41:51Z"
+std::string TimeNow() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc = {};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
 Json HeaderOf(const Args& args, const ModelFacts& facts, const eval::RunOptions& options,
               std::span<const Cell> cells) {
   Json tasks = Json::array();
@@ -105,6 +115,7 @@ Json HeaderOf(const Args& args, const ModelFacts& facts, const eval::RunOptions&
           {"schema", 1},
           {"command", CommandLine(args)},
           {"build", options.build},
+          {"started", TimeNow()},
           {"machine", MachineJson(facts)},
           {"model",
            {{"name", facts.name},
@@ -118,17 +129,6 @@ Json HeaderOf(const Args& args, const ModelFacts& facts, const eval::RunOptions&
           {"seed", options.seed},
           {"query_agnostic", options.query_agnostic},
           {"tasks", std::move(tasks)}};
-}
-
-// A file that cannot be written is better known before the work than after it.
-Status CheckWritable(const std::string& path) {
-  KV_RETURN_IF_ERROR(CheckReplaceable(path));
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  const std::string folder = parent.empty() ? "." : parent.string();
-  if (access(folder.c_str(), W_OK | X_OK) != 0) {
-    return Fail("{}: nothing can be written into {}", path, folder);
-  }
-  return {};
 }
 
 Result<eval::RunOptions> OptionsOf(const Args& args) {
@@ -149,16 +149,6 @@ Result<eval::RunOptions> OptionsOf(const Args& args) {
   options.session.chunk = static_cast<int>(std::min<int64_t>(args.Int("chunk"), 1 << 20));
   options.build = BuildName();
   return options;
-}
-
-Status WriteTables(const Args& args, const eval::Summary& summary) {
-  if (args.Given("csv")) {
-    KV_RETURN_IF_ERROR(WriteWhole(args.Text("csv"), eval::SummaryCsv(summary)));
-  }
-  if (args.Given("markdown")) {
-    KV_RETURN_IF_ERROR(WriteWhole(args.Text("markdown"), eval::SummaryMarkdown(summary)));
-  }
-  return {};
 }
 
 void TellEnd(Context& context, const eval::RunSummary& run) {
@@ -202,9 +192,7 @@ Result<int> EvalCommand(Context& context) {
     return WrongUsage(context, "--resume needs the file to go on with: --out FILE");
   }
   KV_ASSIGN_OR_RETURN(const eval::RunOptions options, OptionsOf(args));
-  for (const char* name : {"csv", "markdown"}) {
-    if (args.Given(name)) KV_RETURN_IF_ERROR(CheckWritable(args.Text(name)));
-  }
+  KV_RETURN_IF_ERROR(CheckEvalOutputs(args));
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model, LoadModel(context));
   WarnAboutContext(context, model->facts());
 
@@ -225,9 +213,21 @@ Result<int> EvalCommand(Context& context) {
   KV_ASSIGN_OR_RETURN(const eval::RunSummary run, runner.Run(cells, results));
   bar.Clear();
 
-  const eval::Summary summary =
-      eval::Summarise(runner, cells, options.specs, options.sources, results);
-  KV_RETURN_IF_ERROR(WriteTables(args, summary));
+  const std::set<std::string> keys = runner.KeysOf(cells);
+  std::vector<const eval::Outcome*> outcomes;
+  for (const eval::Outcome& outcome : results.outcomes()) {
+    if (keys.contains(outcome.key)) outcomes.push_back(&outcome);
+  }
+  std::vector<eval::CellFacts> facts;
+  for (const Cell& cell : cells) facts.push_back(runner.FactsOf(cell));
+  const eval::Summary summary = eval::Summarise(facts, options.specs, outcomes);
+  const auto page = [&]() -> Result<std::string> {
+    eval::Report report(keys);
+    KV_ASSIGN_OR_RETURN(const std::string text, results.Text());
+    KV_RETURN_IF_ERROR(report.Add(text, args.Text("out")));
+    return report.Html();
+  };
+  KV_RETURN_IF_ERROR(WriteEvalOutputs(args, summary, page));
   if (context.console.json()) {
     Json document = {{"run", header},
                      {"rows", eval::SummaryJson(summary)},

@@ -47,7 +47,7 @@ struct Context;  // context.h
 struct Command {
   std::string_view name;
   std::string_view summary;  // one line
-  std::string_view operand;  // "MODEL", "[NAME]"; empty: takes none
+  std::string_view operand;  // "MODEL", "[NAME]", "FILE..." (several); empty: takes none
   std::string_view about;    // a paragraph or two for --help
   std::string_view example;  // lines that work as they stand
   std::span<const FlagGroup* const> groups;
@@ -68,7 +68,7 @@ inline bool TakesValue(const Flag& flag) { return flag.kind != FlagKind::kSwitch
 extern const FlagGroup kPromptFlags, kSamplingFlags, kCacheFlags, kModelFlags, kOutputFlags;
 // Flags of one command.
 extern const FlagGroup kScoreFlags, kTokenizeFlags, kTemplateFlags, kInspectFlags, kMethodsFlags,
-    kBenchFlags, kBenchCacheFlags, kEvalFlags, kEvalCacheFlags, kServeFlags, kServeCacheFlags,
-    kChatFlags, kAnswerFlags, kTextFlags, kScoreInputFlags, kTokenizerModelFlags;
+    kBenchFlags, kBenchCacheFlags, kEvalFlags, kEvalCacheFlags, kReportFlags, kServeFlags,
+    kServeCacheFlags, kChatFlags, kAnswerFlags, kTextFlags, kScoreInputFlags, kTokenizerModelFlags;
 
 }  // namespace kvasir::cli

@@ -193,6 +193,12 @@ constexpr std::array kBenchCache = {
     kChunkMajorFlag,
     kDeterministicFlag};
 
+constexpr Flag kReportFlag = {
+    "report", 0, kPath, "FILE", "", "", "a page with charts and every sample, in one HTML file"};
+constexpr Flag kCsvFlag = {"csv", 0, kPath, "FILE", "", "", "the table as CSV"};
+constexpr Flag kMarkdownFlag = {"markdown", 0, kPath, "FILE", "", "", "the table as Markdown"};
+constexpr std::array kReport = {kReportFlag, kCsvFlag, kMarkdownFlag};
+
 constexpr std::array kEval = {
     Flag{"task", 0, kText, "NAMES", "", "", "tasks or families of them, separated by commas"},
     Flag{"list", 0, kSwitch, "", "", "", "the tasks there are"},
@@ -207,8 +213,9 @@ constexpr std::array kEval = {
     Flag{"file", 'f', kPath, "FILE", "", "", "a text in place of generated prose"},
     Flag{"out", 'o', kPath, "FILE", "", "", "results as JSON lines, as they come"},
     Flag{"resume", 0, kSwitch, "", "", "", "go on with the file of --out"},
-    Flag{"csv", 0, kPath, "FILE", "", "", "the table as CSV"},
-    Flag{"markdown", 0, kPath, "FILE", "", "", "the table as Markdown"},
+    kReportFlag,
+    kCsvFlag,
+    kMarkdownFlag,
 };
 constexpr std::array kEvalCache = {
     Flag{"kv", 0, kSpecs, "SPECS", "full", "",
@@ -267,6 +274,7 @@ extern constinit const FlagGroup kBenchFlags = {"Measurement", kBench};
 extern constinit const FlagGroup kBenchCacheFlags = {"Model and cache", kBenchCache};
 extern constinit const FlagGroup kEvalFlags = {"Evaluation", kEval};
 extern constinit const FlagGroup kEvalCacheFlags = {"Cache", kEvalCache};
+extern constinit const FlagGroup kReportFlags = {"Files to write", kReport};
 extern constinit const FlagGroup kServeFlags = {"Server", kServe};
 extern constinit const FlagGroup kServeCacheFlags = {"Cache", kServeCache};
 extern constinit const FlagGroup kChatFlags = {"Conversation", kChat};

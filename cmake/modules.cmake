@@ -30,7 +30,21 @@ kvasir_module(methods DEPS kvasir_cache)
 kvasir_module(model DEPS kvasir_base kvasir_kernels kvasir_jinja PkgConfig::PCRE2 PkgConfig::XXHASH)
 kvasir_module(engine DEPS kvasir_methods kvasir_model kvasir_grammar)
 kvasir_module(eval DEPS kvasir_engine)
+
+# The page of `kvasir report`: ours, and Chart.js of Debian's libjs-chart.js.
+find_file(CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js REQUIRED)
+set(page ${PROJECT_SOURCE_DIR}/src/eval/page)
+kvasir_embed(kvasir_eval kChartJs ${CHART_JS})
+kvasir_embed(kvasir_eval kReportHtml ${page}/report.html)
+kvasir_embed(kvasir_eval kReportCss ${page}/report.css)
+kvasir_embed(kvasir_eval kReportScript ${page}/page.js ${page}/specs.js ${page}/charts.js
+             ${page}/curves.js ${page}/table.js ${page}/heat.js ${page}/samples.js ${page}/main.js)
+
 kvasir_module(server DEPS kvasir_engine Boost::headers)
+kvasir_embed(kvasir_server page_html ${PROJECT_SOURCE_DIR}/src/server/page/index.html)
+kvasir_embed(kvasir_server page_css ${PROJECT_SOURCE_DIR}/src/server/page/page.css)
+kvasir_embed(kvasir_server page_js ${PROJECT_SOURCE_DIR}/src/server/page/page.js)
+kvasir_embed(kvasir_server page_client_js ${PROJECT_SOURCE_DIR}/src/server/page/client.js)
 
 # One file a subcommand.
 file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/apps/*.cc)

@@ -196,7 +196,7 @@ Status HeadCache::Append(int64_t n, int32_t first_order, std::vector<SlotRange>&
   return {};
 }
 
-int64_t HeadCache::AppendBytes(int64_t n) const {
+int64_t HeadCache::AppendPages(int64_t n) const {
   const Run& run = runs_.back();
   int64_t n_pages = 0, n_free = 0;
   if (!run.pages.empty()) {
@@ -204,8 +204,14 @@ int64_t HeadCache::AppendBytes(int64_t n) const {
     const bool shared = run.pages.back()->n_refs.load(std::memory_order_acquire) > 1;
     if (n_free > 0 && shared) n_pages = 1;  // copied before its first change
   }
-  n_pages += (std::max<int64_t>(0, n - n_free) + kPageEntries - 1) / kPageEntries;
-  return n_pages * (format_.k_bytes() + format_.v_bytes());
+  return n_pages + (std::max<int64_t>(0, n - n_free) + kPageEntries - 1) / kPageEntries;
+}
+
+void HeadCache::AddAppendBlocks(int64_t n, BlockCounts& blocks) const {
+  const int64_t n_pages = AppendPages(n);
+  if (n_pages == 0) return;
+  blocks[format_.k_bytes()] += n_pages;
+  blocks[format_.v_bytes()] += n_pages;
 }
 
 int64_t HeadCache::PlaneBytesHeld(bool shared) const {

@@ -71,8 +71,12 @@ class HeadCache {
   // Makes n slots for entries of order first_order, first_order + 1, … and marks them live; the
   // caller then encodes the vectors into `slots`. Keys are to be rotated at StoredPosition(order).
   Status Append(int64_t n, int32_t first_order, std::vector<SlotRange>& slots);
-  // Most bytes of planes that Append(n) takes from the pool.
-  int64_t AppendBytes(int64_t n) const;
+  // Pages that Append(n) takes from the pool, at most; their bytes; their planes.
+  int64_t AppendPages(int64_t n) const;
+  int64_t AppendBytes(int64_t n) const {
+    return AppendPages(n) * (format_.k_bytes() + format_.v_bytes());
+  }
+  void AddAppendBlocks(int64_t n, BlockCounts& blocks) const;
   // Bytes of the planes of its pages; shared: of those that another head has too.
   int64_t PlaneBytesHeld(bool shared) const;
   int32_t StoredPosition(int32_t order) const { return order + delta_ - runs_.back().format.shift; }

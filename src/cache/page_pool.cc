@@ -35,9 +35,7 @@ PagePool::~PagePool() {
   for (auto& [bytes, slab] : slabs_) munmap(bytes, kSlabBytes);
 }
 
-Result<PagePool::Slab*> PagePool::SlabWithRoom(int64_t n_bytes) {
-  std::vector<Slab*>& candidates = with_room_[n_bytes];
-  if (!candidates.empty()) return candidates.back();
+Result<PagePool::Slab*> PagePool::AddSlab(int64_t n_bytes) {
   auto slab = std::make_unique<Slab>();
   slab->bytes = MapSlab();
   if (slab->bytes == nullptr) {
@@ -48,13 +46,43 @@ Result<PagePool::Slab*> PagePool::SlabWithRoom(int64_t n_bytes) {
   slab->n_blocks = static_cast<int32_t>(kSlabBytes / n_bytes);
   Slab* added = slab.get();
   slabs_.emplace(slab->bytes, std::move(slab));
-  candidates.push_back(added);
+  with_room_[n_bytes].push_back(added);
   return added;
 }
 
-Result<std::byte*> PagePool::Allocate(int64_t n_bytes) {
-  KV_CHECK(n_bytes > 0 && n_bytes <= kSlabBytes && n_bytes % 128 == 0);
+Result<PagePool::Slab*> PagePool::SlabWithRoom(int64_t n_bytes) {
+  const std::vector<Slab*>& candidates = with_room_[n_bytes];
+  return candidates.empty() ? AddSlab(n_bytes) : Result<Slab*>(candidates.back());
+}
+
+Status PagePool::Prepare(const BlockCounts& blocks) {
   const std::lock_guard lock(mutex_);
+  int64_t n_bytes = 0;
+  for (const auto& [size, n] : blocks) n_bytes += size * n;
+  if (used_bytes_ > limit_bytes_ - n_bytes) {
+    return Fail("the KV cache is full: {} bytes are needed, {} of {} available", n_bytes,
+                limit_bytes_ - used_bytes_, limit_bytes_);
+  }
+  for (const auto& [size, n] : blocks) {
+    int64_t n_free = 0;
+    for (const Slab* slab : with_room_[size]) n_free += slab->n_blocks - slab->n_used;
+    while (n_free < n) {
+      KV_ASSIGN_OR_RETURN(const Slab* added, AddSlab(size));
+      n_free += added->n_blocks;
+    }
+  }
+  return {};
+}
+
+Result<std::byte*> PagePool::Allocate(int64_t n_bytes) {
+  const std::lock_guard lock(mutex_);
+  Result<std::byte*> block = AllocateLocked(n_bytes);
+  n_refused_ += block ? 0 : 1;
+  return block;
+}
+
+Result<std::byte*> PagePool::AllocateLocked(int64_t n_bytes) {
+  KV_CHECK(n_bytes > 0 && n_bytes <= kSlabBytes && n_bytes % 128 == 0);
   if (used_bytes_ > limit_bytes_ - n_bytes) {
     return Fail(
         "the KV cache is full: {} bytes asked, {} of {} available; raise --kv-memory, "
@@ -108,6 +136,10 @@ int64_t PagePool::slab_bytes() const {
 int64_t PagePool::peak_bytes() const {
   const std::lock_guard lock(mutex_);
   return peak_bytes_;
+}
+int64_t PagePool::n_refused() const {
+  const std::lock_guard lock(mutex_);
+  return n_refused_;
 }
 
 }  // namespace kvasir

@@ -18,6 +18,9 @@ namespace kvasir {
 inline constexpr int64_t kSlabBytes = int64_t{2} << 20;
 inline constexpr int64_t kNoLimit = INT64_MAX;
 
+// How many blocks of each size.
+using BlockCounts = std::map<int64_t, int64_t>;
+
 class PagePool {
  public:
   explicit PagePool(int64_t limit_bytes = kNoLimit) : limit_bytes_(limit_bytes) {}
@@ -29,11 +32,15 @@ class PagePool {
   // An error, and nothing changed, where the limit or the system's memory would be exceeded.
   Result<std::byte*> Allocate(int64_t n_bytes);
   void Release(std::byte* block, int64_t n_bytes);
+  // Sees to it that these blocks can be allocated, unless somebody else takes memory before. An
+  // error where the limit or the system's memory would be exceeded.
+  Status Prepare(const BlockCounts& blocks);
 
   int64_t limit_bytes() const { return limit_bytes_; }
   int64_t used_bytes() const;  // blocks handed out
   int64_t slab_bytes() const;  // taken from the system: what the process's memory shows
   int64_t peak_bytes() const;  // most blocks handed out at a time
+  int64_t n_refused() const;   // calls of Allocate that failed
 
  private:
   struct Slab {
@@ -43,13 +50,15 @@ class PagePool {
     std::vector<int32_t> free;                      // handed out before, free now
     bool full() const { return n_used == n_blocks; }
   };
+  Result<Slab*> AddSlab(int64_t n_bytes);
   Result<Slab*> SlabWithRoom(int64_t n_bytes);
+  Result<std::byte*> AllocateLocked(int64_t n_bytes);
 
   const int64_t limit_bytes_;
   mutable std::mutex mutex_;
   std::unordered_map<std::byte*, std::unique_ptr<Slab>> slabs_;  // by address
   std::map<int64_t, std::vector<Slab*>> with_room_;              // by block size
-  int64_t used_bytes_ = 0, peak_bytes_ = 0;
+  int64_t used_bytes_ = 0, peak_bytes_ = 0, n_refused_ = 0;
 };
 
 }  // namespace kvasir

@@ -1,10 +1,12 @@
 #include "engine/batch_engine.h"
 
 #include <future>
+#include <tuple>
 
 namespace kvasir {
 namespace {
 
+constexpr std::chrono::milliseconds kCountEvery{50};
 constexpr size_t kMostSpecs = 1000;  // that are kept built; then they are forgotten
 
 }  // namespace
@@ -73,9 +75,9 @@ tl::expected<std::shared_ptr<const SequenceSpec>, BatchError> BatchEngine::Check
   }
   if (n + (request.n_tokens > 0 ? 1 : 0) > ctx) {
     return refuse(Refusal::kContextTooLong,
-                  fmt::format("the prompt has {} tokens, the context {}: shorten the prompt, or "
-                              "start the server with a larger --ctx",
-                              n, ctx));
+                  fmt::format("this model's maximum context length is {} tokens, and the prompt has "
+                              "{}: shorten it, or start the server with a larger --ctx",
+                              ctx, n));
   }
   if (request.n_answers < 1 || request.n_answers > options_.n_slots) {
     return refuse(Refusal::kBadRequest,
@@ -203,10 +205,19 @@ bool BatchEngine::TakeInbox() {
 
 void BatchEngine::Publish() {
   BatchFigures figures = scheduler_.figures();
-  std::vector<SlotFacts> slots = scheduler_.slots();
+  // Who runs is told at once; counting what all slots hold would cost each step something.
+  const auto now = std::chrono::steady_clock::now();
+  const auto who = [](const BatchFigures& f) {
+    return std::tuple(f.n_running, f.n_waiting, f.finished, f.canceled, f.evicted_slots);
+  };
+  std::vector<SlotFacts> slots;
+  if (who(figures) != who(figures_) || scheduler_.idle() || now - counted_at_ > kCountEvery) {
+    slots = scheduler_.slots();
+    counted_at_ = now;
+  }
   const std::lock_guard lock(mutex_);
   figures_ = figures;
-  slots_ = std::move(slots);
+  if (!slots.empty()) slots_ = std::move(slots);
   n_waiting_ = figures_.n_waiting + static_cast<int64_t>(inbox_.size());
   idle_ = scheduler_.idle() && inbox_.empty();
 }

@@ -2,6 +2,7 @@
 // it lives. All functions may be called from any thread.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -52,7 +53,8 @@ class BatchEngine {
   const std::shared_ptr<LoadedModel> model_;
   const BatchOptions options_;
   const std::shared_ptr<const SequenceSpec> default_spec_;
-  Scheduler scheduler_;  // of the engine's thread
+  Scheduler scheduler_;                               // of the engine's thread
+  std::chrono::steady_clock::time_point counted_at_;  // likewise
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

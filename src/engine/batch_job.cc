@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/kept_map.h"
+
 namespace kvasir {
 namespace {
 
@@ -80,18 +82,27 @@ void BatchJob::Tell(std::string text, bool all) {
   if (!event.text.empty() || !event.tokens.empty()) (*on_event_)(std::move(event));
 }
 
-Result<bool> BatchJob::Advance(std::span<const float> logits) {
+void BatchJob::Draw(std::span<const float> logits) {
+  draw_status_ = {};
+  if (n_generated() >= request->n_tokens) return;
+  std::span<const float> allowed = logits;
+  if (constraint_) {
+    masked_.assign(logits.begin(), logits.end());
+    draw_status_ = constraint_->Mask(masked_);
+    if (!draw_status_) return;
+    allowed = masked_;
+  }
+  drawn_ = sampler_.Sample(allowed, text_, static_cast<size_t>(n_generated()));
+  if (request->top_logprobs >= 0) drawn_record_ = Record(logits, text_, drawn_);
+}
+
+Result<bool> BatchJob::Advance() {
+  KV_RETURN_IF_ERROR(draw_status_);
   if (n_generated() >= request->n_tokens) {
     outcome_.finish = "length";
     return true;
   }
-  std::span<const float> allowed = logits;
-  if (constraint_) {
-    masked_.assign(logits.begin(), logits.end());
-    KV_RETURN_IF_ERROR(constraint_->Mask(masked_));
-    allowed = masked_;
-  }
-  const int32_t token = sampler_.Sample(allowed, text_, static_cast<size_t>(n_generated()));
+  const int32_t token = drawn_;
   last_token = Clock::now();
   if (n_generated() == 0) first_token = last_token;
   // A constraint allows the end where the text is whole; nothing could follow it.
@@ -102,10 +113,9 @@ Result<bool> BatchJob::Advance(std::span<const float> logits) {
     return true;
   }
   if (constraint_) KV_RETURN_IF_ERROR(constraint_->Accept(token));
-  if (request->top_logprobs >= 0) {
-    TokenRecord record = Record(logits, text_, token);
-    const auto n = static_cast<int64_t>(record.bytes.size());
-    held_.emplace_back(n_bytes_, std::move(record));
+  if (drawn_record_) {
+    const auto n = static_cast<int64_t>(drawn_record_->bytes.size());
+    held_.emplace_back(n_bytes_, *std::exchange(drawn_record_, {}));
     n_bytes_ += n;
   }
   std::string out = stream_.Push(text_, token);
@@ -151,6 +161,7 @@ void BatchJob::TellDone(const Sequence& held, int in_slot) {
   outcome_.n_preempted = n_preempted;
   outcome_.slot = in_slot;
   outcome_.kv = held.Report();
+  outcome_.kept_map = KeptMap(held, request->kept_bins);
   outcome_.times = {.queue_ms = Ms(admitted - submitted),
                     .prompt_ms = Ms(prompt_read - admitted),
                     .first_token_ms = n_generated() > 0 ? Ms(first_token - submitted) : 0,

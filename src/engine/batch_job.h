@@ -33,8 +33,17 @@ class BatchJob {
   int64_t n_prompt() const { return static_cast<int64_t>(request->prompt.size()); }
   int64_t n_generated() const { return static_cast<int64_t>(text_.size()) - n_prompt(); }
 
-  // The text is read: draws the next token from the logits, and tells. True: the answer ended.
-  Result<bool> Advance(std::span<const float> logits);
+  // Where the rows of a prompt end: what a method shapes reads its own answer token by token, also
+  // when it is read again.
+  int64_t prompt_end() const {
+    return spec->program->is_full() ? static_cast<int64_t>(text_.size()) : n_prompt();
+  }
+
+  // The text is read: draws the next token from the logits. Tells nothing, so that several jobs may
+  // draw at a time.
+  void Draw(std::span<const float> logits);
+  // The token that was drawn becomes part of the text, and is told. True: the answer ended.
+  Result<bool> Advance();
   // Nothing can follow for want of room: ends with "length".
   void EndFor(std::string warning);
   // Prompt tokens [first, first + rows) from the logits of the tokens before them; token 0 has
@@ -65,6 +74,9 @@ class BatchJob {
   TextStream stream_;
   std::unique_ptr<TokenConstraint> constraint_;
   std::vector<float> masked_;
+  Status draw_status_;
+  int32_t drawn_ = -1;
+  std::optional<TokenRecord> drawn_record_;
   std::vector<TokenRecord> prompt_records_;
   // Records whose text is not out yet, with the byte of the answer at which they begin.
   std::deque<std::pair<int64_t, TokenRecord>> held_;

@@ -38,6 +38,7 @@ struct BatchRequest {
   std::string session = {};  // names a conversation; empty: told by its text
   double ttl_s = -1;         // how long the slot's cache is kept for a next turn; < 0: no limit
   std::vector<std::pair<int32_t, int32_t>> pins = {};  // [first, end) of the prompt: never evicted
+  int64_t kept_bins = 0;  // parts of the text of which the outcome tells what is kept
   std::shared_ptr<const TokenConstraint> constraint = {};  // copied for each answer
 };
 
@@ -66,6 +67,7 @@ struct BatchOutcome {
   int slot = -1;
   BatchTimes times;
   KvReport kv;
+  std::vector<float> kept_map;  // as asked by kept_bins
   std::vector<std::string> warnings;
 };
 
@@ -74,6 +76,7 @@ enum class Refusal : uint8_t {
   kContextTooLong,  // the prompt does not fit into the context
   kNoKvMemory,      // the prompt does not fit into the cache's memory
   kQueueFull,       // now; later it may be
+  kNoRoomNow,       // likewise: the cache's memory ran out under it
   kShuttingDown,
   kFailed,  // a fault of ours, or of the machine
 };

@@ -101,8 +101,9 @@ Status Forward::Attention(int l, MatView<float> x, std::span<const Segment> segm
   }
   for (const Segment& segment : segments) KV_RETURN_IF_ERROR(Append(l, segment));
   Attend(l, n_rows, segments);
-  AddProduct(w.o, Mat<const float>(attended_.as<float>(), n_rows, q_width()), w.o_bias,
-             w.post_attn_norm, x);
+  const auto attended = Mat<const float>(attended_.as<float>(), n_rows, q_width());
+  if (probe_) probe_(l, attended);
+  AddProduct(w.o, attended, w.o_bias, w.post_attn_norm, x);
   return {};
 }
 

@@ -2,6 +2,7 @@
 // batches of several sequences are short loops over Run. One call at a time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -42,6 +43,9 @@ struct Segment {
   std::vector<std::vector<float>>* query_max = nullptr;
 };
 
+// A layer's attention outputs, before the output product: [rows, q_heads * head_dim].
+using AttentionProbe = std::function<void(int layer, MatView<const float> outputs)>;
+
 class Forward {
  public:
   Forward(const ModelConfig& config, const Weights& weights, Isa isa, ThreadPool& pool);
@@ -51,6 +55,8 @@ class Forward {
   // Layers [first, end): x [rows, hidden] is replaced, the rows' keys and values are appended.
   // After an error (no memory for pages) some heads hold the new entries: the caller rolls back.
   Status Run(int first_layer, int end_layer, MatView<float> x, std::span<const Segment> segments);
+  // Called after the attention of every layer, until another is set; empty: nothing is called.
+  void SetProbe(AttentionProbe probe) { probe_ = std::move(probe); }
   // The last norm, before the head.
   void OutputNorm(MatView<const float> x, MatView<float> out) {
     Norm(x, weights_->output_norm(), out);
@@ -99,6 +105,7 @@ class Forward {
   std::vector<RopeCache> rope_;   // one a table of the config
   std::vector<KeyMover> movers_;  // likewise
   AttentionScratch attention_scratch_;
+  AttentionProbe probe_;
   Activations activations_;
   Buffer normed_, q_, k_, v_, attended_, gate_, up_, lse_, product_;
   std::vector<int32_t> orders_;  // of the batch's rows

@@ -23,11 +23,13 @@ void Histogram::Add(double seconds) {
   ++n;
 }
 
-Scheduler::Scheduler(std::shared_ptr<LoadedModel> model, const BatchOptions& options)
-    : model_(std::move(model)),
-      options_(options),
-      pool_(std::make_shared<PagePool>(options.kv_memory > 0 ? options.kv_memory : kNoLimit)),
-      slots_(options.n_slots) {}
+Scheduler::Scheduler(std::shared_ptr<LoadedModel> model, const BatchOptions& options,
+                     std::shared_ptr<PagePool> pool)
+    : model_(std::move(model)), options_(options), pool_(std::move(pool)), slots_(options.n_slots) {
+  if (!pool_) {
+    pool_ = std::make_shared<PagePool>(options.kv_memory > 0 ? options.kv_memory : kNoLimit);
+  }
+}
 
 Scheduler::~Scheduler() = default;
 
@@ -66,9 +68,12 @@ std::vector<Scheduler::Work> Scheduler::PlanStep() {
   for (const auto& job : running_) {
     if (!slots_[job->slot].sequence) continue;  // waits for its leader's prompt
     Sequence& sequence = SequenceOf(*job);
-    const int64_t unread = static_cast<int64_t>(job->text().size()) - sequence.size();
-    const bool prompt = sequence.in_prompt() || unread > 1 || job->n_generated() == 0;
-    (prompt ? reading : decoding).push_back({.job = job.get(), .n = unread, .prompt = prompt});
+    const int64_t unread = job->prompt_end() - sequence.size();
+    // The token that was drawn last comes by itself.
+    const int64_t drawn = job->spec->program->is_full() ? 1 : 0;
+    const bool prompt = sequence.in_prompt() || unread > drawn || job->n_generated() == 0;
+    (prompt ? reading : decoding)
+        .push_back({.job = job.get(), .n = prompt ? unread : 1, .prompt = prompt});
   }
   std::stable_sort(reading.begin(), reading.end(), [](const Work& a, const Work& b) {
     return a.job->request->priority > b.job->request->priority;
@@ -86,11 +91,15 @@ std::vector<Scheduler::Work> Scheduler::PlanStep() {
 // Pages for the rows of a step: from idle slots, then by letting prompts wait, then by preempting
 // the least important answers.
 void Scheduler::MakeRoom(std::vector<Work>& works) {
-  if (pool_->limit_bytes() == kNoLimit) return;
+  if (Available() == kNoLimit) return;
   const auto need = [&] {
-    int64_t bytes = 0;
-    for (const Work& work : works) bytes += SequenceOf(*work.job).AppendBytes(work.n);
-    return bytes;
+    Sequence::Room all;
+    for (const Work& work : works) {
+      const Sequence::Room room = SequenceOf(*work.job).RoomFor(work.n);
+      all.bytes += room.bytes;
+      all.for_a_moment = std::max(all.for_a_moment, room.for_a_moment);
+    }
+    return all.bytes + all.for_a_moment;
   };
   while (!works.empty() && need() > Available()) {
     if (ReclaimIdle()) continue;
@@ -104,30 +113,62 @@ void Scheduler::MakeRoom(std::vector<Work>& works) {
       const auto rank = [](const BatchJob& j) { return std::pair(-j.request->priority, j.id); };
       if (least == nullptr || rank(*job) > rank(*least)) least = job.get();
     }
-    const bool alone = std::none_of(running_.begin(), running_.end(), [&](const auto& job) {
-      return job.get() != least && slots_[job->slot].sequence != nullptr;
-    });
-    if (!alone) {
-      Preempt(*least);
-    } else if (least->n_generated() > 0) {
-      least->EndFor("the KV memory is full; --kv-memory gives more room, --kv keeps less");
-      End(*least);
-    } else {
-      Fail(*least, {Refusal::kNoKvMemory,
-                    fmt::format("the prompt's {} tokens do not fit into the KV memory of {} bytes; "
-                                "raise --kv-memory, or keep less with --kv",
-                                least->text().size(), pool_->limit_bytes())});
-    }
+    alone(*least) ? EndForRoom(*least) : Preempt(*least);
     std::erase_if(works, [](const Work& work) { return work.job->slot < 0; });
   }
 }
 
-// `full` is read again later; what a method has shaped cannot be made again, so it is put aside.
-void Scheduler::Preempt(BatchJob& job) {
+// No other answer could give it room.
+bool Scheduler::alone(const BatchJob& job) const {
+  return std::none_of(running_.begin(), running_.end(), [&](const auto& other) {
+    return other.get() != &job && slots_[other->slot].sequence != nullptr;
+  });
+}
+
+void Scheduler::EndForRoom(BatchJob& job) {
+  if (job.n_generated() > 0) {
+    Slot& slot = slots_[job.slot];
+    job.EndFor("the KV memory is full; --kv-memory gives more room, --kv keeps less");
+    End(job);
+    slot.sequence.reset();  // it may be between two states
+    return;
+  }
+  Fail(job, {Refusal::kNoKvMemory,
+             fmt::format("the prompt's {} tokens do not fit into the KV memory; raise --kv-memory, "
+                         "or keep less with --kv",
+                         job.text().size())});
+}
+
+// True: the piece did not come through all layers as it should, and its answer has left the step;
+// the others go on. Where it was for want of memory, in spite of MakeRoom (the system has less than
+// was promised), the answer waits. What a method has shaped in some layers and not in others is of
+// no use: the text is read again, as it was read before.
+bool Scheduler::LeavesStep(BatchJob& job, const Piece& piece) {
+  if (piece.status && !piece.no_room) return false;
+  const bool again = job.spec->program->is_full() || job.n_cached == 0;
+  if (!piece.no_room) {
+    Fail(job, {Refusal::kFailed, piece.status.error().message});
+  } else if (!alone(job) && again) {
+    Preempt(job, /*damaged=*/true);
+    tight_ = true;
+  } else if (piece.status) {
+    return false;  // what it holds is right, though the last bits may be others
+  } else if (alone(job)) {
+    piece.sequence->RollBack();
+    EndForRoom(job);
+  } else {  // it went on from a cache that is no more
+    Fail(job, {Refusal::kNoRoomNow, "the KV memory is full; try again later"});
+  }
+  return true;
+}
+
+// `full` is read again later, which is cheaper than to keep it; what a method has shaped is put
+// aside, where it is whole.
+void Scheduler::Preempt(BatchJob& job, bool damaged) {
   Slot& slot = slots_[job.slot];
   const bool unshaped = slot.sequence->in_prompt() && slot.sequence->compressed_at() == 0 &&
                         job.n_cached == 0 && job.n_generated() == 0;
-  if (job.spec->program->is_full() || unshaped) {
+  if (job.spec->program->is_full() || unshaped || damaged) {
     figures_.reread_tokens += slot.sequence->size();
     slot.sequence.reset();
   } else {
@@ -161,7 +202,7 @@ void Scheduler::Run(std::vector<Work>& works) {
     Sequence& sequence = SequenceOf(*work.job);
     const std::vector<int32_t>& text = work.job->text();
     if (work.prompt && !sequence.in_prompt()) {
-      sequence.StartPrompt(static_cast<int64_t>(text.size()) - sequence.size());
+      sequence.StartPrompt(work.job->prompt_end() - sequence.size());
     }
     const auto first_row = static_cast<int64_t>(ids.size());
     const auto begin = text.begin() + sequence.size();
@@ -172,7 +213,7 @@ void Scheduler::Run(std::vector<Work>& works) {
   const auto n_rows = static_cast<int64_t>(ids.size());
   const MatView<float> x = Grow(x_, n_rows, model_->config().hidden);
   forward.Embed(ids, x);
-  RunPieces(forward, 0, model_->config().n_layers, x, pieces);
+  RunPieces(forward, 0, model_->config().n_layers, x, pieces, [this] { return ReclaimIdle(); });
   ++figures_.steps;
   figures_.step_rows += n_rows;
   Finish(works, pieces, x);
@@ -189,14 +230,10 @@ void Scheduler::Finish(std::vector<Work>& works, std::span<Piece> pieces, MatVie
     BatchJob& job = *work.job;
     if (job.slot < 0) continue;  // another answer of its request failed
     Sequence& sequence = *piece.sequence;
-    if (!piece.status) {
-      Fail(job, {Refusal::kFailed, piece.status.error().message});
-      continue;
-    }
+    if (LeavesStep(job, piece)) continue;
     sequence.Commit(std::span(job.text()).subspan(sequence.size(), work.n));
     if (work.prompt && job.request->prompt_logprobs) NotePrompts(work, piece, x);
-    if (sequence.size() < static_cast<int64_t>(job.text().size())) continue;
-    if (work.prompt) {
+    if (work.prompt && sequence.size() == job.prompt_end()) {
       sequence.EndPrompt();
       if (job.n_generated() == 0) {
         job.TellPromptRead();
@@ -204,6 +241,7 @@ void Scheduler::Finish(std::vector<Work>& works, std::span<Piece> pieces, MatVie
         figures_.prompt_s.Add(Seconds(job.prompt_read - job.admitted));
       }
     }
+    if (sequence.size() < static_cast<int64_t>(job.text().size())) continue;
     std::copy_n(x.row(piece.rows.first_row + work.n - 1), hidden,
                 last.row(static_cast<int64_t>(sampling.size())));
     sampling.push_back(&job);
@@ -227,11 +265,14 @@ void Scheduler::Sample(std::span<BatchJob* const> jobs, MatView<const float> x) 
     const int64_t n = std::min(kLogitRows, n_jobs - first);
     const MatView<float> logits = Grow(logits_, n, n_vocab);
     model_->forward().Logits(Mat(x.row(first), n, x.shape[1]), logits);
+    const auto row = [&](int64_t i) {
+      return std::span<const float>(logits.row(i), static_cast<size_t>(n_vocab));
+    };
+    model_->forward().pool().For(n, [&](int64_t i, int) { jobs[first + i]->Draw(row(i)); });
     for (int64_t i = 0; i < n; ++i) {
-      const std::span<const float> row(logits.row(i), static_cast<size_t>(n_vocab));
       BatchJob& job = *jobs[first + i];
-      if (job.slot >= 0 && job.followers > 0) StartFollowers(job, row);
-      if (job.slot >= 0) Advance(job, row);
+      if (job.slot >= 0 && job.followers > 0) StartFollowers(job, row(i));
+      if (job.slot >= 0) Advance(job);
     }
   }
 }
@@ -249,14 +290,15 @@ void Scheduler::StartFollowers(BatchJob& leader, std::span<const float> logits) 
     follower->n_cached = leader.n_cached;
     follower->admitted = leader.admitted;
     follower->prompt_read = leader.prompt_read;
-    Advance(*follower, logits);
+    follower->Draw(logits);
+    Advance(*follower);
   }
 }
 
-void Scheduler::Advance(BatchJob& job, std::span<const float> logits) {
+void Scheduler::Advance(BatchJob& job) {
   const BatchJob::Clock::time_point before = job.last_token;
   const int64_t n_before = job.n_generated();
-  const Result<bool> ended = job.Advance(logits);
+  const Result<bool> ended = job.Advance();
   if (!ended) {
     Fail(job, {Refusal::kBadRequest, ended.error().message});
     return;
@@ -294,6 +336,7 @@ void Scheduler::Fail(BatchJob& job, BatchError error) {
 
 void Scheduler::Leave(BatchJob& job, bool keep_cache) {
   Slot& slot = slots_[job.slot];
+  tight_ = false;
   slot.job = nullptr;
   slot.last_used = Clock::now();
   slot.expires = Clock::time_point::max();
@@ -320,7 +363,7 @@ Status Scheduler::ReadHidden(std::unique_ptr<Sequence>& sequence, std::span<cons
     sequence->StartPrompt(n_left);
   }
   const auto n = static_cast<int64_t>(ids.size());
-  while (sequence->AppendBytes(n) > Available()) {
+  while (sequence->RoomFor(n).bytes > Available()) {
     if (!ReclaimIdle())
       return kvasir::Fail("the KV memory is taken by other requests; try again later");
   }
@@ -340,7 +383,7 @@ BatchFigures Scheduler::figures() const {
   figures.n_running = static_cast<int64_t>(running_.size());
   figures.n_waiting = static_cast<int64_t>(waiting_.size());
   figures.kv_used_bytes = pool_->used_bytes();
-  figures.kv_limit_bytes = pool_->limit_bytes() == kNoLimit ? 0 : pool_->limit_bytes();
+  figures.kv_limit_bytes = options_.kv_memory;
   for (const Answers& answers : waiting_) {
     if (answers[0]->sequence) figures.kv_suspended_bytes += answers[0]->sequence->suspended_bytes();
   }

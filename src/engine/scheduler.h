@@ -60,7 +60,9 @@ struct SlotFacts {
 
 class Scheduler {
  public:
-  Scheduler(std::shared_ptr<LoadedModel> model, const BatchOptions& options);
+  // pool: tests give one that holds less than the options promise.
+  Scheduler(std::shared_ptr<LoadedModel> model, const BatchOptions& options,
+            std::shared_ptr<PagePool> pool = nullptr);
   ~Scheduler();
 
   using Answers = std::vector<std::unique_ptr<BatchJob>>;
@@ -117,9 +119,12 @@ class Scheduler {
   void Finish(std::vector<Work>& works, std::span<Piece> pieces, MatView<float> x);
   void NotePrompts(const Work& work, const Piece& piece, MatView<const float> x);
   void Sample(std::span<BatchJob* const> jobs, MatView<const float> x);
-  void Advance(BatchJob& job, std::span<const float> logits);
+  void Advance(BatchJob& job);
   void StartFollowers(BatchJob& leader, std::span<const float> logits);
-  void Preempt(BatchJob& job);
+  void Preempt(BatchJob& job, bool damaged = false);
+  bool LeavesStep(BatchJob& job, const Piece& piece);
+  bool alone(const BatchJob& job) const;
+  void EndForRoom(BatchJob& job);
   void End(BatchJob& job);
   void Fail(BatchJob& job, BatchError error);
   void Leave(BatchJob& job, bool keep_cache);
@@ -133,6 +138,7 @@ class Scheduler {
   std::vector<Answers> waiting_;                    // in the order of arrival
   std::vector<std::unique_ptr<BatchJob>> running_;  // in the order of admission
   std::vector<std::unique_ptr<BatchJob>> gone_;     // ended in this step: slot is -1
+  bool tight_ = false;  // pages ran out in a step: nobody comes before somebody goes
   BatchFigures figures_;
   Buffer x_, last_rows_, logits_;
 };

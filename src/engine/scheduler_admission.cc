@@ -86,7 +86,7 @@ std::vector<int> Scheduler::FreeSlots(const BatchJob& job, size_t n) const {
 }
 
 int64_t Scheduler::Available() const {
-  return pool_->limit_bytes() == kNoLimit ? kNoLimit : pool_->limit_bytes() - pool_->used_bytes();
+  return options_.kv_memory == 0 ? kNoLimit : options_.kv_memory - pool_->used_bytes();
 }
 
 // Bytes that the job will still take from the pool, with n_held tokens in it already.
@@ -99,7 +99,7 @@ int64_t Scheduler::Predicted(const BatchJob& job, int64_t n_held) const {
 }
 
 bool Scheduler::Fits(const BatchJob& job, int64_t n_held, size_t n_answers) {
-  if (pool_->limit_bytes() == kNoLimit) return true;
+  if (Available() == kNoLimit) return true;
   int64_t need = Predicted(job, n_held);
   // Further answers share the prompt's pages.
   need += static_cast<int64_t>(n_answers - 1) *
@@ -175,7 +175,8 @@ size_t Scheduler::Next() const {
 }
 
 void Scheduler::Admit() {
-  while (!waiting_.empty()) {
+  if (running_.empty()) tight_ = false;
+  while (!waiting_.empty() && !tight_) {
     const size_t next = Next();
     if (!Place(waiting_[next])) return;
     waiting_.erase(waiting_.begin() + static_cast<int64_t>(next));
@@ -187,7 +188,9 @@ bool Scheduler::Place(Answers& answers) {
   const std::vector<int> free = FreeSlots(leader, answers.size());
   if (free.size() < answers.size()) return false;
   Slot& slot = slots_[free[0]];
-  int64_t held = leader.sequence ? 0 : Usable(slot, leader);
+  // What is read again is read as it was the first time.
+  const bool again = leader.n_preempted > 0 && !leader.spec->program->is_full();
+  int64_t held = leader.sequence || again ? 0 : Usable(slot, leader);
   slot.job = &leader;  // so that reclaiming passes it by
   const bool fits = Fits(leader, held, answers.size());
   slot.job = nullptr;

@@ -197,18 +197,26 @@ void Sequence::RollBack() {
   state_.Truncate(cache_, static_cast<int32_t>(size()), 0);
 }
 
-int64_t Sequence::AppendBytes(int64_t n) const {
-  int64_t bytes = 0, most = 0;
+Sequence::Room Sequence::RoomFor(int64_t n) const {
+  Room room;
   for (int l = 0; l < cache_.n_layers(); ++l) {
     for (const HeadCache& head : cache_.layer(l)) {
       const int64_t appended = head.AppendBytes(n);
-      bytes += appended;
+      room.bytes += appended;
+      if (spec_->program->is_full()) continue;
+      // Heads are packed, and written anew, one after the other.
+      room.for_a_moment =
+          std::max(room.for_a_moment, head.PlaneBytesHeld(/*shared=*/false) + appended);
       if (!spec_->rewrites) continue;
-      bytes += head.PlaneBytesHeld(/*shared=*/true);
-      most = std::max(most, head.PlaneBytesHeld(/*shared=*/false) + appended);
+      // Pages that others hold are copied, and entries of another format begin a page of their own.
+      room.bytes += head.PlaneBytesHeld(/*shared=*/true) + head.AppendBytes(kPageEntries);
     }
   }
-  return bytes + most;  // heads are written anew one after the other
+  return room;
+}
+
+void Sequence::AddAppendBlocks(int layer, int64_t n, BlockCounts& blocks) const {
+  for (const HeadCache& head : cache_.layer(layer)) head.AddAppendBlocks(n, blocks);
 }
 
 Status Sequence::CheckWindows(int64_t n) const {
@@ -296,22 +304,46 @@ KvReport Sequence::Report() const {
           .read_entries_per_step = static_cast<double>(read_entries_)};
 }
 
+namespace {
+
+// Makes sure of the pages that the piece's rows take in a layer, beside those that `blocks` counts
+// for others already.
+Status ReserveFor(const Piece& piece, int layer, const std::function<bool()>& spare,
+                  BlockCounts& blocks) {
+  BlockCounts own;
+  piece.sequence->AddAppendBlocks(layer, piece.rows.n_rows, own);
+  if (own.empty()) return {};
+  for (const auto& [size, n] : blocks) own[size] += n;
+  Status status = piece.sequence->pool().Prepare(own);
+  while (!status && spare && spare()) status = piece.sequence->pool().Prepare(own);
+  if (status) blocks = std::move(own);
+  return status;
+}
+
+}  // namespace
+
 void RunPieces(Forward& forward, int first_layer, int end_layer, MatView<float> x,
-               std::span<Piece> pieces) {
+               std::span<Piece> pieces, const std::function<bool()>& spare) {
   std::vector<Segment> segments;
   std::vector<Piece*> running;
   for (int l = first_layer; l < end_layer; ++l) {
     segments.clear();
     running.clear();
+    BlockCounts blocks;
     for (Piece& piece : pieces) {
       if (!piece.status) continue;
+      piece.status = ReserveFor(piece, l, spare, blocks);
+      piece.no_room = !piece.status;
+      if (piece.no_room) continue;
       segments.push_back(piece.rows);
       running.push_back(&piece);
     }
     if (running.empty()) return;
     const Status status = forward.Run(l, l + 1, x, segments);
     for (Piece* piece : running) {
+      const int64_t n_refused = piece->sequence->pool().n_refused();
       piece->status = status ? piece->sequence->AfterLayer(l, piece->rows) : status;
+      piece->no_room = piece->no_room || piece->sequence->pool().n_refused() > n_refused;
     }
   }
 }

@@ -4,6 +4,7 @@
 // sequence what became of its rows. Used by one thread at a time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,7 +42,7 @@ class Sequence {
   std::vector<float>& logits() { return logits_; }  // after the last token; empty: not known
   const std::vector<float>& logits() const { return logits_; }
   const KvCache& cache() const { return cache_; }
-  const PagePool& pool() const { return *pool_; }
+  PagePool& pool() const { return *pool_; }
   bool in_prompt() const { return in_prompt_; }
 
   // Ids of the vocabulary, and room for them in the context.
@@ -64,9 +65,14 @@ class Sequence {
 
   // Entries of order [first, end) that no method evicts, on top of its budget.
   void Pin(std::vector<std::pair<int32_t, int32_t>> pins) { pins_ = std::move(pins); }
-  // Most bytes of planes that appending n rows takes from the pool, with what the methods may need
-  // at a time to write entries anew.
-  int64_t AppendBytes(int64_t n) const;
+  // What n rows more may take from the pool: bytes of planes that stay, and those that methods need
+  // for a moment to copy a head's entries, of one head at a time.
+  struct Room {
+    int64_t bytes = 0, for_a_moment = 0;
+  };
+  Room RoomFor(int64_t n) const;
+  // The blocks that n rows take in one layer.
+  void AddAppendBlocks(int layer, int64_t n, BlockCounts& blocks) const;
 
   // Forgets the tokens from number n on. An error, and nothing changed, where a method, or a
   // layer's window, has dropped what the remaining tokens would need. Entries that a codec has
@@ -120,11 +126,15 @@ struct Piece {
   Sequence* sequence = nullptr;
   Segment rows = {};
   Status status = {};
+  // Memory for pages ran out. The status may be good: then the cache holds what it should, but less
+  // tightly packed than it would.
+  bool no_room = false;
 };
 
 // The rows of all pieces through layers [first, end). A piece that fails stays out of the layers
-// that follow, and the others go on; the caller rolls it back.
+// that follow, and the others go on; the caller rolls it back. Where pages run out, `spare` is
+// asked to free some first; false: it has none.
 void RunPieces(Forward& forward, int first_layer, int end_layer, MatView<float> x,
-               std::span<Piece> pieces);
+               std::span<Piece> pieces, const std::function<bool()>& spare = {});
 
 }  // namespace kvasir

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -34,16 +35,20 @@ void TakeNumbers(const Json& record, const char* group, std::map<std::string, do
   }
 }
 
-Result<Outcome> OutcomeOf(const Json& record, bool failed) {
+}  // namespace
+
+Result<Outcome> OutcomeOf(const Json& record) {
   Outcome outcome;
   KV_ASSIGN_OR_RETURN(outcome.key, TextField(record, "key"));
   KV_ASSIGN_OR_RETURN(outcome.spec, TextField(record, "spec"));
-  KV_ASSIGN_OR_RETURN(outcome.task, TextField(record, "task"));
-  KV_ASSIGN_OR_RETURN(outcome.length, IntField(record, "length"));
+  KV_ASSIGN_OR_RETURN(outcome.cell.task, TextField(record, "task"));
+  KV_ASSIGN_OR_RETURN(outcome.cell.model, TextField(record, "model"));
+  KV_ASSIGN_OR_RETURN(outcome.cell.settings, TextField(record, "settings"));
+  KV_ASSIGN_OR_RETURN(outcome.cell.length, IntField(record, "length"));
   KV_ASSIGN_OR_RETURN(outcome.index, IntField(record, "index"));
   KV_ASSIGN_OR_RETURN(const int64_t seed, IntField(record, "seed"));
   outcome.seed = static_cast<uint64_t>(seed);
-  if (failed) {
+  if (record.value("type", "") == "failure") {
     KV_ASSIGN_OR_RETURN(outcome.error, TextField(record, "error"));
     return outcome;
   }
@@ -60,7 +65,23 @@ Result<Outcome> OutcomeOf(const Json& record, bool failed) {
   return outcome;
 }
 
-}  // namespace
+Status ForEachRecord(
+    std::string_view text, const std::string& path,
+    const std::function<Status(const Json& record, std::string_view line)>& visit) {
+  int64_t number = 0;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    ++number;
+    if (line.empty()) continue;
+    const Json record = Json::parse(line, nullptr, false);
+    if (!record.is_object()) return Fail("{} line {}: not a JSON object", path, number);
+    const Status status = visit(record, line);
+    if (!status) return Fail("{} line {}: {}", path, number, status.error().message);
+  }
+  return {};
+}
 
 Result<ResultFile> ResultFile::Open(const std::string& path, bool resume) {
   ResultFile results;
@@ -77,7 +98,9 @@ Result<ResultFile> ResultFile::Open(const std::string& path, bool resume) {
     const size_t whole = end == std::string::npos ? 0 : end + 1;
     results.repaired_ = whole < text.size();
     text.resize(whole);
-    KV_RETURN_IF_ERROR(results.Read(text));
+    KV_RETURN_IF_ERROR(ForEachRecord(
+        text, path, [&](const Json& record, std::string_view) { return results.Add(record); }));
+    results.n_read_ = static_cast<int64_t>(results.done_.size());
     if (results.repaired_ && truncate(path.c_str(), static_cast<off_t>(whole)) != 0) {
       return Fail("{}: its last line is cut off and cannot be taken away: {}", path,
                   std::strerror(errno));
@@ -86,23 +109,6 @@ Result<ResultFile> ResultFile::Open(const std::string& path, bool resume) {
   results.file_.reset(std::fopen(path.c_str(), "ab"));
   if (!results.file_) return Fail("{}: {}", path, std::strerror(errno));
   return results;
-}
-
-Status ResultFile::Read(const std::string& text) {
-  int64_t number = 0;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = text.find('\n', begin);
-    const std::string_view line = std::string_view(text).substr(begin, end - begin);
-    begin = end + 1;
-    ++number;
-    if (line.empty()) continue;
-    const Json record = Json::parse(line, nullptr, false);
-    if (!record.is_object()) return Fail("{} line {}: not a JSON object", path_, number);
-    const Status status = Add(record);
-    if (!status) return Fail("{} line {}: {}", path_, number, status.error().message);
-  }
-  n_read_ = static_cast<int64_t>(done_.size());
-  return {};
 }
 
 Status ResultFile::Add(const Json& record) {
@@ -114,7 +120,7 @@ Status ResultFile::Add(const Json& record) {
   }
   const bool failed = type == "failure";
   if (!failed && type != "sample") return {};  // headers, and what later versions may add
-  KV_ASSIGN_OR_RETURN(Outcome outcome, OutcomeOf(record, failed));
+  KV_ASSIGN_OR_RETURN(Outcome outcome, OutcomeOf(record));
   const auto [at, is_first] = at_.emplace(outcome.key, outcomes_.size());
   if (failed) {
     if (done_.contains(outcome.key)) return {};
@@ -129,12 +135,20 @@ Status ResultFile::Add(const Json& record) {
   return {};
 }
 
+Result<std::string> ResultFile::Text() const {
+  if (!file_) return text_;
+  return ReadWholeFile(path_);
+}
+
 Status ResultFile::Append(const Json& record) {
   const Status added = Add(record);
   KV_CHECK(added.has_value());  // our own records are well formed
-  if (!file_) return {};
   // Bytes that are no UTF-8 (an answer cut inside a character) are written as U+FFFD.
   const std::string line = record.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (!file_) {
+    text_ += line;
+    return {};
+  }
   const bool written = std::fwrite(line.data(), 1, line.size(), file_.get()) == line.size();
   if (!written || std::fflush(file_.get()) != 0) {
     return Fail("{}: {}; what was written before is kept, --resume goes on", path_,

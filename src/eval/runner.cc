@@ -25,6 +25,10 @@ constexpr std::string_view WrapName(Wrap wrap) {
 
 }  // namespace
 
+std::string FigureOf(const Task& task) {
+  return task.facts().answering == Answering::kText ? task.facts().metric : "score";
+}
+
 Scope Runner::ScopeOf(const Task& task) const {
   const TaskFacts& facts = task.facts();
   return options_.query_agnostic && !facts.fixed_scope ? Scope::kContext : facts.scope;
@@ -48,6 +52,25 @@ std::string Runner::KeyOf(const Cell& cell, const std::string& spec, int64_t ind
   return Hex(HashText(fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", model_->facts().fingerprint, spec,
                                   task.facts().name, cell.length, options_.seed, index,
                                   options_.build, Settings(task))));
+}
+
+std::set<std::string> Runner::KeysOf(std::span<const Cell> cells) const {
+  std::set<std::string> keys;
+  for (const Cell& cell : cells) {
+    for (const std::string& spec : options_.specs) {
+      for (int64_t i = 0; i < cell.n_samples; ++i) keys.insert(KeyOf(cell, spec, i));
+    }
+  }
+  return keys;
+}
+
+CellFacts Runner::FactsOf(const Cell& cell) const {
+  return {.task = cell.task->facts().name,
+          .model = model_->facts().fingerprint,
+          .settings = Settings(*cell.task),
+          .length = cell.length,
+          .figure = FigureOf(*cell.task),
+          .stand_in = cell.task->StandIn(options_.sources)};
 }
 
 Result<std::vector<Cell>> Runner::Plan() {
@@ -271,53 +294,6 @@ Status Runner::Forced(const Task& task, const Sample& sample, size_t turn, Sessi
   return {};
 }
 
-// Block by block, so that the distributions of `full` are held for a few tokens only.
-Status Runner::RunText(const Sample& sample, std::span<Work> works) {
-  constexpr size_t kBlock = 128;
-  const auto ids = std::span<const int32_t>(sample.ids);
-  const auto prefix = ids.first(static_cast<size_t>(sample.n_prefix));
-  std::vector<Work> all(works.begin(), works.end());
-  Work reference;
-  reference.spec = "full";
-  all.push_back(std::move(reference));
-  KV_ASSIGN_OR_RETURN(SessionGroup group, Read(all, prefix));
-  PromptParts parts;
-  parts.read.assign(prefix.begin(), prefix.end());
-  NoteGroup(group, parts, works);
-  KV_ASSIGN_OR_RETURN(const std::unique_ptr<SessionImpl> full,
-                      std::move(group.members.back().session));
-  std::vector<TextDistance> distances(works.size());
-  for (size_t at = prefix.size(); at < ids.size(); at += kBlock) {
-    const auto block = ids.subspan(at, std::min(kBlock, ids.size() - at));
-    std::vector<std::vector<float>> expected;  // [block] logits that predict each of its tokens
-    const auto note = [&](std::span<const float> logits) {
-      expected.emplace_back(logits.begin(), logits.end());
-    };
-    note(full->logits());
-    KV_RETURN_IF_ERROR(
-        full->Extend(block, [&](int64_t, std::span<const float> logits) { note(logits); }));
-    for (size_t s = 0; s < works.size(); ++s) {
-      Work& work = works[s];
-      if (!work.error.empty()) continue;
-      if (events_.interrupted()) return Fail("interrupted");
-      SessionImpl& session = **group.members[s].session;
-      size_t i = 0;
-      const auto compare = [&](std::span<const float> logits) {
-        if (i < block.size()) distances[s].Add(block[i], expected[i], logits);
-        ++i;
-      };
-      compare(session.logits());
-      const Stopwatch watch;
-      const Status status =
-          session.Extend(block, [&](int64_t, std::span<const float> logits) { compare(logits); });
-      work.decode_ms += watch.Ms();
-      if (!status) work.error = status.error().message;
-    }
-  }
-  for (size_t s = 0; s < works.size(); ++s) works[s].figures = distances[s].Figures();
-  return {};
-}
-
 Status Runner::WritePrompt(const std::string& text, const std::string& hash,
                            ResultFile& results) const {
   if (results.KnowsPrompt(hash)) return {};
@@ -348,6 +324,9 @@ Json Runner::RecordOf(const Cell& cell, const Sample& sample, int64_t index,
   if (!work.turns.empty()) record["turns"] = work.turns;
   record["kept"] = work.kept;
   if (!work.recall_by_layer.empty()) record["recall_by_layer"] = work.recall_by_layer;
+  if (!work.attention_error_by_layer.empty()) {
+    record["attention_error_by_layer"] = work.attention_error_by_layer;
+  }
   const auto n_turns = static_cast<double>(std::max<size_t>(1, sample.turns.size()));
   Json& speed = record["speed"];
   const auto n_reads = static_cast<double>(std::max<int64_t>(1, work.n_reads));

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct RunOptions {
   SessionOptions session = {};  // but for the spec
   std::string build = {};       // of this program: part of every key
 };
+
+// The figure by which a task is judged: "score"; of texts "kl_mean" or "attention_error".
+std::string FigureOf(const Task& task);
 
 // One line of work: a task at a length.
 struct Cell {
@@ -61,6 +65,9 @@ class Runner {
   // What a record's key is made of, besides spec, task, length, seed and index.
   std::string Settings(const Task& task) const;
   std::string KeyOf(const Cell& cell, const std::string& spec, int64_t index) const;
+  // Of all samples of these cells: a file may hold others.
+  std::set<std::string> KeysOf(std::span<const Cell> cells) const;
+  CellFacts FactsOf(const Cell& cell) const;
 
  private:
   // What a spec has to show for a sample, turn by turn.
@@ -72,7 +79,7 @@ class Runner {
     double recall = 0, recall_best = 0;
     int64_t n_reads = 0, n_decoded = 0, n_recall = 0, n_prompt = 0, n_forced = 0,
             n_forced_right = 0;
-    std::vector<double> recall_by_layer;
+    std::vector<double> recall_by_layer, attention_error_by_layer;
     KvReport kv;
     Json figures = Json::object();
   };

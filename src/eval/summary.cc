@@ -8,62 +8,54 @@
 namespace kvasir::eval {
 namespace {
 
+using SampleId = std::pair<uint64_t, int64_t>;  // seed and index
+
 struct Samples {
-  std::map<int64_t, double> values;  // by index
+  std::map<SampleId, double> values;
   std::map<std::string, std::pair<double, int64_t>> sums;
   std::vector<std::pair<double, int64_t>> turns;
   std::map<int64_t, std::pair<double, int64_t>> depths;
   int64_t n_failed = 0;
 };
 
-Samples SamplesOf(const Runner& runner, const Cell& cell, const std::string& spec,
-                  const std::map<std::string, const Outcome*>& by_key) {
-  const std::string figure = FigureOf(*cell.task);
-  Samples samples;
-  for (int64_t index = 0; index < cell.n_samples; ++index) {
-    const auto found = by_key.find(runner.KeyOf(cell, spec, index));
-    if (found == by_key.end()) continue;
-    const Outcome& outcome = *found->second;
-    if (!outcome.error.empty()) {
-      ++samples.n_failed;
-      continue;
-    }
-    for (const auto& [name, value] : outcome.figures) {
-      auto& [sum, n] = samples.sums[name];
-      sum += value;
-      ++n;
-      if (name == figure) samples.values[index] = value;
-    }
-    const auto depth = outcome.meta.find("depth");
-    if (samples.values.contains(index) && depth != outcome.meta.end() && depth->is_number()) {
-      auto& [sum, n] = samples.depths[depth->get<int64_t>()];
-      sum += samples.values[index];
-      ++n;
-    }
-    samples.turns.resize(std::max(samples.turns.size(), outcome.turn_scores.size()));
-    for (size_t t = 0; t < outcome.turn_scores.size(); ++t) {
-      samples.turns[t].first += outcome.turn_scores[t];
-      ++samples.turns[t].second;
-    }
+void AddOutcome(const Outcome& outcome, const std::string& figure, Samples& samples) {
+  if (!outcome.error.empty()) {
+    ++samples.n_failed;
+    return;
   }
-  return samples;
+  const SampleId id = {outcome.seed, outcome.index};
+  for (const auto& [name, value] : outcome.figures) {
+    auto& [sum, n] = samples.sums[name];
+    sum += value;
+    ++n;
+    if (name == figure) samples.values[id] = value;
+  }
+  const auto depth = outcome.meta.find("depth");
+  if (samples.values.contains(id) && depth != outcome.meta.end() && depth->is_number()) {
+    auto& [sum, n] = samples.depths[depth->get<int64_t>()];
+    sum += samples.values[id];
+    ++n;
+  }
+  samples.turns.resize(std::max(samples.turns.size(), outcome.turn_scores.size()));
+  for (size_t t = 0; t < outcome.turn_scores.size(); ++t) {
+    samples.turns[t].first += outcome.turn_scores[t];
+    ++samples.turns[t].second;
+  }
 }
 
-std::vector<double> Values(const std::map<int64_t, double>& by_index) {
+std::vector<double> Values(const std::map<SampleId, double>& by_id) {
   std::vector<double> values;
-  for (const auto& [index, value] : by_index) values.push_back(value);
+  for (const auto& [id, value] : by_id) values.push_back(value);
   return values;
 }
 
-SummaryRow RowOf(const Cell& cell, const std::string& spec, const Samples& samples) {
+SummaryRow RowOf(const CellFacts& cell, const std::string& spec, const Samples& samples) {
   SummaryRow row;
-  row.task = cell.task->facts().name;
-  row.figure = FigureOf(*cell.task);
-  row.length = cell.length;
+  row.cell = cell;
   row.spec = spec;
   row.n = std::ssize(samples.values);
   row.n_failed = samples.n_failed;
-  row.value = MeanOf(Values(samples.values), row.figure == "score");
+  row.value = MeanOf(Values(samples.values), row.cell.figure == "score");
   for (const auto& [name, sum] : samples.sums) {
     row.means[name] = sum.first / static_cast<double>(sum.second);
   }
@@ -80,8 +72,8 @@ SummaryRow RowOf(const Cell& cell, const std::string& spec, const Samples& sampl
 
 void AddDifference(const Samples& first, const Samples& samples, SummaryRow& row) {
   std::vector<double> a, b;
-  for (const auto& [index, value] : samples.values) {
-    const auto other = first.values.find(index);
+  for (const auto& [id, value] : samples.values) {
+    const auto other = first.values.find(id);
     if (other == first.values.end()) continue;
     a.push_back(value);
     b.push_back(other->second);
@@ -92,7 +84,7 @@ void AddDifference(const Samples& first, const Samples& samples, SummaryRow& row
 
 // Scores are shown out of 100, distances as they are.
 std::string Number(const SummaryRow& row, double value, bool sign = false) {
-  const bool score = row.figure == "score";
+  const bool score = row.cell.figure == "score";
   if (sign) return score ? fmt::format("{:+.1f}", 100 * value) : fmt::format("{:+.4f}", value);
   return score ? fmt::format("{:.1f}", 100 * value) : fmt::format("{:.4f}", value);
 }
@@ -112,8 +104,8 @@ const std::vector<std::string> kColumns = {"task",   "length",  "spec",       "n
 
 std::vector<std::string> CellsOf(const SummaryRow& row) {
   const bool has = row.n > 0;
-  return {row.task,
-          row.length > 0 ? std::to_string(row.length) : "",
+  return {row.cell.task,
+          row.cell.length > 0 ? std::to_string(row.cell.length) : "",
           row.spec,
           std::to_string(row.n),
           row.n_failed > 0 ? std::to_string(row.n_failed) : "",
@@ -133,25 +125,26 @@ std::vector<std::string> NotesOf(const Summary& summary) {
   std::vector<std::string> notes;
   std::set<std::string> seen;
   for (const SummaryRow& row : summary.rows) {
-    if (row.figure != "score" && seen.insert(row.task).second) {
-      notes.push_back(
-          fmt::format("{}: the value is {} in nats, lower is better", row.task, row.figure));
+    if (row.cell.figure != "score" && seen.insert(row.cell.task).second) {
+      notes.push_back(fmt::format("{}: the value is {}{}, lower is better", row.cell.task,
+                                  row.cell.figure, row.cell.figure == "kl_mean" ? " in nats" : ""));
     }
-    if (!row.stand_in.empty() && seen.insert(row.task + row.stand_in).second) {
-      notes.push_back(fmt::format("{}: {}", row.task, row.stand_in));
+    if (!row.cell.stand_in.empty() && seen.insert(row.cell.task + row.cell.stand_in).second) {
+      notes.push_back(fmt::format("{}: {}", row.cell.task, row.cell.stand_in));
     }
     if (!row.by_depth.empty()) {
       std::string depths;
       for (const auto& [depth, score] : row.by_depth) {
         depths += fmt::format(" {} %: {:.0f}", depth, 100 * score);
       }
-      notes.push_back(fmt::format("{} {} {}: by depth{}", row.task, row.length, row.spec, depths));
+      notes.push_back(
+          fmt::format("{} {} {}: by depth{}", row.cell.task, row.cell.length, row.spec, depths));
     }
     if (!row.by_turn.empty()) {
       std::string turns;
       for (const double score : row.by_turn) turns += fmt::format(" {:.1f}", 100 * score);
       notes.push_back(
-          fmt::format("{} {} {}: by question{}", row.task, row.length, row.spec, turns));
+          fmt::format("{} {} {}: by question{}", row.cell.task, row.cell.length, row.spec, turns));
     }
   }
   return notes;
@@ -166,27 +159,17 @@ std::string CsvField(const std::string& text) {
 
 }  // namespace
 
-std::string FigureOf(const Task& task) {
-  return task.facts().answering == Answering::kText ? "kl_mean" : "score";
-}
-
-Summary Summarise(const Runner& runner, std::span<const Cell> cells,
-                  std::span<const std::string> specs, const Sources& sources,
-                  const ResultFile& results) {
-  std::map<std::string, const Outcome*> by_key;
-  for (const Outcome& outcome : results.outcomes()) by_key[outcome.key] = &outcome;
+Summary Summarise(std::span<const CellFacts> cells, std::span<const std::string> specs,
+                  std::span<const Outcome* const> outcomes) {
   Summary summary;
-  for (const Cell& cell : cells) {
-    std::optional<Samples> first;
+  for (const CellFacts& cell : cells) {
+    std::map<std::string, Samples> by_spec;
+    for (const Outcome* outcome : outcomes) {
+      if (outcome->cell.SameCell(cell)) AddOutcome(*outcome, cell.figure, by_spec[outcome->spec]);
+    }
     for (const std::string& spec : specs) {
-      const Samples samples = SamplesOf(runner, cell, spec, by_key);
-      SummaryRow row = RowOf(cell, spec, samples);
-      row.stand_in = cell.task->StandIn(sources);
-      if (first) {
-        AddDifference(*first, samples, row);
-      } else {
-        first = samples;
-      }
+      SummaryRow row = RowOf(cell, spec, by_spec[spec]);
+      if (spec != specs[0]) AddDifference(by_spec[specs[0]], by_spec[spec], row);
       summary.rows.push_back(std::move(row));
     }
   }
@@ -239,9 +222,9 @@ std::string SummaryCsv(const Summary& summary) {
       "task,length,spec,figure,n,failed,mean,low,high,difference,difference_low,difference_high,"
       "pairs,kv_share,entry_share,recall,ttft_ms,decode_tok_s,read_bytes_per_token,stand_in\n";
   for (const SummaryRow& row : summary.rows) {
-    std::vector<std::string> cells = {CsvField(row.task),    std::to_string(row.length),
-                                      CsvField(row.spec),    row.figure,
-                                      std::to_string(row.n), std::to_string(row.n_failed)};
+    std::vector<std::string> cells = {CsvField(row.cell.task), std::to_string(row.cell.length),
+                                      CsvField(row.spec),      row.cell.figure,
+                                      std::to_string(row.n),   std::to_string(row.n_failed)};
     for (const double value : {row.value.mean, row.value.low, row.value.high}) {
       cells.push_back(row.n > 0 ? fmt::format("{}", value) : "");
     }
@@ -255,7 +238,7 @@ std::string SummaryCsv(const Summary& summary) {
       const auto found = row.means.find(name);
       cells.push_back(found == row.means.end() ? "" : fmt::format("{}", found->second));
     }
-    cells.push_back(CsvField(row.stand_in));
+    cells.push_back(CsvField(row.cell.stand_in));
     text += fmt::format("{}\n", fmt::join(cells, ","));
   }
   return text;
@@ -264,9 +247,15 @@ std::string SummaryCsv(const Summary& summary) {
 Json SummaryJson(const Summary& summary) {
   Json rows = Json::array();
   for (const SummaryRow& row : summary.rows) {
-    Json json = {{"task", row.task},       {"length", row.length}, {"spec", row.spec},
-                 {"figure", row.figure},   {"n", row.n},           {"failed", row.n_failed},
-                 {"mean", row.value.mean}, {"low", row.value.low}, {"high", row.value.high}};
+    Json json = {{"task", row.cell.task},
+                 {"length", row.cell.length},
+                 {"spec", row.spec},
+                 {"figure", row.cell.figure},
+                 {"n", row.n},
+                 {"failed", row.n_failed},
+                 {"mean", row.value.mean},
+                 {"low", row.value.low},
+                 {"high", row.value.high}};
     if (row.difference) {
       json["difference"] = {{"mean", row.difference->mean},
                             {"low", row.difference->low},
@@ -278,7 +267,7 @@ Json SummaryJson(const Summary& summary) {
       json["by_depth"].push_back({{"depth", depth}, {"mean", score}});
     }
     json["means"] = row.means;
-    if (!row.stand_in.empty()) json["stand_in"] = row.stand_in;
+    if (!row.cell.stand_in.empty()) json["stand_in"] = row.cell.stand_in;
     rows.push_back(std::move(json));
   }
   return rows;

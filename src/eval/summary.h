@@ -9,14 +9,14 @@
 #include <vector>
 
 #include "eval/results.h"
-#include "eval/runner.h"
 #include "eval/statistics.h"
 
 namespace kvasir::eval {
 
 struct SummaryRow {
-  std::string task, figure, stand_in, spec;
-  int64_t length = 0, n = 0, n_failed = 0;
+  CellFacts cell;
+  std::string spec;
+  int64_t n = 0, n_failed = 0;
   Estimate value;                      // of the task's figure
   std::optional<Estimate> difference;  // to the first spec, on the samples that both have
   int64_t n_pairs = 0;
@@ -29,13 +29,9 @@ struct Summary {
   std::vector<SummaryRow> rows;  // by cell, then spec
 };
 
-// The figure by which a task is judged: "score", or "kl_mean" of texts.
-std::string FigureOf(const Task& task);
-
-// Over the samples of these cells and specs, whatever else the file holds.
-Summary Summarise(const Runner& runner, std::span<const Cell> cells,
-                  std::span<const std::string> specs, const Sources& sources,
-                  const ResultFile& results);
+// Over the outcomes of these cells and specs; differences are to the first spec.
+Summary Summarise(std::span<const CellFacts> cells, std::span<const std::string> specs,
+                  std::span<const Outcome* const> outcomes);
 
 std::string SummaryText(const Summary& summary);
 std::string SummaryMarkdown(const Summary& summary);

@@ -9,7 +9,7 @@ namespace kvasir::eval {
 namespace {
 
 struct TextKind {
-  std::string_view name, summary;
+  std::string_view name, metric, summary;
   int64_t default_length;
   // Tokens of the sample that are the prompt, and tokens from one sample's start to the next.
   int64_t (*n_prefix)(int64_t length);
@@ -20,12 +20,17 @@ constexpr int64_t kContinued = 127;  // as the board has it: 2000 tokens, then 1
 constexpr int64_t kStreamStart = 64;
 
 constexpr TextKind kKinds[] = {
-    {"kl", "distance to `full` over 127 tokens after a prompt, and their perplexity", 2127,
+    {"kl", "kl_mean", "distance to `full` over 127 tokens after a prompt, and their perplexity",
+     2127, [](int64_t length) { return length - kContinued; },
+     [](int64_t length) { return length; }},
+    {"attention", "attention_error",
+     "relative error of the layers' attention outputs against `full`, on the samples of kl", 2127,
      [](int64_t length) { return length - kContinued; }, [](int64_t length) { return length; }},
-    {"ppl_strided", "perplexity in windows of --length, half a window apart, the last half counts",
-     2048, [](int64_t length) { return length - length / 2; },
-     [](int64_t length) { return length / 2; }},
-    {"ppl_sliding", "perplexity of a text generated token by token after its first 64 tokens", 1024,
+    {"ppl_strided", "kl_mean",
+     "perplexity in windows of --length, half a window apart, the last half counts", 2048,
+     [](int64_t length) { return length - length / 2; }, [](int64_t length) { return length / 2; }},
+    {"ppl_sliding", "kl_mean",
+     "perplexity of a text generated token by token after its first 64 tokens", 1024,
      [](int64_t) { return kStreamStart; }, [](int64_t length) { return length; }}};
 
 class TextTask final : public Task {
@@ -33,7 +38,7 @@ class TextTask final : public Task {
   explicit TextTask(const TextKind& kind) : kind_(kind) {
     facts_.name = kind.name;
     facts_.family = "fidelity";
-    facts_.metric = "kl_mean";
+    facts_.metric = kind.metric;
     facts_.summary = kind.summary;
     facts_.stand_in = "generated prose";
     facts_.answering = Answering::kText;

@@ -48,6 +48,9 @@ ApiError FromBatch(const BatchError& error) {
       return {.status = 400, .message = error.message, .code = "kv_memory_exceeded"};
     case Refusal::kQueueFull:
       return {.status = 429, .message = error.message, .code = "queue_full", .retry_after_s = 2};
+    case Refusal::kNoRoomNow:
+      return {
+          .status = 503, .message = error.message, .code = "kv_memory_busy", .retry_after_s = 2};
     case Refusal::kShuttingDown:
       return {.status = 503, .message = error.message, .code = "shutting_down"};
     case Refusal::kFailed:

@@ -1,6 +1,7 @@
 #include "server/dialect.h"
 
 #include <chrono>
+#include <cmath>
 #include <random>
 
 namespace kvasir::server {
@@ -39,19 +40,24 @@ Json TimingsJson(const BatchOutcome& outcome) {
 
 Json KvJson(const BatchOutcome& outcome) {
   const KvReport& kv = outcome.kv;
-  return {{"spec", kv.spec},
-          {"entries", kv.entries},
-          {"entries_full", kv.entries_full},
-          {"entries_evicted", std::max<int64_t>(0, kv.entries_full - kv.entries)},
-          {"bytes", kv.bytes},
-          {"bytes_full", kv.bytes_full},
-          {"by_codec", kv.by_codec},
-          {"by_tier", kv.by_tier},
-          {"read_entries_per_step", kv.read_entries_per_step},
-          {"reused_tokens", {{"prefix", outcome.n_cached}}},
-          {"slot", outcome.slot},
-          {"preempted", outcome.n_preempted},
-          {"warnings", outcome.warnings}};
+  Json json = {{"spec", kv.spec},
+               {"entries", kv.entries},
+               {"entries_full", kv.entries_full},
+               {"entries_evicted", std::max<int64_t>(0, kv.entries_full - kv.entries)},
+               {"bytes", kv.bytes},
+               {"bytes_full", kv.bytes_full},
+               {"by_codec", kv.by_codec},
+               {"by_tier", kv.by_tier},
+               {"read_entries_per_step", kv.read_entries_per_step},
+               {"reused_tokens", {{"prefix", outcome.n_cached}}},
+               {"slot", outcome.slot},
+               {"preempted", outcome.n_preempted},
+               {"warnings", outcome.warnings}};
+  if (!outcome.kept_map.empty()) {
+    Json& map = json["kept_map"] = Json::array();
+    for (const float share : outcome.kept_map) map.push_back(std::round(share * 1000.0) / 1000);
+  }
+  return json;
 }
 
 Json BytesJson(const std::string& bytes) {

@@ -77,8 +77,9 @@ void Embeddings(const Services& services, Call& call) {
   Json data = Json::array();
   for (const std::vector<int32_t>& ids : *inputs) {
     if (static_cast<int64_t>(ids.size()) > engine.ctx()) {
-      return call.Fail({.message = fmt::format("an input has {} tokens, the context {}", ids.size(),
-                                               engine.ctx()),
+      return call.Fail({.message = fmt::format("this model's maximum context length is {} "
+                                               "tokens, and an input has {}",
+                                               engine.ctx(), ids.size()),
                         .param = "input",
                         .code = "context_length_exceeded"});
     }

@@ -44,13 +44,10 @@ void Completions(const Services& services, Call& call) {
 }
 
 void Messages(const Services& services, Call& call) {
-  const auto fail = [&](const ApiError& error) {
-    SendError(*call.exchange, error, MakeMessagesDialect({}, {})->ErrorBody(error));
-  };
   const auto body = ChatBodyOfMessages(call.body, /*needs_max_tokens=*/true);
-  if (!body) return fail(body.error());
+  if (!body) return call.Fail(body.error());
   auto chat = ReadChat(*body, services.engine);
-  if (!chat) return fail(chat.error());
+  if (!chat) return call.Fail(chat.error());
   if (chat->request.ttl_s < 0) chat->request.ttl_s = CacheSeconds(call.body);
   std::vector<BatchRequest> requests;
   requests.push_back(std::move(chat->request));
@@ -153,6 +150,18 @@ void Detokenize(const Services& services, Call& call) {
   if (!lists) return call.Fail(lists.error());
   const std::string text = model.Detokenize((*lists)[0]);
   call.Reply({{"content", text}, {"prompt", text}});
+}
+
+// vLLM's: what a client needs that tokenizes here and keeps the special tokens there.
+void TokenizerInfo(const Services& services, Call& call) {
+  const LoadedModel& model = services.engine.model();
+  const auto piece = [&](int32_t id) {
+    return id < 0 ? Json() : PieceJson(model.tokenizer().Piece(id));
+  };
+  call.Reply({{"bos_token", piece(model.tokenizer().bos())},
+              {"eos_token", piece(model.tokenizer().eos())},
+              {"chat_template", model.template_source()},
+              {"model_max_length", services.engine.ctx()}});
 }
 
 void ApplyTemplate(const Services& services, Call& call) {

@@ -25,11 +25,12 @@ struct Call {
   Json body;                                           // an object, for POST
   std::string operand;                                 // the end of a path such as /v1/models/{id}
   std::function<void(const GenerationFacts&)> on_end;  // by endpoints that generate
+  Json (*error_body)(const ApiError&) = &ErrorJson;    // as the endpoint's clients read errors
 
   void Reply(const Json& json, int status = 200) const {
     exchange->Send(status, "application/json", Dump(json));
   }
-  void Fail(const ApiError& error) const { SendError(*exchange, error, ErrorJson(error)); }
+  void Fail(const ApiError& error) const { SendError(*exchange, error, error_body(error)); }
 };
 
 using Endpoint = void (*)(const Services&, Call&);
@@ -43,11 +44,13 @@ void Embeddings(const Services&, Call&);
 void Models(const Services&, Call&);
 void Tokenize(const Services&, Call&);
 void Detokenize(const Services&, Call&);
+void TokenizerInfo(const Services&, Call&);
 void ApplyTemplate(const Services&, Call&);
 void InputTokens(const Services&, Call&);
 void Slots(const Services&, Call&);
 void SlotAction(const Services&, Call&);
 void Props(const Services&, Call&);
+void KvMethods(const Services&, Call&);
 
 // Starts a generation for a call.
 void StartGeneration(const Services& services, Call& call, std::vector<BatchRequest> requests,

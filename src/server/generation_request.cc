@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kMostTokens = INT32_MAX;
 constexpr size_t kMostStops = 16;  // OpenAI: 4; clients of others send more
 constexpr size_t kMostBiases = 1024;
+constexpr int64_t kMostBins = 1024;
 
 uint64_t RandomSeed() {
   std::random_device device;
@@ -107,8 +108,8 @@ Result<std::string> WithBudget(const std::string& spec, const std::string& budge
 void ReadKv(Fields& fields, const ServedLimits& limits, BatchRequest& request) {
   const Json* object = fields.Object("kv");
   if (object == nullptr) return;
-  static constexpr std::array<std::string_view, 7> kNames = {"spec", "type",  "budget", "session",
-                                                             "pin",  "ttl_s", "salt"};
+  static constexpr std::array<std::string_view, 8> kNames = {"spec", "type",  "budget", "session",
+                                                             "pin",  "ttl_s", "salt",   "map"};
   Fields kv(*object, "kv.");
   for (const auto& [key, value] : object->items()) {
     if (std::find(kNames.begin(), kNames.end(), key) != kNames.end()) continue;
@@ -121,6 +122,7 @@ void ReadKv(Fields& fields, const ServedLimits& limits, BatchRequest& request) {
   request.session = kv.Text("session").value_or("");
   request.salt = kv.Text("salt").value_or(request.salt);
   request.ttl_s = kv.Number("ttl_s", 0, 1e8).value_or(-1);
+  request.kept_bins = kv.Integer("map", 0, kMostBins).value_or(0);
   ReadPins(kv, request);
   if (const Json* budget = kv.Get("budget"); budget != nullptr) {
     const std::string text = budget->is_string()            ? budget->get<std::string>()

@@ -34,7 +34,7 @@ struct ReplyOptions {
 void ReadGeneration(Fields& fields, const ServedLimits& limits, int64_t n_default,
                     BatchRequest& request, ReplyOptions& reply);
 
-// `kv`: {"spec", "type", "budget", "session", "pin": [[first, end], …], "ttl_s", "salt"}.
+// `kv`: {"spec", "type", "budget", "session", "pin": [[first, end], …], "ttl_s", "salt", "map"}.
 void ReadKv(Fields& fields, const ServedLimits& limits, BatchRequest& request);
 
 // A spec in which every method that has a budget has this one.

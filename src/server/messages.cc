@@ -159,10 +159,7 @@ class MessagesDialect final : public Dialect {
   void Error(EventStream& out, const ApiError& error) override {
     out.Event("error", ErrorBody(error));
   }
-  Json ErrorBody(const ApiError& error) override {
-    return {{"type", "error"},
-            {"error", {{"type", ErrorType(error.status)}, {"message", error.message}}}};
-  }
+  Json ErrorBody(const ApiError& error) override { return MessagesErrorJson(error); }
 
  private:
   // Text and calls are blocks, one after another.
@@ -242,7 +239,19 @@ ApiResult<Json> ChatBodyOfMessages(const Json& body, bool needs_max_tokens) {
   }
   if (body.contains("stop_sequences")) chat["stop"] = body["stop_sequences"];
   AddTools(body, chat);
+  if (const Json* config = fields.Object("output_config"); config && config->contains("format")) {
+    chat["response_format"] = (*config)["format"];
+  }
+  if (fields.error()) return Refuse(*fields.error());
   return chat;
+}
+
+Json MessagesErrorJson(const ApiError& error) {
+  const std::string_view type = error.status == 413   ? "request_too_large"
+                                : error.status == 503 ? "overloaded_error"
+                                : error.status >= 500 ? "api_error"
+                                                      : ErrorType(error.status);
+  return {{"type", "error"}, {"error", {{"type", type}, {"message", error.message}}}};
 }
 
 double CacheSeconds(const Json& body) {

@@ -9,6 +9,7 @@ namespace kvasir::server {
 
 // The body of a request as that of a chat completion: system, messages, tools, sampling.
 ApiResult<Json> ChatBodyOfMessages(const Json& body, bool needs_max_tokens);
+Json MessagesErrorJson(const ApiError& error);
 // Seconds that cache_control marks ask a cache to be kept; -1: there is none.
 double CacheSeconds(const Json& body);
 

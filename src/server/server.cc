@@ -9,6 +9,8 @@
 #include "server/access_log.h"
 #include "server/api_keys.h"
 #include "server/endpoints.h"
+#include "server/messages.h"
+#include "server/page.h"
 
 namespace kvasir::server {
 namespace {
@@ -19,13 +21,14 @@ struct Route {
   std::string_view method, path;  // the path without /v1; "/*" at the end: an operand
   Endpoint endpoint;
   Access access = Access::kKey;
+  Json (*error_body)(const ApiError&) = &ErrorJson;
 };
 
 constexpr std::array kRoutes = {
     Route{"POST", "/chat/completions", &ChatCompletions, Access::kQuota},
     Route{"POST", "/completions", &Completions, Access::kQuota},
-    Route{"POST", "/messages", &Messages, Access::kQuota},
-    Route{"POST", "/messages/count_tokens", &CountTokens},
+    Route{"POST", "/messages", &Messages, Access::kQuota, &MessagesErrorJson},
+    Route{"POST", "/messages/count_tokens", &CountTokens, Access::kKey, &MessagesErrorJson},
     Route{"POST", "/responses", &Responses, Access::kQuota},
     Route{"POST", "/embeddings", &Embeddings, Access::kQuota},
     Route{"POST", "/chat/completions/input_tokens", &InputTokens},
@@ -33,10 +36,12 @@ constexpr std::array kRoutes = {
     Route{"GET", "/models/*", &Models, Access::kPublic},
     Route{"POST", "/tokenize", &Tokenize},
     Route{"POST", "/detokenize", &Detokenize},
+    Route{"GET", "/tokenizer_info", &TokenizerInfo},
     Route{"POST", "/apply-template", &ApplyTemplate},
     Route{"GET", "/slots", &Slots},
     Route{"POST", "/slots/*", &SlotAction},
     Route{"GET", "/props", &Props},
+    Route{"GET", "/kv/methods", &KvMethods, Access::kPublic},
 };
 
 bool Matches(std::string_view pattern, std::string_view path) {
@@ -153,7 +158,9 @@ class KvasirServer final : public Server {
     if (call.http.method == "OPTIONS") return Preflight(call);
     if (path == "/health") return Health(call);
     if (path == "/metrics") return Metrics(call);
+    if (const PageFile* file = FindPageFile(path)) return SendPage(*file, call);
     if (route == nullptr) return NotFound(path, call);
+    call.error_body = route->error_body;
     if (route->access != Access::kPublic) {
       const std::string key = call.http.Header("x-api-key");
       auto tenant = keys_->Admit(key.empty() ? call.http.Header("authorization") : key);
@@ -179,7 +186,9 @@ class KvasirServer final : public Server {
     if (call.on_end) keys_->End(call.tenant, 0);  // it was refused before it began
   }
 
-  static bool IsBuiltIn(const std::string& path) { return path == "/health" || path == "/metrics"; }
+  static bool IsBuiltIn(const std::string& path) {
+    return path == "/health" || path == "/metrics" || FindPageFile(path) != nullptr;
+  }
 
   static const Route* Find(const std::string& method, const std::string& path) {
     const auto found = std::find_if(kRoutes.begin(), kRoutes.end(), [&](const Route& route) {
@@ -216,8 +225,20 @@ class KvasirServer final : public Server {
     call.Reply({{"status", "ok"}});
   }
 
+  void SendPage(const PageFile& file, Call& call) const {
+    if (!Gets(call)) return NotFound(call.http.path, call);
+    call.exchange->Send(200, file.type, std::string(file.text),
+                        {{"Content-Security-Policy", std::string(kPagePolicy)},
+                         {"X-Content-Type-Options", "nosniff"},
+                         {"Cache-Control", "no-cache"}});
+  }
+
+  static bool Gets(const Call& call) {
+    return call.http.method == "GET" || call.http.method == "HEAD";
+  }
+
   void Metrics(Call& call) {
-    if (call.http.method != "GET" && call.http.method != "HEAD") return NotFound("/metrics", call);
+    if (!Gets(call)) return NotFound("/metrics", call);
     call.exchange->Send(200, "text/plain; version=0.0.4; charset=utf-8",
                         MetricsText({.model = services_->model_name,
                                      .batch = engine_->figures(),

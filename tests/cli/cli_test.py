@@ -676,6 +676,47 @@ class Eval(Case):
             self.assertEqual(len(pathlib.Path(csv).read_text().splitlines()), 3)
             self.assertIn("| --- |", pathlib.Path(markdown).read_text())
 
+    def data_of(self, page):
+        """What a page draws."""
+        text = pathlib.Path(page).read_text()
+        begin = text.index('id="data">') + len('id="data">')
+        return json.loads(text[begin:text.index("</script>", begin)])
+
+    def test_a_report_shows_its_run_or_whole_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out, page = f"{folder}/r.jsonl", f"{folder}/r.html"
+            csv, markdown = f"{folder}/t.csv", f"{folder}/t.md"
+            kvasir(*self.FLAGS, "--out", out)
+            kvasir(*self.FLAGS[:-1], "full", "--out", out, "--resume", "--report", page)
+            self.assertEqual(self.data_of(page)["specs"], ["full"])
+            self.assertEqual(len(self.data_of(page)["samples"]), 2)
+            done = document("report", out, "--report", page, "--csv", csv, "--markdown", markdown)
+            self.assertEqual([row["n"] for row in done["rows"]], [2, 2])
+            data = self.data_of(page)
+            self.assertEqual(data["specs"], ["full", "streaming:budget=20%"])
+            self.assertEqual((len(data["cases"]), len(data["samples"])), (2, 4))
+            self.assertIn("--task 'board_noise'", data["runs"][0]["command"])
+            self.assertEqual(len(pathlib.Path(csv).read_text().splitlines()), 3)
+            self.assertIn("`full`", pathlib.Path(markdown).read_text())
+            # Without --out the samples are kept for the page alone.
+            kvasir(*self.FLAGS, "--report", page)
+            self.assertEqual(len(self.data_of(page)["samples"]), 4)
+
+    def test_a_report_of_bad_files(self):
+        self.fails(2, "report", says=["result file"])
+        self.fails(1, "report", "/no/such/file", says=["/no/such/file"])
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "r.jsonl"
+            file.write_text('{"type": "run"}\n')
+            self.fails(1, "report", file, says=["no samples"])
+            file.write_text('{"type": "run"}\noops\n')
+            self.fails(1, "report", file, says=["line 2"])
+            kvasir(*self.FLAGS, "--samples", 1, "--out", f"{folder}/whole.jsonl")
+            file.write_text(pathlib.Path(f"{folder}/whole.jsonl").read_text() + '{"type": "sam')
+            done = kvasir("report", file)
+            self.assertIn("cut off", done.stderr)
+            self.assertIn("streaming", done.stdout)
+
     def test_errors(self):
         model = ["eval", "-m", MODEL]
         self.fails(2, *model, says=["--task"])
@@ -684,6 +725,7 @@ class Eval(Case):
         self.fails(1, *model, "--task", "niah_singel_1", says=["did you mean"])
         self.fails(1, *model, "--task", "vt", "--length", 1 << 20, says=["--length"])
         self.fails(1, *self.FLAGS, "--csv", "/no/such/folder/t.csv", says=["/no/such/folder"])
+        self.fails(1, *self.FLAGS, "--report", "/no/such/folder/r", says=["/no/such/folder"])
         self.fails(1, *self.FLAGS, "--out", "/no/such/folder/t", says=["/no/such/folder"])
         self.fails(1, *model, "--task", "gsm8k", says=["--data"])
 

@@ -173,6 +173,59 @@ TEST_F(SchedulerTest, PreemptionChangesNoBit) {
   }
 }
 
+// The system gives less memory than the options promise, so pages run out in the midst of a step,
+// before a layer or while a method writes: the others go on, and who had to leave comes back.
+TEST_F(SchedulerTest, PagesThatRunOutWithinAStepChangeNoBit) {
+  std::vector<BatchRequest> requests;
+  for (int i = 0; i < kSpecCount; ++i) {
+    requests.push_back(Request(100 + 5 * i, 40 + i, kSpecs[i]));
+    requests.back().n_tokens = 150;
+  }
+  for (const int64_t n_tokens : {64 * 9, 64 * 11, 64 * 16}) {
+    const auto pool = std::make_shared<PagePool>(PagesFor(n_tokens));
+    Scheduler scheduler(model_, {.n_slots = 6, .step_rows = 64}, pool);
+    std::vector<std::shared_ptr<Told>> told;
+    for (const BatchRequest& request : requests) told.push_back(Add(scheduler, request));
+    RunAll(scheduler);
+    EXPECT_GT(scheduler.figures().preemptions, 0);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      Told alone = Alone(requests[i]);
+      ASSERT_FALSE(told[i]->error) << requests[i].kv << ": " << told[i]->error->message;
+      EXPECT_EQ(told[i]->ids(), alone.ids()) << requests[i].kv << told[i]->done[0].n_preempted;
+      EXPECT_EQ(told[i]->logprobs(), alone.logprobs()) << requests[i].kv;
+      EXPECT_EQ(told[i]->done[0].kv.entries, alone.done[0].kv.entries) << requests[i].kv;
+    }
+  }
+}
+
+BatchRequest NextTurn(BatchRequest first, Told& told, uint32_t seed) {
+  for (int32_t id : told.ids()) first.prompt.push_back(id);
+  for (int32_t id : RandomIds(20, seed)) first.prompt.push_back(id);
+  return first;
+}
+
+// A conversation that went on from what a method had shaped cannot be read again as it was.
+TEST_F(SchedulerTest, WhatCannotBeMadeAgainIsRefusedAndNothingElse) {
+  const auto pool = std::make_shared<PagePool>(PagesFor(64 * 7));
+  Scheduler scheduler(model_, {.n_slots = 3}, pool);
+  const BatchRequest first = Request(100, 7, "streaming:budget=90");
+  const auto told = Add(scheduler, first);
+  RunAll(scheduler);
+  BatchRequest second = NextTurn(first, *told, 8);
+  BatchRequest other = Request(150, 9);
+  second.n_tokens = other.n_tokens = 230;
+  const auto plain = Add(scheduler, other);
+  scheduler.Step();
+  const auto went_on = Add(scheduler, second);
+  RunAll(scheduler);
+  ASSERT_FALSE(plain->error) << plain->error->message;
+  EXPECT_EQ(plain->logprobs(), Alone(other).logprobs());
+  ASSERT_TRUE(went_on->error || went_on->done[0].n_cached > 0);
+  if (went_on->error) {
+    EXPECT_EQ(went_on->error->refusal, Refusal::kNoRoomNow);
+  }
+}
+
 TEST_F(SchedulerTest, AnAnswerThatFillsTheMemoryEndsWithLength) {
   BatchRequest request = Request(100, 5);
   request.n_tokens = 500;
@@ -202,12 +255,6 @@ TEST_F(SchedulerTest, SeveralAnswersShareThePromptAndDifferBySeed) {
     EXPECT_EQ(told->logprobs(i), alone.logprobs()) << i;
   }
   EXPECT_NE(told->ids(0), told->ids(1));
-}
-
-BatchRequest NextTurn(BatchRequest first, Told& told, uint32_t seed) {
-  for (int32_t id : told.ids()) first.prompt.push_back(id);
-  for (int32_t id : RandomIds(20, seed)) first.prompt.push_back(id);
-  return first;
 }
 
 TEST_F(SchedulerTest, TheSecondTurnGoesOnFromItsSlot) {

@@ -48,6 +48,12 @@ inline void WriteText(const std::string& path, const std::string& text) {
   std::ofstream(path) << text;
 }
 
+inline std::vector<const Outcome*> Pointers(const ResultFile& results) {
+  std::vector<const Outcome*> pointers;
+  for (const Outcome& outcome : results.outcomes()) pointers.push_back(&outcome);
+  return pointers;
+}
+
 inline const Task* TheTask(const std::string& name) {
   const auto found = FindTasks(name);
   if (!found) ADD_FAILURE() << found.error().message;

@@ -61,7 +61,7 @@ TEST(TextDistance, IsInNats) {
 
 TEST(TextTasks, FullIsAtNoDistanceFromItself) {
   const auto model = TinyModel();
-  for (const char* task : {"kl", "ppl_strided", "ppl_sliding"}) {
+  for (const char* task : {"kl", "attention", "ppl_strided", "ppl_sliding"}) {
     const RunOptions options = {.tasks = {TheTask(task)},
                                 .lengths = {400},
                                 .n_samples = 2,
@@ -79,6 +79,8 @@ TEST(TextTasks, FullIsAtNoDistanceFromItself) {
     EXPECT_EQ(full.at("nll"), full.at("nll_full")) << task;
     EXPECT_GT(results.outcomes()[1].figures.at("kl_mean"), 0) << task;
     EXPECT_EQ(results.outcomes()[1].figures.at("nll_full"), full.at("nll")) << task;
+    EXPECT_EQ(full.at("attention_error"), 0) << task;
+    EXPECT_GT(results.outcomes()[1].figures.at("attention_error"), 0.01) << task;
   }
 }
 

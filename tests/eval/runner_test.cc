@@ -107,7 +107,8 @@ TEST_F(RunnerTest, ASpecThatFailsLeavesTheOthersAndIsTriedAgain) {
 
   Runner runner(model_, options_, events_);
   const auto cells = runner.Plan();
-  const Summary summary = Summarise(runner, *cells, options_.specs, {}, results);
+  const CellFacts facts = runner.FactsOf((*cells)[0]);
+  const Summary summary = Summarise(std::vector{facts}, options_.specs, Pointers(results));
   EXPECT_EQ(summary.rows[1].n_failed, 1);
   EXPECT_THAT(SummaryText(summary), HasSubstr("nonsense"));
 }

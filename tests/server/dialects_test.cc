@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <fstream>
 
 #include "tests/server/server_test_util.h"
 
 namespace kvasir::testing_ {
 namespace {
 
+using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -104,6 +106,32 @@ TEST_F(DialectsTest, MessagesThatAreWrongGetAnthropicsErrors) {
     EXPECT_EQ(reply.json()["type"], "error") << reply.body;
     EXPECT_EQ(reply.json()["error"]["type"], "invalid_request_error");
   }
+}
+
+// Also those that come before the request is read.
+TEST_F(DialectsTest, MessagesOfAnUnknownKeyGetAnthropicsErrors) {
+  const std::string keys = testing::TempDir() + "/dialects_keys";
+  std::ofstream(keys) << "a-key-of-someone\n";
+  server::ServerOptions options;
+  options.api_key_file = keys;
+  Start(options);
+  const Json refused = Post(port(), "/v1/messages", AnthropicRequest()).json();
+  EXPECT_EQ(refused["type"], "error");
+  EXPECT_EQ(refused["error"]["type"], "authentication_error");
+  EXPECT_EQ(
+      Post(port(), "/v1/messages", AnthropicRequest(), "X-Api-Key: a-key-of-someone\r\n").status,
+      200);
+}
+
+TEST_F(DialectsTest, MessagesHaveTheSchemaThatIsAskedFor) {
+  Json request = AnthropicRequest();
+  request["max_tokens"] = 50;
+  request["output_config"] = {
+      {"format", {{"type", "json_schema"}, {"schema", {{"enum", {"yes", "no"}}}}}}};
+  const Json json = Post(port(), "/v1/messages", request).json();
+  EXPECT_THAT(json["content"][0]["text"].get<std::string>(), AnyOf("\"yes\"", "\"no\""));
+  request["output_config"] = 5;
+  EXPECT_EQ(Post(port(), "/v1/messages", request).status, 400);
 }
 
 TEST_F(DialectsTest, ResponsesAnswerAndStream) {

@@ -270,6 +270,9 @@ TEST_F(OpenAiTest, TokenizeSpeaksBothDialects) {
   EXPECT_EQ(vllm["count"], ids.size());
   EXPECT_EQ(vllm["token_strs"].size(), ids.size());
   EXPECT_EQ(Post(port(), "/detokenize", {{"tokens", ids}}).json()["content"], "Hello world");
+  const Json info = Get(port(), "/tokenizer_info").json();
+  EXPECT_EQ(info["eos_token"], model_->tokenizer().Piece(model_->tokenizer().eos()));
+  EXPECT_EQ(info["chat_template"], model_->template_source());
   const Json chat = Chat("Hi");
   const std::string prompt = Post(port(), "/apply-template", chat).json()["prompt"];
   EXPECT_THAT(prompt, HasSubstr("Hi"));

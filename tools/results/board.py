@@ -4,8 +4,9 @@
     python3 tools/results/board.py [--samples 20] [--only snapkv,tova] [--tasks board,kl] [--write]
 
 Runs `kvasir eval` with --resume on one result file a model, so it can be stopped and started again
-at will, and with --write puts the tables into docs/results.md between its markers. Without any
-choice it is what `make results` makes.
+at will, and with --write puts the tables into docs/results.md between its markers. Beside the
+result file it leaves a page with charts and every sample (board.html). Without any choice it is
+what `make results` makes.
 """
 
 import argparse
@@ -78,6 +79,7 @@ def evaluate(args, specs, out):
         preset.write_text("[eval]\nkv = " + json.dumps("; ".join(specs)) + "\n")
         command = [args.kvasir, "eval", "--task", args.tasks, "--samples", str(args.samples),
                    "--seed", str(args.seed), "--out", str(out), "--resume", "--json",
+                   "--report", str(out.with_suffix(".html")),
                    "--preset", str(preset)]
         if args.model:
             command += ["-m", args.model]
