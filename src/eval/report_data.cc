@@ -3,15 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <iterator>
 #include <sstream>
 
 #include "eval/excerpt.h"
+#include "eval/report_means.h"
 
 namespace kvasir::eval {
 namespace {
 
-constexpr size_t kBytesOfAKind = 8 << 20;
+constexpr size_t kBytesOfAKind = 8 << 20;  // all prompts, all answers, all maps
 
 std::set<std::string> Words(const std::string& text) {
   std::istringstream in(text);
@@ -33,19 +34,19 @@ std::string VariantOf(const CellFacts& cell, std::span<const CellFacts> cells) {
 // "8,192"
 std::string Thousands(int64_t n) {
   std::string digits = std::to_string(n);
-  for (auto at = std::ssize(digits) - 3; at > 0; at -= 3)
+  for (auto at = std::ssize(digits) - 3; at > 0; at -= 3) {
     digits.insert(static_cast<size_t>(at), ",");
+  }
   return digits;
 }
 
-struct Mean {
-  double sum = 0;
-  int64_t n = 0;
-  void Add(double value) { sum += value, ++n; }
-  double Value() const { return n > 0 ? sum / static_cast<double>(n) : 0; }
-};
-
-double Rounded(double value) { return std::round(value * 1e6) / 1e6; }
+std::vector<std::string> TextsOf(const Json& record, const char* name) {
+  std::vector<std::string> texts;
+  for (const Json& text : ListOf(record, name)) {
+    if (text.is_string()) texts.push_back(text.get<std::string>());
+  }
+  return texts;
+}
 
 class DataMaker {
  public:
@@ -74,19 +75,15 @@ class DataMaker {
   }
 
  private:
-  using Row = std::pair<size_t, size_t>;  // cell and spec
-
-  const Json* ModelOf(const std::string& fingerprint) const {
-    for (const Json& run : report_.runs()) {
-      const auto model = run.find("model");
-      if (model != run.end() && TextOf(*model, "fingerprint") == fingerprint) return &*model;
-    }
-    return nullptr;
-  }
+  using Row = ReportMeans::Row;
 
   std::string ModelName(const std::string& fingerprint) const {
-    const Json* model = ModelOf(fingerprint);
-    return model ? TextOf(*model, "name") : fingerprint;
+    for (const Json& run : report_.runs()) {
+      const auto model = run.find("model");
+      if (model == run.end() || TextOf(*model, "fingerprint") != fingerprint) continue;
+      return TextOf(*model, "name");
+    }
+    return fingerprint;
   }
 
   std::string Title() const {
@@ -136,8 +133,7 @@ class DataMaker {
                    {"model_name", ModelName(cell.model)},
                    {"length", cell.length},
                    {"figure", cell.figure}};
-      const auto tokens = tokens_.find(c);
-      json["prompt_tokens"] = tokens == tokens_.end() ? 0 : tokens->second.Value();
+      json["prompt_tokens"] = means_.PromptTokens(c);
       for (const Json& run : report_.runs()) {
         for (const Json& task : ListOf(run, "tasks")) {
           if (TextOf(task, "name") != cell.task) continue;
@@ -159,17 +155,8 @@ class DataMaker {
       for (const char* name : {"task", "length", "figure", "stand_in", "by_depth"}) row.erase(name);
       row["cell"] = at.first;
       row["spec"] = at.second;
-      if (const auto found = depths_.find(at); found != depths_.end()) {
-        for (const auto& [depth, mean] : found->second) {
-          row["depths"].push_back({depth, Rounded(mean.Value()), mean.n});
-        }
-      }
-      if (const auto found = layers_.find(at); found != layers_.end()) {
-        for (const auto& [name, means] : found->second) {
-          Json& list = row["layers"][name];
-          for (const Mean& mean : means) list.push_back(Rounded(mean.Value()));
-        }
-      }
+      if (Json depths = means_.Depths(at); !depths.empty()) row["depths"] = std::move(depths);
+      if (Json layers = means_.Layers(at); !layers.empty()) row["layers"] = std::move(layers);
     }
     return rows;
   }
@@ -180,8 +167,9 @@ class DataMaker {
     const Row at = {CellOf(outcome.cell), SpecOf(outcome.spec)};
     const auto [found, is_new] =
         case_.emplace(std::tuple(at.first, outcome.seed, outcome.index), cases.size());
-    if (is_new)
+    if (is_new) {
       cases.push_back({{"cell", at.first}, {"seed", outcome.seed}, {"index", outcome.index}});
+    }
     // A spec that failed knows neither the questions nor the tokens.
     Json& of_case = cases[found->second];
     if (!of_case.contains("turns") || of_case["turns"].empty()) FillCase(sample, record, of_case);
@@ -191,7 +179,7 @@ class DataMaker {
       samples.push_back(std::move(json));
       return;
     }
-    NoteMeans(at, outcome, record);
+    means_.Add(at, outcome, record);
     const auto value = outcome.figures.find(cells_[at.first].figure);
     if (value != outcome.figures.end()) json["value"] = Rounded(value->second);
     const auto share = outcome.figures.find("entry_share");
@@ -209,11 +197,10 @@ class DataMaker {
     std::vector<std::string> answers;
     Json turns = Json::array();
     for (const Json& turn : ListOf(record, "turns")) {
-      for (const Json& answer : ListOf(turn, "answers")) {
-        if (answer.is_string()) answers.push_back(answer.get<std::string>());
-      }
-      turns.push_back({{"question", Clip(TextOf(turn, "question"), answer_bytes_)},
-                       {"answers", ListOf(turn, "answers")}});
+      const std::vector<std::string> right = TextsOf(turn, "answers");
+      answers.insert(answers.end(), right.begin(), right.end());
+      turns.push_back(
+          {{"question", Clip(TextOf(turn, "question"), answer_bytes_)}, {"answers", right}});
     }
     of_case["tokens"] = IntOf(record, "prompt_tokens");
     of_case["turns"] = std::move(turns);
@@ -222,40 +209,8 @@ class DataMaker {
         Excerpt(prompt == report_.prompts().end() ? "" : prompt->second, answers, prompt_bytes_);
   }
 
-  void NoteMeans(Row at, const Outcome& outcome, const Json& record) {
-    tokens_[at.first].Add(static_cast<double>(IntOf(record, "prompt_tokens")));
-    const auto add_depth = [&](const Json& meta, double value) {
-      const auto depth = meta.is_object() ? meta.find("depth") : meta.end();
-      if (depth == meta.end() || !depth->is_number()) return false;
-      // Depths that were drawn freely are gathered in tenths.
-      depths_[at][10 * std::lround(depth->get<double>() / 10)].Add(value);
-      return true;
-    };
-    const auto score = outcome.figures.find("score");
-    const bool by_sample = score != outcome.figures.end() && add_depth(outcome.meta, score->second);
-    for (const Json& turn : ListOf(record, "turns")) {
-      const auto value = turn.is_object() ? turn.find("score") : turn.end();
-      const auto meta = turn.is_object() ? turn.find("meta") : turn.end();
-      if (by_sample || meta == turn.end() || value == turn.end() || !value->is_number()) continue;
-      add_depth(*meta, value->get<double>());
-    }
-    for (const auto& [name, field] : {std::pair("recall", "recall_by_layer"),
-                                      std::pair("attention_error", "attention_error_by_layer")}) {
-      const Json& values = ListOf(record, field);
-      if (values.empty()) continue;
-      std::vector<Mean>& means = layers_[at][name];
-      means.resize(std::max(means.size(), values.size()));
-      for (size_t l = 0; l < values.size(); ++l) {
-        if (values[l].is_number()) means[l].Add(values[l].get<double>());
-      }
-    }
-  }
-
   void AddMap(const Json& kept, Json& json) {
-    std::vector<std::string> lines;
-    for (const Json& line : ListOf(kept, "map")) {
-      if (line.is_string()) lines.push_back(line.get<std::string>());
-    }
+    const std::vector<std::string> lines = TextsOf(kept, "map");
     if (lines.empty()) return;
     const size_t n_lines = std::clamp<size_t>(map_bytes_ / (lines[0].size() + 3), 1, lines.size());
     const size_t n_each = (lines.size() + n_lines - 1) / n_lines;
@@ -268,9 +223,7 @@ class DataMaker {
   const std::vector<std::string> specs_;
   size_t prompt_bytes_ = 0, answer_bytes_ = 0, map_bytes_ = 0, layers_per_line_ = 1;
   std::map<std::tuple<size_t, uint64_t, int64_t>, size_t> case_;
-  std::map<size_t, Mean> tokens_;  // of the prompts of a cell
-  std::map<Row, std::map<int64_t, Mean>> depths_;
-  std::map<Row, std::map<std::string, std::vector<Mean>>> layers_;
+  ReportMeans means_;
 };
 
 }  // namespace

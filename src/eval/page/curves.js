@@ -3,9 +3,9 @@
 
 function budgetCurve(cell, rows) {
   const points = drawable(rows).filter((row) => budgetOf(row) !== undefined);
-  if (points.length === 0) return null;
-  const { label } = data.cells[cell];
   const budgets = [...new Set(points.map(budgetOf))].sort((a, b) => a - b);
+  if (budgets.length < 2) return null;
+  const { label } = data.cells[cell];
   const full = rows.find((row) => row.n > 0 && specOf(row) === "full" && isScore(cell));
   const pointOf = (row) =>
     ({ x: budgetOf(row), y: row.mean, low: row.low, high: row.high, tip: tipOf(row) });
@@ -79,7 +79,8 @@ function shaded(row, points) {
   const budget = budgetOf(row);
   const strength = budget === undefined ? 1 : Math.min(1, 0.35 + 0.13 * budget ** 0.4);
   const tone = series.borderColor + Math.round(255 * strength).toString(16).padStart(2, "0");
-  return { ...series, borderColor: tone, backgroundColor: tone, pointRadius: 2.5 };
+  const pointRadius = points.length > 12 ? 1.5 : 2.5;
+  return { ...series, borderColor: tone, backgroundColor: tone, pointRadius };
 }
 
 // One line a spec over the layers of the model; null where all lines are one level.
