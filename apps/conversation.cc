@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/replaceable.h"
 #include "whole_file.h"
 
 namespace kvasir::cli {

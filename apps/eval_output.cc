@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/replaceable.h"
 #include "whole_file.h"
 
 namespace kvasir::cli {

@@ -5,18 +5,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
+
+#include "base/replaceable.h"
 
 namespace kvasir::cli {
-
-Status CheckReplaceable(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  const bool fine = status.type() == std::filesystem::file_type::not_found ||
-                    status.type() == std::filesystem::file_type::regular;
-  if (fine) return {};
-  return Fail("{}: not a plain file, so it is not written over; name another", path);
-}
 
 Status WriteWhole(const std::string& path, std::string_view bytes) {
   KV_RETURN_IF_ERROR(CheckReplaceable(path));

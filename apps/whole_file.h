@@ -8,12 +8,8 @@
 
 namespace kvasir::cli {
 
-// An error where `path` is something that must not be replaced: a device, a pipe, a folder.
-// (Writing beside it and renaming would put a plain file in its place, if one may.)
-Status CheckReplaceable(const std::string& path);
-
 // Writes beside `path` and renames: after an error (a full disk) an older file is as it was, and
-// nothing else is left.
+// nothing else is left. What is no plain file is not replaced.
 Status WriteWhole(const std::string& path, std::string_view bytes);
 
 }  // namespace kvasir::cli

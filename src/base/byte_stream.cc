@@ -6,9 +6,12 @@
 #include <cerrno>
 #include <memory>
 
+#include "base/replaceable.h"
+
 namespace kvasir {
 
 Result<FileWriter> FileWriter::Create(const std::string& path) {
+  KV_RETURN_IF_ERROR(CheckReplaceable(path));
   std::string temporary = fmt::format("{}.{}.part", path, getpid());
   std::FILE* file = std::fopen(temporary.c_str(), "wb");
   if (file == nullptr) return Fail("cannot write {}: {}", path, std::strerror(errno));

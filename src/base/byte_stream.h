@@ -45,7 +45,8 @@ class MemoryWriter final : public ByteWriter {
 };
 
 // Writes to a temporary file beside `path`; Commit gives it its name. Without Commit, or after an
-// error (a full disk), nothing is left behind and an older file stays as it was.
+// error (a full disk), nothing is left behind and an older file stays as it was. Where `path` is no
+// plain file (a device, a pipe), Create fails.
 class FileWriter final : public ByteWriter {
  public:
   static Result<FileWriter> Create(const std::string& path);

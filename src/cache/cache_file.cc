@@ -247,8 +247,11 @@ Status CacheFile::ReadPage(ByteReader& file, int64_t n_tokens, ReadPlanes& plane
   facts.order0 = file.Value<int32_t>();
   facts.pos0 = file.Value<int32_t>();
   const auto in_text = [&](int64_t n) { return n >= 0 && n < n_tokens; };
-  bool good = live != 0 && in_text(facts.order0) && in_text(facts.pos0);
   const bool is_explicit = file.Value<uint8_t>() != 0, has_columns = file.Value<uint8_t>() != 0;
+  // Before the arrays are filled from them.
+  if (live == 0 || !in_text(facts.order0) || !in_text(facts.pos0)) {
+    return Fail("a page of the cache is damaged");
+  }
   if (is_explicit) {
     facts.MakeExplicit();
     file.Bytes(facts.order.get(), kPageEntries * sizeof(int32_t));
@@ -268,6 +271,7 @@ Status CacheFile::ReadPage(ByteReader& file, int64_t n_tokens, ReadPlanes& plane
   head.CopyFacts(facts, *page);
   page->NoteOrder(live);
   head.AddPage(run, page, live);
+  bool good = true;
   for (int s = 0; s < kPageEntries; ++s) {
     const bool is_live = (live >> s & 1) != 0;
     good = good && (!is_live || (in_text(page->OrderOf(s)) && in_text(page->PosOf(s))));

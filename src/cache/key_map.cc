@@ -21,10 +21,11 @@ Status KeyMap::Check(int head_dim, const Parts& parts) {
   for (float factor : parts.balancer) {
     if (!std::isfinite(factor) || factor <= 0) return Fail("a channel times {}", factor);
   }
-  const int n = dim - parts.transform_from;
-  if (parts.transform > Transform::kFourier || parts.transform_from < 0 || n < 0) {
+  if (parts.transform > Transform::kFourier || parts.transform_from < 0 ||
+      parts.transform_from > dim) {
     return Fail("a transform from channel {} of {} on", parts.transform_from, dim);
   }
+  const int n = dim - parts.transform_from;
   if (parts.transform == Transform::kFourier && n % 2 != 0) {
     return Fail("a Fourier transform of {} channels: an even number is needed", n);
   }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <climits>
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -125,6 +126,7 @@ TEST(KeyMap, PartsOfADamagedFileAreRefused) {
   EXPECT_FALSE(KeyMap::Check(2, {.balancer = {1, -1}}));
   EXPECT_FALSE(KeyMap::Check(16, {.transform_from = 17}));
   EXPECT_FALSE(KeyMap::Check(16, {.transform_from = -1}));
+  EXPECT_FALSE(KeyMap::Check(16, {.transform_from = INT_MIN}));
   EXPECT_FALSE(KeyMap::Check(16, {.transform = Transform::kFourier, .transform_from = 3}));
   EXPECT_FALSE(KeyMap::Check(16, {.transform = static_cast<Transform>(9)}));
 }
