@@ -77,7 +77,7 @@ fuzz:
 
 # A few seconds a target, where clang is there anyway.
 fuzz-short:
-	@if command -v clang++ >/dev/null; then tools/fuzz.sh 3; \
+	@if command -v clang++ >/dev/null; then KVASIR_FUZZ_PRESET=fuzz-short tools/fuzz.sh 3; \
 	 else echo "no clang, so no fuzzing here: \`make fuzz\` installs it"; fi
 
 bench: build model

@@ -98,7 +98,7 @@ constexpr std::array kCache = {
 constexpr std::array kModel = {
     kModelFlag,
     Flag{"device", 0, kWord, "NAME", "auto", "auto|cpu|cuda", "where the model runs"},
-    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni",
+    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni|amx",
          "force the kernels of an instruction set (default: the best of this CPU)"},
     Flag{"threads", 't', kInteger, "N", "", "1..1024", "threads (default: physical cores)"},
 };
@@ -183,7 +183,7 @@ constexpr std::array kBench = {
 constexpr std::array kBenchCache = {
     kModelFlag,
     Flag{"device", 0, kWord, "NAME", "auto", "auto|cpu|cuda", "where the model runs"},
-    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni",
+    Flag{"cpu", 0, kWord, "PATH", "", "avx2|avx512|avx512vnni|amx",
          "force the kernels of an instruction set (default: the best of this CPU)"},
     Flag{"kv", 0, kSpecs, "SPECS", "full", "", "specs to compare, separated by ;"},
     kTypeFlag,
@@ -245,6 +245,10 @@ constexpr std::array kServe = {
     Flag{"max-connections", 0, kInteger, "N", "2048", "1..100000", "open connections"},
     Flag{"drain-seconds", 0, kInteger, "N", "30", "0..3600",
          "how long requests at hand may take after SIGTERM"},
+    Flag{"ping-seconds", 0, kInteger, "N", "30", "1..3600",
+         "a comment into a stream that has been silent for so long"},
+    Flag{"slot-save-path", 0, kText, "FOLDER", "", "",
+         "where POST /slots/N?action=save puts its files (default: it does not)"},
     Flag{"log-format", 0, kWord, "FORMAT", "text", "text|json",
          "lines of the request log on standard error"},
 };

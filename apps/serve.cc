@@ -1,4 +1,5 @@
 // kvasir serve: the HTTP server.
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -28,6 +29,8 @@ server::ServerOptions OptionsOf(const Args& args) {
   options.batch.deterministic = args.On("deterministic");
   options.api_key_file = args.Text("api-key-file");
   options.model_name = args.Text("alias");
+  options.slot_folder = args.Text("slot-save-path");
+  options.limits.ping_time = std::chrono::seconds(args.Int("ping-seconds"));
   options.cors_origin = args.Text("cors-origin");
   options.limits.body_bytes = static_cast<size_t>(args.Bytes("max-body"));
   options.limits.connections = static_cast<int>(args.Int("max-connections"));
@@ -61,6 +64,10 @@ class EndSignals {
   sigset_t set_;
 };
 
+// Large blocks go back to the system when they are freed: else they are carved out of what others
+// left, and the memory of a server that runs for long creeps up.
+void ReturnLargeBlocks() { mallopt(M_MMAP_THRESHOLD, 512 << 10); }
+
 // A connection is a file: the usual soft limit of 1,024 is for programs of another kind.
 void RaiseFileLimit() {
   rlimit files = {};
@@ -74,6 +81,7 @@ void RaiseFileLimit() {
 Result<int> ServeCommand(Context& context) {
   const EndSignals signals;
   RaiseFileLimit();
+  ReturnLargeBlocks();
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model, LoadModel(context));
   WarnAboutContext(context, model->facts());
   const Args& args = context.args;

@@ -38,14 +38,15 @@ def kvasir_command(args):
             *args.kvasir_args.split())
 
 
-def engines(args, python):
+def engines(args, python, notes):
     def case(script, *more):
         return (python, os.path.join(HERE, script), *more)
 
+    plain = () if "llama" not in args.engines else llama_cpp_arguments(args, case, notes)
     known = [
         Engine("Kvasir", "", kvasir_command(args)),
-        Engine("llama.cpp", "flash attention off", case("llama_cpp_case.py", "--flash", "0")),
-        Engine("llama.cpp", "flash attention on", case("llama_cpp_case.py", "--flash", "1")),
+        Engine("llama.cpp", "flash attention off", case("llama_cpp_case.py", "--flash", "0", *plain)),
+        Engine("llama.cpp", "flash attention on", case("llama_cpp_case.py", "--flash", "1", *plain)),
         Engine("OpenVINO GenAI", "as it comes", case("openvino_case.py")),
     ]
     if args.openvino_f16:
@@ -53,6 +54,19 @@ def engines(args, python):
                             case("openvino_case.py", "--kv-precision", "f16")))
     wanted = args.engines.split(",")
     return [engine for engine in known if engine.name.lower().split(".")[0].split()[0] in wanted]
+
+
+def llama_cpp_arguments(args, case, notes):
+    """Version 0.3.36 dies at its first AMX instruction on some machines that have AMX; there it is
+    measured with the weights as they are in the file, and the table says so."""
+    command = case("llama_cpp_case.py", "--flash", "0", "--model", args.model, "--threads", "1",
+                   "--prompt", "64", "--gen", "1")
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode >= 0:  # not killed by a signal
+        return ()
+    notes.append(f"llama.cpp died of signal {-done.returncode} with its repacked weights, so it "
+                 "ran without (`use_extra_bufts` off).")
+    return ("--plain-buffers",)
 
 
 def run_process(command, name):
@@ -190,10 +204,11 @@ def progress_line(row, n_done, total, left_s):
 def main():
     args = parse()
     peers = any(name in args.engines for name in ("llama", "openvino"))
-    chosen = engines(args, peers_venv.python(ROOT, HERE) if peers else sys.executable)
+    notes = []
+    chosen = engines(args, peers_venv.python(ROOT, HERE) if peers else sys.executable, notes)
     os.makedirs(RESULTS, exist_ok=True)
     stem = os.path.join(RESULTS, datetime.datetime.now().strftime("%Y%m%d-%H%M%S"))
-    report = {"facts": facts(args), "bandwidth": {}, "rows": []}
+    report = {"facts": facts(args), "bandwidth": {}, "rows": [], "notes": notes}
 
     def save():
         with open(stem + ".json", "w", encoding="utf-8") as file:

@@ -27,6 +27,8 @@ def parse():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--flash", type=int, choices=(0, 1), required=True)
     parser.add_argument("--ubatch", type=int, default=512)
+    parser.add_argument("--plain-buffers", action="store_true",
+                        help="weights as in the file, not repacked for special instructions")
     return parser.parse_args()
 
 
@@ -35,8 +37,9 @@ class Context:
         self.silence = llama_cpp.llama_log_callback(lambda *_: None)
         llama_cpp.llama_log_set(self.silence, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
-        self.model = llama_cpp.llama_model_load_from_file(
-            args.model.encode(), llama_cpp.llama_model_default_params())
+        params = llama_cpp.llama_model_default_params()
+        params.use_extra_bufts = not args.plain_buffers
+        self.model = llama_cpp.llama_model_load_from_file(args.model.encode(), params)
         if not self.model:
             raise SystemExit(f"llama.cpp cannot load {args.model}")
         params = llama_cpp.llama_context_default_params()

@@ -95,6 +95,7 @@ def markdown(report):
                   "", *table(report, n_threads, lengths)]
     errors = sorted({row["error"] for row in report["rows"] if "error" in row})
     lines += ["", *[f"Failed: {error}" for error in errors]] if errors else []
+    lines += ["", *report["notes"]] if report.get("notes") else []
     return "\n".join(lines) + "\n"
 
 

@@ -166,7 +166,7 @@ async def main():
     parser.add_argument("--ubatch", type=int, default=512)
     parser.add_argument("--flash", type=int, choices=(0, 1), default=1)
     parser.add_argument("--extra-buffers", type=int, choices=(0, 1), default=1,
-                        help="0: no repacked weights; where AMX is advertised and traps")
+                        help="0: no repacked weights, for builds whose AMX kernels crash")
     args = parser.parse_args()
     engine = Engine(args)
     engine.start()

@@ -6,7 +6,7 @@
 namespace kvasir {
 namespace {
 
-constexpr std::chrono::milliseconds kCountEvery{50};
+constexpr std::chrono::milliseconds kCountEvery{250};
 constexpr size_t kMostSpecs = 1000;  // that are kept built; then they are forgotten
 
 }  // namespace
@@ -74,10 +74,11 @@ tl::expected<std::shared_ptr<const SequenceSpec>, BatchError> BatchEngine::Check
                                                     id, model_->config().n_vocab - 1));
   }
   if (n + (request.n_tokens > 0 ? 1 : 0) > ctx) {
-    return refuse(Refusal::kContextTooLong,
-                  fmt::format("this model's maximum context length is {} tokens, and the prompt has "
-                              "{}: shorten it, or start the server with a larger --ctx",
-                              ctx, n));
+    return refuse(
+        Refusal::kContextTooLong,
+        fmt::format("this model's maximum context length is {} tokens, and the prompt has "
+                    "{}: shorten it, or start the server with a larger --ctx",
+                    ctx, n));
   }
   if (request.n_answers < 1 || request.n_answers > options_.n_slots) {
     return refuse(Refusal::kBadRequest,

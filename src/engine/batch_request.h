@@ -78,6 +78,7 @@ enum class Refusal : uint8_t {
   kQueueFull,       // now; later it may be
   kNoRoomNow,       // likewise: the cache's memory ran out under it
   kShuttingDown,
+  kBusy,    // the slot makes an answer now
   kFailed,  // a fault of ours, or of the machine
 };
 

@@ -196,7 +196,8 @@ QueryMoments CpuOps::FutureQueries(const LayerView& at, int64_t n) {
     for (int64_t i = 0; i < d; ++i) mean[i] *= scale;
     const HeadCache& head = at.heads[h / at.model.group()];
     const RopeTable& rope = forward_->rope(at.layer);
-    const MeanRotation rotation(rope, head.PositionOf(static_cast<int32_t>(at.n_prompt)), n);
+    const auto next = static_cast<int32_t>(at.n_prompt + at.n_generated);
+    const MeanRotation rotation(rope, head.PositionOf(next), n);
     rotation.Apply(mean, 1);
     for (int64_t i = 0; i < d; ++i) rotation.Apply(covariance + i * d, 1);  // rows: C R^T
     for (int64_t j = 0; j < d; ++j) rotation.Apply(covariance + j, d);      // columns: R C R^T

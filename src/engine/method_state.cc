@@ -55,7 +55,9 @@ void MethodState::EndPrompt() {
     if (!generating_too()) rows = {};
     rows.first_order = 0;
   }
-  for (QueryStats& stats : stats_) stats = {};
+  for (QueryStats& stats : stats_) {
+    if (!stats_too()) stats = {};
+  }
   for (std::vector<int32_t>& notes : notes_) notes = {};
   for (std::vector<float>& most : query_max_) most = {};
 }
@@ -259,6 +261,12 @@ void MethodState::Write(ByteWriter& file) const {
       file.Values(std::span<const float>(rows.lse));
     }
   }
+  for (const QueryStats& stats : stats_) {
+    if (!stats_too()) break;
+    file.Value(stats.n);
+    file.Values(std::span<const double>(stats.sum));
+    file.Values(std::span<const double>(stats.outer));
+  }
   file.Values(std::span<const int64_t>(n_added_));
   for (const std::vector<float>& mass : mass_) file.Values(std::span<const float>(mass));
   if (needs_.mass_rule.own()) file.Value(n_steps_);  // noise is drawn again
@@ -280,6 +288,18 @@ Status MethodState::Read(ByteReader& file, const KvCache& cache, int64_t n_token
         static_cast<int64_t>(rows.q.size()) != n * width ||
         static_cast<int64_t>(rows.lse.size()) != n * model_.n_q_heads) {
       return Fail("the queries that its methods keep are damaged");
+    }
+  }
+  for (QueryStats& stats : read.stats_) {
+    if (!stats_too()) break;
+    stats.first_order = needs_.query_stats_from;
+    stats.n = file.Value<int64_t>();
+    stats.sum = file.Values<double>(width);
+    stats.outer = file.Values<double>(width * model_.head_dim);
+    const bool some = stats.n > 0;
+    if (stats.n < 0 || static_cast<int64_t>(stats.sum.size()) != (some ? width : 0) ||
+        static_cast<int64_t>(stats.outer.size()) != (some ? width * model_.head_dim : 0)) {
+      return Fail("the means of queries that its methods keep are damaged");
     }
   }
   read.n_added_ = file.Values<int64_t>(model_.n_layers);

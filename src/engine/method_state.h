@@ -54,6 +54,7 @@ class MethodState {
 
  private:
   bool generating_too() const { return needs_.at_decode && !queries_.empty(); }
+  bool stats_too() const { return needs_.at_decode && !stats_.empty(); }
   void AddMass(Forward& forward, std::span<const HeadCache> heads, int layer, bool all);
   void AddOwnMass(Forward& forward, std::span<const HeadCache> heads, int layer,
                   std::span<const RowBlock> blocks);
@@ -72,7 +73,7 @@ class MethodState {
   std::vector<std::vector<float>> gates_;      // [layers * kv_heads][entries]
   std::vector<std::vector<float>> query_max_;  // [layers * kv_heads][head_dim] of this prompt
   GateRows gate_rows_;
-  std::vector<QueryStats> stats_;            // [layers]
+  std::vector<QueryStats> stats_;            // [layers] of this prompt and what was generated
   std::vector<std::vector<int32_t>> notes_;  // [layers], of this moment
   int64_t n_steps_ = 0;                      // generated tokens of all turns
   bool in_prompt_ = false;

@@ -50,6 +50,13 @@ struct BatchFigures {
   Histogram first_token_s, inter_token_s, total_s, queue_s, prompt_s, decode_s;
 };
 
+// Whose cache it is. A cache serves only requests with the same key.
+struct CacheKey {
+  std::string spec, type;    // what shaped it
+  std::string tenant, salt;  // who may share it
+  bool operator==(const CacheKey&) const = default;
+};
+
 struct SlotFacts {
   int id = 0;
   bool busy = false;
@@ -77,7 +84,11 @@ class Scheduler {
   Status ReadHidden(std::unique_ptr<Sequence>& sequence, std::span<const int32_t> ids,
                     int64_t n_left, MatView<float> out);
   int64_t Erase(int slot);  // an idle slot's cache: tokens it held; -1: the slot is busy
-  bool expiring() const;    // an idle slot's cache has a time at which it goes
+  // What an idle slot holds, to bytes and back; tokens. Only the tenant whose cache it is may.
+  using SlotResult = tl::expected<int64_t, BatchError>;
+  SlotResult SaveSlot(int slot, const std::string& tenant, ByteWriter& file) const;
+  SlotResult RestoreSlot(int slot, const std::string& tenant, ByteReader& file);
+  bool expiring() const;  // an idle slot's cache has a time at which it goes
 
   // Bytes of pages that n tokens need, before any method acts.
   static int64_t PageBytes(const SequenceSpec& spec, int n_kv_heads, int64_t n);
@@ -89,7 +100,8 @@ class Scheduler {
   using Clock = BatchJob::Clock;
   struct Slot {
     std::unique_ptr<Sequence> sequence;  // null: empty
-    std::string key, session;            // whose cache it is
+    CacheKey key;
+    std::string session;
     BatchJob* job = nullptr;
     Clock::time_point last_used = {}, expires = Clock::time_point::max();
   };
@@ -129,7 +141,7 @@ class Scheduler {
   void Fail(BatchJob& job, BatchError error);
   void Leave(BatchJob& job, bool keep_cache);
   Sequence& SequenceOf(const BatchJob& job) { return *slots_[job.slot].sequence; }
-  std::string KeyOf(const BatchJob& job) const;
+  CacheKey KeyOf(const BatchJob& job) const;
 
   std::shared_ptr<LoadedModel> model_;
   const BatchOptions options_;

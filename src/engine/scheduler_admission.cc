@@ -21,12 +21,14 @@ int64_t Scheduler::PageBytes(const SequenceSpec& spec, int n_kv_heads, int64_t n
   return bytes;
 }
 
-std::string Scheduler::KeyOf(const BatchJob& job) const {
+CacheKey Scheduler::KeyOf(const BatchJob& job) const {
   // Trap: a cache that one spec shaped is never the prefix of another one's text. Nor do tenants or
   // salts share.
   const BatchRequest& request = *job.request;
-  return fmt::format("{}\n{}\n{}\n{}", job.spec->program->spec(),
-                     FormatName(job.spec->formats[0].k()), request.tenant, request.salt);
+  return {.spec = job.spec->program->spec(),
+          .type = FormatName(job.spec->formats[0].k()),
+          .tenant = request.tenant,
+          .salt = request.salt};
 }
 
 // Tokens of the slot's cache that the job can go on from.

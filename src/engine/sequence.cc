@@ -56,6 +56,7 @@ std::unique_ptr<Sequence> Sequence::Fork() const {
   fork->state_ = state_;
   fork->n_prompt_ = n_prompt_;
   fork->compressed_at_ = compressed_at_;
+  fork->chosen_at_ = chosen_at_;
   fork->first_prompt_ = first_prompt_;
   fork->in_prompt_ = in_prompt_;
   fork->pins_ = pins_;
@@ -145,7 +146,7 @@ Status Sequence::Compress(int layer, Moment moment) {
                      .notes = state_.notes()};
   CpuOps ops(model_->forward(), state_);
   const KeyRotator& rotator = model_->forward().rotator(layer);
-  bool changed = false;
+  const int64_t n_tokens = moment == Moment::kPromptEnd ? n_prompt_ : size() + 1;
   if (moment == Moment::kPromptEnd || needs.at_decode) {
     LayerPlan plan(cache_.layer(layer));
     program.Compress(at, ops, plan);
@@ -155,15 +156,15 @@ Status Sequence::Compress(int layer, Moment moment) {
       if (const MergeSets* sets = plan.merges(h)) state_.Merge(layer, h, *sets);
       state_.Keep(layer, h, plan.Resolve(h));
     }
-    KV_ASSIGN_OR_RETURN(changed, plan.Execute(rotator));
+    KV_ASSIGN_OR_RETURN(const bool chosen, plan.Execute(rotator));
+    if (chosen) compressed_at_ = chosen_at_ = n_tokens;
   }
   if (program.Stores(moment)) {
     LayerPlan plan(cache_.layer(layer));
     program.Store(at, ops, plan);
     KV_ASSIGN_OR_RETURN(const bool stored, plan.Execute(rotator));
-    changed = changed || stored;
+    if (stored) compressed_at_ = n_tokens;
   }
-  if (changed) compressed_at_ = moment == Moment::kPromptEnd ? n_prompt_ : size() + 1;
   return {};
 }
 
@@ -241,17 +242,18 @@ Status Sequence::Truncate(int64_t n) {
     Reset();
     return {};
   }
-  if (n < compressed_at_) {
+  if (n < chosen_at_) {
     return Fail(
         "cannot go back to token {}: '{}' compressed the cache at token {}; read the text "
         "again",
-        n, spec_->program->spec(), compressed_at_);
+        n, spec_->program->spec(), chosen_at_);
   }
   KV_RETURN_IF_ERROR(CheckWindows(n));
   cache_.Truncate(static_cast<int32_t>(n));
   state_.Truncate(cache_, static_cast<int32_t>(n), size() - std::max(n, n_prompt_));
   tokens_.resize(n);
   n_prompt_ = std::min(n_prompt_, n);
+  compressed_at_ = std::min(compressed_at_, n);
   while (!turns_.empty() && turns_.back() > n) turns_.pop_back();
   logits_.clear();
   return {};
@@ -265,7 +267,7 @@ void Sequence::Reset() {
   logits_.clear();
   suspended_ = {};
   pins_.clear();
-  n_prompt_ = compressed_at_ = read_entries_ = 0;
+  n_prompt_ = compressed_at_ = chosen_at_ = read_entries_ = 0;
   first_prompt_ = true;
   in_prompt_ = false;
 }

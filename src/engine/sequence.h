@@ -65,6 +65,7 @@ class Sequence {
 
   // Entries of order [first, end) that no method evicts, on top of its budget.
   void Pin(std::vector<std::pair<int32_t, int32_t>> pins) { pins_ = std::move(pins); }
+  const std::vector<std::pair<int32_t, int32_t>>& pins() const { return pins_; }
   // What n rows more may take from the pool: bytes of planes that stay, and those that methods need
   // for a moment to copy a head's entries, of one head at a time.
   struct Room {
@@ -75,9 +76,11 @@ class Sequence {
   void AddAppendBlocks(int layer, int64_t n, BlockCounts& blocks) const;
 
   // Forgets the tokens from number n on. An error, and nothing changed, where a method, or a
-  // layer's window, has dropped what the remaining tokens would need.
+  // layer's window, has dropped what the remaining tokens would need. Entries that a codec has
+  // stored stay as they are stored; a group of which some go is cut by its live bits.
   Status Truncate(int64_t n);
-  // The least n that Truncate takes, beside 0.
+  // Tokens when a method or a codec last changed the cache: what a longer text has shaped is not
+  // what a shorter one would have.
   int64_t compressed_at() const { return compressed_at_; }
   void Reset();
 
@@ -111,7 +114,8 @@ class Sequence {
   std::vector<float> logits_;
   MethodState state_;          // what methods asked for
   int64_t n_prompt_ = 0;       // tokens at the last prompt's end
-  int64_t compressed_at_ = 0;  // tokens when a method last changed the cache
+  int64_t compressed_at_ = 0;  // tokens when a method or a codec last changed the cache
+  int64_t chosen_at_ = 0;      // when a method last chose among entries: no way back behind that
   bool first_prompt_ = true, in_prompt_ = false;
   std::vector<std::pair<int32_t, int32_t>> pins_;
   int64_t read_entries_ = 0;          // of the last decode step

@@ -9,7 +9,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-session-4";
+constexpr char kMagic[] = "kvasir-session-5";
 
 }  // namespace
 
@@ -39,6 +39,7 @@ void Sequence::Write(ByteWriter& file) const {
   file.Values(std::span<const float>(logits_));
   file.Value(n_prompt_);
   file.Value(compressed_at_);
+  file.Value(chosen_at_);
   file.Value(static_cast<uint8_t>(first_prompt_));
   CacheFile::Write(cache_, file);
   state_.Write(file);
@@ -60,14 +61,15 @@ Status Sequence::Read(ByteReader& file) {
   const std::vector<int32_t> turns = file.Values<int32_t>(tokens.size());
   const std::vector<float> logits = file.Values<float>(model_->config().n_vocab);
   const auto n = static_cast<int64_t>(tokens.size());
-  const auto n_prompt = file.Value<int64_t>(), compressed_at = file.Value<int64_t>();
+  const auto n_prompt = file.Value<int64_t>(), compressed_at = file.Value<int64_t>(),
+             chosen_at = file.Value<int64_t>();
   const bool first_prompt = file.Value<uint8_t>() != 0;
   const bool good_turns =
       turns.empty() ||
       (turns[0] > 0 && turns.back() <= n &&
        std::adjacent_find(turns.begin(), turns.end(), std::greater_equal<>()) == turns.end());
-  if (!file.ok() || !good_turns || n_prompt < 0 || n_prompt > n || compressed_at < 0 ||
-      compressed_at > n) {
+  if (!file.ok() || !good_turns || n_prompt < 0 || n_prompt > n || chosen_at < 0 ||
+      chosen_at > compressed_at || compressed_at > n) {
     return Fail("its table is damaged");
   }
   if (n > spec_->ctx) {
@@ -89,6 +91,7 @@ Status Sequence::Read(ByteReader& file) {
   logits_ = logits;
   n_prompt_ = n_prompt;
   compressed_at_ = compressed_at;
+  chosen_at_ = chosen_at;
   first_prompt_ = first_prompt;
   return {};
 }

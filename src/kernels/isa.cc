@@ -1,18 +1,30 @@
 #include "kernels/isa.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 
 namespace kvasir {
 namespace {
 
-constexpr std::array kIsas = {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
+constexpr std::array kIsas = {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx};
 
 // clang 14 does not know "f16c" in __builtin_cpu_supports.
 bool HasF16c() {
   unsigned a, b, c, d;
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+// Linux gives a process the tiles' registers when it asks for them.
+bool MayUseTiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  unsigned a, b, c, d;
+  constexpr unsigned kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  if ((d & kAmxTile) == 0 || (d & kAmxInt8) == 0) return false;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
 }  // namespace
@@ -25,6 +37,8 @@ std::string_view IsaName(Isa isa) {
       return "avx512";
     case Isa::kAvx512Vnni:
       return "avx512vnni";
+    case Isa::kAmx:
+      return "amx";
   }
   return "?";
 }
@@ -36,14 +50,17 @@ bool CpuSupports(Isa isa) {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd");
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni") &&
+                    __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi");
   switch (isa) {
     case Isa::kAvx2:
       return avx2;
     case Isa::kAvx512:
       return avx512;
     case Isa::kAvx512Vnni:
-      return avx512 && __builtin_cpu_supports("avx512vnni") &&
-             __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi");
+      return vnni;
+    case Isa::kAmx:
+      return vnni && MayUseTiles();
   }
   return false;
 }
@@ -63,7 +80,7 @@ Result<Isa> ParseIsa(std::string_view name) {
     if (!CpuSupports(isa)) return Fail("--cpu {}: this CPU does not have it", name);
     return isa;
   }
-  return Fail("--cpu {}: no such path (avx2, avx512, avx512vnni)", name);
+  return Fail("--cpu {}: no such path (avx2, avx512, avx512vnni, amx)", name);
 }
 
 }  // namespace kvasir

@@ -14,10 +14,11 @@ namespace kvasir {
 enum class Isa : uint8_t {
   kAvx2,        // AVX2, FMA, F16C, BMI2
   kAvx512,      // F, BW, VL, DQ, CD
-  kAvx512Vnni,  // + VNNI, BF16, VBMI (Zen 4, Sapphire Rapids)
+  kAvx512Vnni,  // + VNNI, BF16, VBMI (Zen 4)
+  kAmx,         // + AMX tiles of int8 (Sapphire Rapids)
 };
 
-std::string_view IsaName(Isa isa);  // "avx2", "avx512", "avx512vnni"
+std::string_view IsaName(Isa isa);  // "avx2", "avx512", "avx512vnni", "amx"
 bool CpuSupports(Isa isa);
 std::span<const Isa> AllIsas();
 // The best one of this CPU; an error where it lacks even AVX2.

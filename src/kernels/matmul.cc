@@ -72,6 +72,8 @@ const cpu::MatMulKernels& KernelsOf(Isa isa) {
       return cpu::MatMulAvx512();
     case Isa::kAvx512Vnni:
       return cpu::MatMulAvx512Vnni();
+    case Isa::kAmx:
+      return cpu::MatMulAmx();
     default:
       return cpu::MatMulAvx2();
   }

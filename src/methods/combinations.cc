@@ -27,9 +27,10 @@ namespace {
 // A spec of both in the order in which they can stand, with what they need after them: wrappers a
 // base (one that keys alone decide suits most of them), wrappers of a codec a codec.
 std::string Joined(const MethodInfo& first, const MethodInfo& second) {
-  const auto stage = [](const MethodInfo& method) {
+  const bool encodes = first.encodes || second.encodes;  // after a pruner, before a base
+  const auto stage = [&](const MethodInfo& method) {
     if (method.of_codec) return 3;
-    if (method.role == Role::kPruner) return 2;
+    if (method.role == Role::kPruner) return encodes ? -1 : 2;
     if (method.role == Role::kCodec) return 4;
     return method.role == Role::kWrapper ? 0 : 1;
   };

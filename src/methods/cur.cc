@@ -26,7 +26,7 @@ class Cur final : public Method {
   Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    const int64_t keep = budget_.Of(at.n_prompt);
+    const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
     for (int h = 0; h < plan.n_heads(); ++h) {
       const std::vector<double> keys = Leverage(at.heads[h], PlaneKind::kKeys);

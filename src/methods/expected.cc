@@ -1,6 +1,7 @@
 // Keeps the entries that future queries are expected to attend to. Devoto et al., Expected
-// Attention, arXiv 2510.00636. Moment: compress at the prompt's end; cost: the queries' covariance
-// along the prompt, head_dim^2 a query, and as much again a key.
+// Attention, arXiv 2510.00636. Moment: compress at the prompt's end (when=always: also each time
+// 128 tokens are above the budget); cost: the queries' covariance along the text, head_dim^2 a
+// query, and as much again a key.
 //
 // Queries are taken as Gaussian, with mean and covariance of the prompt's queries before rotation,
 // rotated to the mean of the next `future` positions: E[exp(q k)] = exp(k mu + k^T C k / 2). score
@@ -13,6 +14,8 @@
 namespace kvasir {
 namespace {
 
+constexpr int64_t kSlack = 128;  // generated tokens between two cuts: scores cost much
+
 constexpr ParamInfo kParams[] = {
     {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
     {"future", ParamKind::kInteger, "512", "1..65536", "positions ahead that are averaged over"},
@@ -21,12 +24,14 @@ constexpr ParamInfo kParams[] = {
     {"covariance", ParamKind::kFlag, "true", "true|false", "use the covariance, or the mean alone"},
     {"vnorm", ParamKind::kFlag, "true", "true|false", "weigh by the norm of the value"},
     {"epsilon", ParamKind::kNumber, "0.02", "0..1", "added before values weigh"},
+    {"when", ParamKind::kWord, "prompt", "prompt|always",
+     "act at the prompt's end only, or also where generating goes 128 tokens beyond the budget"},
 };
 
 struct Options {
   Budget budget;
   int64_t future = 512, sinks = 4;
-  bool covariance = true, vnorm = true;
+  bool covariance = true, vnorm = true, always = false;
   double epsilon = 0;
 };
 
@@ -35,12 +40,13 @@ class Expected final : public Method {
   explicit Expected(const Options& options) : options_(options) {}
 
   Needs needs(const ModelInfo&) const override {
-    return {.query_stats_from = static_cast<int32_t>(options_.sinks)};
+    return {.at_decode = options_.always, .query_stats_from = static_cast<int32_t>(options_.sinks)};
   }
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
-    const int64_t keep = options_.budget.Of(at.n_prompt);
-    if (at.Fits(keep)) return;
+    const int64_t keep = options_.budget.Of(at.shares_of);
+    const bool waits = options_.always && at.moment == Moment::kDecode;
+    if (at.Fits(keep + (waits ? kSlack - 1 : 0))) return;
     const QueryMoments queries = ops.FutureQueries(at, options_.future);
     for (int h = 0; h < plan.n_heads(); ++h) {
       plan.Score(h, Scores(at, h, queries));
@@ -101,6 +107,7 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
                                             .sinks = params.GetInt("sinks"),
                                             .covariance = params.GetFlag("covariance"),
                                             .vnorm = params.GetFlag("vnorm"),
+                                            .always = params.GetWord("when") == "always",
                                             .epsilon = params.GetNumber("epsilon")});
 }
 
@@ -117,7 +124,9 @@ extern constinit const MethodInfo kExpected = {
         "will have, so it does not depend on what the last tokens happen to look at. Among the "
         "best at half the entries, and with `adakv`; a single needle that no query of the prompt "
         "resembles is lost at small budgets. Costs the most of the scorers that need no second "
-        "pass: head_dim^2 a query and key. Cannot act while generating.",
+        "pass: head_dim^2 a query and key, so while generating (when=always, or `decode`) it waits "
+        "until enough tokens have come. Without epsilon the best scored are few and far apart: "
+        "leave it, or use 0.01 as kvpress's own tables do.",
     .example = "adakv + expected:budget=50%",
     .params = kParams,
     .make = &Make,

@@ -35,7 +35,7 @@ class Finch final : public Method {
   }
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
-    const int64_t keep = budget_.Of(at.n_prompt);
+    const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
     const int64_t rows = std::min<int64_t>(window_, at.n_last_queries);
     std::vector<float> weight(rows, 1.0f);

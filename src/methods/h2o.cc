@@ -32,7 +32,7 @@ class H2o final : public Method {
   Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_, .mass = true}; }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    const int64_t keep = budget_.Of(at.n_prompt);
+    const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
     const auto recent = static_cast<int64_t>(static_cast<double>(keep) * recent_ + 1e-9);
     for (int h = 0; h < plan.n_heads(); ++h) {

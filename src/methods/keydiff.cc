@@ -22,7 +22,7 @@ class KeyDiff final : public Method {
   Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    const int64_t keep = budget_.Of(at.n_prompt);
+    const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
     for (int h = 0; h < plan.n_heads(); ++h) {
       plan.Score(h, Scores(ReadPlane(at.heads[h], PlaneKind::kKeys), at.model.head_dim));

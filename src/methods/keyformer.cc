@@ -56,7 +56,7 @@ class Keyformer final : public Method {
   }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    const int64_t keep = budget_.Of(at.n_prompt);
+    const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
     const int64_t recent = std::min(recent_.Of(keep), keep);
     for (int h = 0; h < plan.n_heads(); ++h) {

@@ -21,7 +21,7 @@ class Knorm final : public Method {
   Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    const int64_t keep = budget_.Of(at.n_prompt), dim = at.model.head_dim;
+    const int64_t keep = budget_.Of(at.shares_of), dim = at.model.head_dim;
     if (at.Fits(keep)) return;
     for (int h = 0; h < plan.n_heads(); ++h) {
       const std::vector<float> keys = ReadPlane(at.heads[h], PlaneKind::kKeys);

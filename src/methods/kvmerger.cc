@@ -6,7 +6,8 @@
 // the latest): key and value are means weighted by g_i = exp(-|k_p - k_i|^2 / (2 sigma^2)), times
 // the tokens that an entry stands for. Values: see `scaling`.
 // Differs from the paper: its formula for sigma is circular, so its best constant, 5, is the
-// default; the first entries are protected; `budget` is met exactly, on average over the layers.
+// default; the first entries are protected; `budget` is met exactly, on average over the layers; no
+// layer is left whole unless asked for (skip=auto), since the others pay for it.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -34,8 +35,8 @@ constexpr ParamInfo kParams[] = {
     {"sinks", ParamKind::kInteger, "4", "0..65536", "first entries, never merged"},
     {"longest", ParamKind::kInteger, "8", "2..1000000", "entries a set, at first"},
     {"gap", ParamKind::kNumber, "1", "0..1", "largest difference of two neighbours' key norms"},
-    {"skip", ParamKind::kWord, "auto", "auto|none",
-     "leave the first two layers and the last whole, where the others can make up for it"},
+    {"skip", ParamKind::kWord, "none", "none|auto",
+     "auto: the first two layers and the last stay whole, where the others can make up for it"},
     {"queries", ParamKind::kInteger, "0", "0..1024", "last queries that vote; 0: all"},
     {"when", ParamKind::kWord, "prompt", "prompt|always",
      "merge at the prompt's end only, or while generating too"},
@@ -285,8 +286,9 @@ extern constinit const MethodInfo kKvMerger = {
         "it has members (scaling=mean_logn, which is exact where they are equal; `paper` and "
         "`mean` are the printed forms). Sinks, the newest and the most attended entries are never "
         "merged, nor is anything across the border of a turn. The budget is met exactly, on "
-        "average over the layers: where the others can make up for it the first two and the last "
-        "stay whole. Needs the attention mass of all queries (a second pass over the prompt's "
+        "average over the layers; skip=auto leaves the first two and the last whole, as the paper "
+        "does, which costs the others more than it gains (docs/methods-findings.md). Needs the "
+        "attention mass of all queries (a second pass over the prompt's "
         "attention; queries=32 takes the last 32 instead). Positions of merged entries are their "
         "pivots'. Which value belonged to which token is lost, so look-ups of exact numbers "
         "suffer; prefer `chunkkv + snapkv` for those.",

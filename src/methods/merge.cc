@@ -146,8 +146,9 @@ extern constinit const MethodInfo kMerge = {
         "its value stays. Works around every base that evicts, acts whenever it does, after all "
         "its other wrappers, and costs the products of evicted with kept keys. The account of what "
         "is kept is the base's. Keys are compared as rotated, so far away entries are rarely "
-        "alike.",
-    .example = "merge + snapkv:budget=20%",
+        "alike. The paper's form merges half of what goes and makes most bases worse; with "
+        "least=0.9,counts=true it gains a little (docs/methods-findings.md).",
+    .example = "merge:least=0.9,counts=true + snapkv:budget=20%",
     .params = kParams,
     .make = &Make,
     .takes_evicted = true,

@@ -74,16 +74,19 @@ struct LayerView {
   const ModelInfo& model;
   int layer = 0;
   Moment moment = Moment::kPromptEnd;
-  int64_t n_prompt = 0;                 // tokens read at the last prompt's end: shares are of these
-  std::span<const int32_t> turns = {};  // orders at which a prompt began or ended, 0 left out
-  bool first_prompt = true;             // false in a further turn
-  int64_t n_generated = 0;              // tokens since the last prompt's end, this one included
+  int64_t n_prompt = 0;                   // tokens read at the last prompt's end
+  int64_t shares_of = 0;                  // tokens that budgets are shares of: as a rule n_prompt
+  std::span<const int32_t> turns = {};    // orders at which a prompt began or ended, 0 left out
+  bool first_prompt = true;               // false in a further turn
+  int64_t n_generated = 0;                // tokens since the last prompt's end, this one included
   std::span<const HeadCache> heads = {};  // [kv_heads]
   int64_t n_last_queries = 0;             // rows that a score request can look at
   // [kv_heads][head_dim]: the largest magnitude of each channel of the prompt's queries, over the
   // query heads of the group.
   std::span<const std::vector<float>> query_max = {};
-  bool codec_follows = false;  // to what stands before a codec: the codec has written its wishes
+  // To what stands before: a codec, which has written its wishes, or a wrapper that encodes what
+  // goes and has not written them yet.
+  bool codec_follows = false, encoder_follows = false;
   // [kv_heads][entries]: attention that an entry has got from all queries, mean over the group.
   std::span<const std::vector<float>> mass = {};
   std::span<const std::vector<float>> gates = {};  // [kv_heads][entries] outputs of Needs::gates
@@ -163,6 +166,8 @@ class Method {
   virtual Status Bind(const ModelInfo&, const SideFile*) { return {}; }
   // A wrapper that decides when its base acts; nullopt: as the base says.
   virtual std::optional<bool> Acts(const LayerView&) const { return std::nullopt; }
+  // A wrapper that decides what its base's budget is a share of; nullopt: of the prompt.
+  virtual std::optional<int64_t> SharesOf(const LayerView&) const { return std::nullopt; }
   // After a layer's last prompt row, and after each generated token where needs() asks for it.
   virtual void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const = 0;
 };

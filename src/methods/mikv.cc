@@ -3,7 +3,8 @@
 // division of each query.
 //
 // Entries that the base keeps stay as they are (hi_bits), the others go to lo_bits and never come
-// back: their scores count for nothing afterwards. Grids span head_dim / 2 channels of an entry.
+// back: their scores count for nothing afterwards. A base's share is of all tokens so far, so what
+// stays grows with the text. Grids span half the channels of an entry.
 // Keys of lo_bits are balanced: channel c times b = sqrt(max|q_c| / max|k_c|) over the first prompt
 // and the group, in [1e-4, 1e4], 1 where either is 0; their queries are divided by b. b is frozen.
 #include <algorithm>
@@ -18,33 +19,39 @@ namespace {
 constexpr ParamInfo kParams[] = {
     {"lo_bits", ParamKind::kInteger, "2", "0|2|3|4|8",
      "bits of what the base would drop; 0: it is dropped"},
-    {"hi_bits", ParamKind::kInteger, "16", "4|8|16", "bits of what it keeps; 16: as appended"},
+    {"hi_bits", ParamKind::kInteger, "16", "2|4|8|16", "bits of what it keeps; 16: as appended"},
     {"balancer", ParamKind::kFlag, "true", "true|false",
      "move outliers of key channels to the queries before encoding"},
+    {"grow", ParamKind::kFlag, "true", "true|false",
+     "a base's share is of all tokens so far; false: of the prompt"},
 };
 
 class MiKv final : public Method {
  public:
-  MiKv(int lo_bits, int hi_bits, bool balancer)
-      : lo_bits_(lo_bits), hi_bits_(hi_bits), balancer_(balancer) {}
+  MiKv(int lo_bits, int hi_bits, bool balancer, bool grow)
+      : lo_bits_(lo_bits), hi_bits_(hi_bits), balancer_(balancer), grow_(grow) {}
 
   Needs needs(const ModelInfo&) const override { return {.query_max = balancer_ && lo_bits_ > 0}; }
+  std::optional<int64_t> SharesOf(const LayerView& at) const override {
+    if (!grow_ || lo_bits_ == 0) return std::nullopt;
+    return at.n_prompt + at.n_generated;
+  }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     if (lo_bits_ == 0) return;
-    // A group's halves stay apart: channel c rotates with c + head_dim / 2.
-    const int group = std::max(16, at.model.head_dim / 2);
-    const PlaneFormat lo = TokenPlane(lo_bits_, 0, group), hi = TokenPlane(hi_bits_, 0, group);
     for (int h = 0; h < plan.n_heads(); ++h) {
       const HeadCache& head = at.heads[h];
+      const KeyMapPtr map = plan.key_map(h);  // of a pruner, or as it was set before
+      const int dim = map ? map->dim() : at.model.head_dim;
+      const Encoding lo = Tokens(lo_bits_, dim, at), hi = Tokens(hi_bits_, dim, at);
       const std::vector<int32_t> low =
-          head.Entries({PlaneKind::kKeys, lo, 0, head.n_stored(PlaneKind::kKeys, lo)});
+          head.Entries({PlaneKind::kKeys, *lo.k, 0, head.n_stored(PlaneKind::kKeys, *lo.k)});
       Forget(low, plan, h);
       const auto kept = plan.Resolve(h);
       plan.KeepAll(h);
       if (!kept) continue;
-      if (balancer_ && !plan.key_map(h) && !at.query_max.empty()) {
-        plan.MapKeys(h, Balancer(at, h));
+      if (balancer_ && !head.key_map() && !at.query_max.empty()) {
+        plan.MapKeys(h, Balanced(at, h, map ? map->parts() : KeyMap::Parts{}));
       }
       std::vector<int32_t> dropped;
       size_t next = 0;
@@ -55,12 +62,18 @@ class MiKv final : public Method {
           dropped.push_back(i);
         }
       }
-      if (hi_bits_ < 16) plan.Encode(h, Without(*kept, low), {hi, hi});
-      plan.Encode(h, Without(dropped, low), {lo, lo});
+      if (hi_bits_ < 16) plan.Encode(h, Without(*kept, low), hi);
+      plan.Encode(h, Without(dropped, low), lo);
     }
   }
 
  private:
+  // A group's halves stay apart: channel c rotates with c + head_dim / 2.
+  static Encoding Tokens(int bits, int k_dim, const LayerView& at) {
+    const auto half = [](int dim) { return std::max(16, dim / 2 / 8 * 8); };
+    return {TokenPlane(bits, 0, half(k_dim)), TokenPlane(bits, 0, half(at.model.head_dim))};
+  }
+
   // What has few bits already takes no part in the base's choice.
   static void Forget(const std::vector<int32_t>& low, LayerPlan& plan, int h) {
     if (plan.scores(h).empty()) return;
@@ -77,7 +90,8 @@ class MiKv final : public Method {
     return rest;
   }
 
-  static KeyMapPtr Balancer(const LayerView& at, int kv_head) {
+  // The map of these parts, which balances nothing, with a balancer of its channels.
+  static KeyMapPtr Balanced(const LayerView& at, int kv_head, KeyMap::Parts parts) {
     const int dim = at.model.head_dim;
     const std::vector<float> keys = ReadPlane(at.heads[kv_head], PlaneKind::kKeys);
     std::vector<float> most(dim), b(dim);
@@ -88,17 +102,19 @@ class MiKv final : public Method {
       const float q = at.query_max[kv_head][c], k = most[c];
       b[c] = q > 0 && k > 0 ? std::clamp(std::sqrt(q / k), 1e-4f, 1e4f) : 1.0f;
     }
-    return std::make_shared<const KeyMap>(dim, KeyMap::Parts{.balancer = std::move(b)});
+    for (uint8_t channel : parts.channels) parts.balancer.push_back(b[channel]);
+    if (parts.channels.empty()) parts.balancer = std::move(b);
+    return std::make_shared<const KeyMap>(dim, std::move(parts));
   }
 
   const int lo_bits_, hi_bits_;
-  const bool balancer_;
+  const bool balancer_, grow_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
   return std::make_unique<MiKv>(static_cast<int>(params.GetInt("lo_bits")),
                                 static_cast<int>(params.GetInt("hi_bits")),
-                                params.GetFlag("balancer"));
+                                params.GetFlag("balancer"), params.GetFlag("grow"));
 }
 
 }  // namespace
@@ -116,7 +132,9 @@ extern constinit const MethodInfo kMiKv = {
         "part of the text may be asked for. All entries are read at each step, so it saves memory "
         "more than time. A base that scores (h2o, snapkv, tova) suits it best; it stands before "
         "all "
-        "wrappers. What has low bits never comes back, whatever attention it gets later.",
+        "wrappers. What has low bits never comes back, whatever attention it gets later. `think` "
+        "in "
+        "front of it drops key channels of what goes to low bits.",
     .example = "mikv:lo_bits=2 + h2o:budget=20%",
     .params = kParams,
     .make = &Make,

@@ -106,7 +106,11 @@ class ProgramBuilder {
     if (info->role == Role::kPruner || info->role == Role::kCodec || info->of_codec) {
       return AddStore(info, std::move(method));
     }
-    if (!stores_.empty()) {
+    if (info->encodes && stores_.size() == 1 && stores_[0]->role == Role::kPruner) {
+      chain_.pruner = std::move(program_->stores_[0]);
+      program_->stores_.clear();
+      stores_.clear();
+    } else if (!stores_.empty()) {
       return Fail(
           "--kv \"{}\": '{}' works on what is left of the cache, so it stands after '{}', which "
           "decides what is left; write \"{} + {}\"",
@@ -219,8 +223,9 @@ Status ProgramBuilder::AddStore(const MethodInfo* info, std::unique_ptr<Method> 
   if (info->role == Role::kPruner && encoder_ != nullptr) {
     return Fail(
         "--kv \"{}\": '{}' drops channels of keys before they are encoded, so it stands before "
-        "'{}'; write \"{} + {}\"",
-        spec_, info->name, encoder_->name, info->name, encoder_->name);
+        "'{}'; write \"{} + {}{}\"",
+        spec_, info->name, encoder_->name, info->name, encoder_->name,
+        encoder_->role == Role::kWrapper ? " + …" : "");
   }
   for (const MethodInfo* before : stores_) {
     if (before == info) {
@@ -242,16 +247,10 @@ Status ProgramBuilder::AddStore(const MethodInfo* info, std::unique_ptr<Method> 
   return {};
 }
 
-// What acts while generating can need what only a prompt gives.
+// What acts while generating can need queries that no longer fit.
 Status ProgramBuilder::CheckDecoding() const {
   const Needs all = program_->ChainNeeds(ModelInfo{.n_q_heads = 1, .n_kv_heads = 1});
   if (!all.at_decode) return {};
-  if (all.query_stats_from >= 0) {
-    return Fail(
-        "--kv \"{}\": it looks at the queries of a whole prompt, so it cannot act while "
-        "generating; leave 'decode' out",
-        spec_);
-  }
   if (all.moves && all.last_queries > 1) {
     return Fail(
         "--kv \"{}\": queries of earlier steps do not fit keys whose positions have "
@@ -293,6 +292,7 @@ Status Program::Bind(const ModelInfo& model, const SideFileLoader& load) {
   Status status;
   for (Chain& chain : chains_) {
     status = bind(*chain.base);
+    if (status && chain.pruner) status = bind(*chain.pruner);
     for (auto& wrapper : chain.wrappers) {
       if (status) status = bind(*wrapper);
     }
@@ -324,8 +324,14 @@ void AddNeeds(const Needs& needs, Needs& all) {
 Needs Program::ChainNeeds(const ModelInfo& model) const {
   Needs all;
   for (const Chain& chain : chains_) {
-    AddNeeds(chain.base->needs(model), all);
-    for (const auto& wrapper : chain.wrappers) AddNeeds(wrapper->needs(model), all);
+    Needs needs = chain.base->needs(model);
+    for (const auto& wrapper : chain.wrappers) AddNeeds(wrapper->needs(model), needs);
+    if (chain.pruner) {
+      Needs pruner = chain.pruner->needs(model);
+      pruner.at_decode = needs.at_decode;
+      AddNeeds(pruner, needs);
+    }
+    AddNeeds(needs, all);
   }
   return all;
 }
@@ -357,8 +363,15 @@ void Program::Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const {
     bool acts = at.moment == Moment::kPromptEnd || chain.base->needs(at.model).at_decode;
     for (const auto& wrapper : chain.wrappers) acts = wrapper->Acts(at).value_or(acts);
     if (!acts) continue;
-    chain.base->Compress(at, ops, plan);
-    for (const auto& wrapper : chain.wrappers) wrapper->Compress(at, ops, plan);
+    LayerView view = at;
+    view.shares_of = at.n_prompt;
+    for (const auto& wrapper : chain.wrappers) {
+      view.shares_of = wrapper->SharesOf(at).value_or(view.shares_of);
+    }
+    chain.base->Compress(view, ops, plan);
+    view.encoder_follows = chain.pruner != nullptr;
+    if (chain.pruner) chain.pruner->Compress(view, ops, plan);
+    for (const auto& wrapper : chain.wrappers) wrapper->Compress(view, ops, plan);
   }
 }
 

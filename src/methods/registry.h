@@ -65,6 +65,7 @@ class Program {
   // A base and the wrappers that change it, in the order in which they write the plan.
   struct Chain {
     std::unique_ptr<Method> base;
+    std::unique_ptr<Method> pruner;                 // of the keys that one of the wrappers encodes
     std::vector<std::unique_ptr<Method>> wrappers;  // the innermost first
   };
   std::string spec_;

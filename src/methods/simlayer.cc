@@ -1,6 +1,7 @@
 // Cuts lazy layers, whose last queries look at little but the first and the most recent entries, to
 // those; the other layers keep all. Zhang et al., SimLayerKV, arXiv 2410.13846. Moment: compress at
-// the prompt's end; cost: the last rows of attention once more.
+// the prompt's end (when=always: lazy layers go on dropping); cost: the last rows of attention once
+// more.
 //
 // A layer is lazy where the attention of the last `last` queries, mean over all heads, on the first
 // `sinks` and the last `recent` entries before those queries is above `threshold`. What is left
@@ -17,27 +18,23 @@ constexpr ParamInfo kParams[] = {
     {"recent", ParamKind::kInteger, "1024", "2..1000000", "last entries that a lazy layer keeps"},
     {"sinks", ParamKind::kInteger, "4", "0..65536", "first entries that a lazy layer keeps"},
     {"last", ParamKind::kInteger, "1", "1..64", "queries that are judged"},
+    {"when", ParamKind::kWord, "prompt", "prompt|always",
+     "cut lazy layers at the prompt's end only, or after each generated token too"},
 };
 
 class SimLayer final : public Method {
  public:
-  SimLayer(double threshold, int64_t recent, int64_t sinks, int last)
-      : threshold_(threshold), recent_(recent), sinks_(sinks), last_(last) {}
+  SimLayer(double threshold, int64_t recent, int64_t sinks, int last, bool at_decode)
+      : threshold_(threshold), recent_(recent), sinks_(sinks), last_(last), at_decode_(at_decode) {}
 
-  Needs needs(const ModelInfo&) const override { return {.last_queries = last_}; }
+  Needs needs(const ModelInfo&) const override {
+    return {.last_queries = last_, .at_decode = at_decode_};
+  }
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const int64_t rows = std::min<int64_t>(last_, at.n_last_queries);
-    if (at.Fits(sinks_ + recent_ + rows)) return;
-    const auto mass = ops.AttentionMass(at, {.last_rows = rows});
-    double seen = 0;
-    for (const std::vector<float>& head : mass) {
-      const auto end = static_cast<int64_t>(head.size()) - rows;
-      const int64_t recent = std::max(sinks_, end - recent_);
-      seen += std::accumulate(head.begin(), head.begin() + std::min(sinks_, end), 0.0);
-      seen += std::accumulate(head.begin() + recent, head.begin() + end, 0.0);
-    }
-    if (seen / static_cast<double>(rows * plan.n_heads()) <= threshold_) return;
+    const bool lazy = at.moment == Moment::kDecode ? WasCut(at) : IsLazy(at, ops, rows);
+    if (!lazy) return;
     const int64_t newest = recent_ - rows;
     for (int h = 0; h < plan.n_heads(); ++h) {
       const int64_t n = at.heads[h].size();
@@ -46,9 +43,28 @@ class SimLayer final : public Method {
   }
 
  private:
+  // A layer that lacks tokens was found lazy, and stays so.
+  static bool WasCut(const LayerView& at) {
+    return at.heads[0].size() < at.n_prompt + at.n_generated;
+  }
+
+  bool IsLazy(const LayerView& at, Ops& ops, int64_t rows) const {
+    if (at.Fits(sinks_ + recent_ + rows)) return false;
+    const auto mass = ops.AttentionMass(at, {.last_rows = rows});
+    double seen = 0;
+    for (const std::vector<float>& head : mass) {
+      const auto end = static_cast<int64_t>(head.size()) - rows;
+      const int64_t recent = std::max(sinks_, end - recent_);
+      seen += std::accumulate(head.begin(), head.begin() + std::min(sinks_, end), 0.0);
+      seen += std::accumulate(head.begin() + recent, head.begin() + end, 0.0);
+    }
+    return seen / static_cast<double>(rows * std::ssize(mass)) > threshold_;
+  }
+
   const double threshold_;
   const int64_t recent_, sinks_;
   const int last_;
+  const bool at_decode_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
@@ -57,8 +73,8 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
                 params.GetInt("recent"), params.GetInt("last"));
   }
   return std::make_unique<SimLayer>(params.GetNumber("threshold"), params.GetInt("recent"),
-                                    params.GetInt("sinks"),
-                                    static_cast<int>(params.GetInt("last")));
+                                    params.GetInt("sinks"), static_cast<int>(params.GetInt("last")),
+                                    params.GetWord("when") == "always");
 }
 
 }  // namespace
@@ -73,7 +89,8 @@ extern constinit const MethodInfo kSimLayer = {
         "Some layers look at little but the sinks and the last words; those need no more. The "
         "others keep everything, so retrieval hardly suffers, and memory falls by what the lazy "
         "layers had: how much is known only after the prompt, and `threshold` is set a model at a "
-        "time. Has no budget, so wrappers that share budgets do not apply.",
+        "time. With when=always the lazy layers stay that small while generating. Has no budget, "
+        "so wrappers that share budgets do not apply.",
     .example = "simlayer:threshold=80%,recent=256",
     .params = kParams,
     .make = &Make,

@@ -41,7 +41,7 @@ class SnapKv final : public Method {
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     if (at.moment == Moment::kPromptEnd && !at.first_prompt && !resnap_) return;
-    const int64_t keep = budget_.Of(at.n_prompt);
+    const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
     const int64_t rows = std::min<int64_t>(window_, at.n_last_queries);
     std::vector<std::vector<float>> votes = ops.AttentionMass(at, {.last_rows = rows});

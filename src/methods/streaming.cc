@@ -25,7 +25,7 @@ class Streaming final : public Method {
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     for (size_t h = 0; h < at.heads.size(); ++h) {
       const int64_t n = at.heads[h].size();
-      const int64_t keep = budget_.Of(at.n_prompt);
+      const int64_t keep = budget_.Of(at.shares_of);
       if (n <= keep) continue;
       const int64_t sinks = std::min(sinks_, keep - 1);  // the newest entry always stays
       plan.Drop(static_cast<int>(h), sinks, n - keep);

@@ -6,7 +6,7 @@
 // for a KV head; the head_dim * ratio channels of lowest score go (ties: the higher channel first).
 // paper: the last `recent` entries keep all channels. kvpress: none does.
 // Before a codec: entries lose channels as they are encoded, and the channels are chosen from the
-// first that are (the sheet's section 3.7).
+// first that are (the sheet's section 3.7). Before mikv likewise, by all entries.
 #include <algorithm>
 #include <numeric>
 
@@ -38,6 +38,10 @@ class Think final : public Method {
     for (int h = 0; h < plan.n_heads(); ++h) {
       if (plan.key_map(h)) continue;  // dropped channels are gone: never chosen anew
       const HeadCache& head = at.heads[h];
+      if (at.encoder_follows) {
+        if (plan.Resolve(h)) plan.MapKeys(h, Choose(at, ops, h, All(head), n_kept));
+        continue;
+      }
       if (at.codec_follows) {
         const std::vector<int32_t> entries = plan.KeysToEncode(h);
         if (!entries.empty()) plan.MapKeys(h, Choose(at, ops, h, entries, n_kept));
@@ -45,9 +49,7 @@ class Think final : public Method {
       }
       const int64_t n = head.n_staged(PlaneKind::kKeys) - recent_;
       if (n <= 0) continue;
-      std::vector<int32_t> all(head.size());
-      std::iota(all.begin(), all.end(), 0);
-      plan.MapKeys(h, Choose(at, ops, h, all, n_kept));
+      plan.MapKeys(h, Choose(at, ops, h, All(head), n_kept));
       PlaneFormat narrow = head.format().k();
       const StoredSpan old{PlaneKind::kKeys, narrow, 0, n};
       narrow.dim = 0;
@@ -56,6 +58,12 @@ class Think final : public Method {
   }
 
  private:
+  static std::vector<int32_t> All(const HeadCache& head) {
+    std::vector<int32_t> all(head.size());
+    std::iota(all.begin(), all.end(), 0);
+    return all;
+  }
+
   // The kept channels, ascending, by the keys of these entries.
   KeyMapPtr Choose(const LayerView& at, Ops& ops, int kv_head, std::span<const int32_t> entries,
                    int n_kept) const {

@@ -24,7 +24,7 @@ class Tova final : public Method {
   }
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
-    const int64_t keep = budget_.Of(at.n_prompt);
+    const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
     std::vector<std::vector<float>> mass = ops.AttentionMass(at, {.last_rows = 1});
     if (SameLength(at)) MeanOverHeads(mass);

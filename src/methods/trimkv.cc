@@ -85,7 +85,7 @@ class TrimKv final : public Method {
   }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    const int64_t keep = budget_.Of(at.n_prompt);
+    const int64_t keep = budget_.Of(at.shares_of);
     const int64_t slack = at.moment == Moment::kDecode ? every_ - 1 : 0;
     if (at.Fits(keep + slack)) return;
     const int64_t now = at.n_prompt + at.n_generated;

@@ -8,7 +8,9 @@
 // once and no key is transformed back. Values, by channel: t = sign(x) where |x| > mean|x| / 2,
 // else 0; decoded alpha * t with alpha the mean of |x| where t is not 0 (lsq), or of all (mean).
 // Differs from the paper's code: its decoders (0 for a negative sign, no scale of values) are
-// defects; channels are chosen for each KV head; what is encoded is never encoded again.
+// defects; channels are chosen for each KV head; what is encoded is never encoded again; `protect`
+// goes by attention, since the similarity of a video's embeddings to a question's means nothing in
+// a text.
 #include <algorithm>
 #include <functional>
 #include <limits>

@@ -1,10 +1,12 @@
 // Keeps whole windows of consecutive tokens, chosen once for a group of neighbouring layers. Zuo et
-// al., WindowKV, arXiv 2503.17922. Moment: compress at the prompt's end; cost: the last `window`
-// rows of attention once more, in one layer of each group.
+// al., WindowKV, arXiv 2503.17922. Moment: compress at the prompt's end (when=always: also after
+// each page of generated tokens); cost: the last `window` rows of attention once more, in one layer
+// of each group.
 //
 // t[h, j] = sum over the last `window` queries of softmax(q k)[j] of query head h; a review
 // window's score is the mean of its `top` largest t, averaged over all query heads. Review budget
 // b: ceil((r - b) / size) windows of the r tokens before the last go, so b + size - 1 at most stay.
+// Windows begin at multiples of `size` in the text, so what was kept is whole in a later choice.
 // Budgets fall over the groups from `first` to `last` (pyramid=code: last = C gamma / lambda, in
 // whole numbers, which the paper's tables fit; pyramid=paper: C / lambda).
 //
@@ -34,12 +36,14 @@ constexpr ParamInfo kParams[] = {
     {"pyramid", ParamKind::kWord, "code", "code|paper|flat", "how budgets fall over the groups"},
     {"heads", ParamKind::kWord, "mean", "mean|max", "over query heads: the average, or the best"},
     {"first_window", ParamKind::kFlag, "true", "true|false", "the first review window stays"},
+    {"when", ParamKind::kWord, "prompt", "prompt|always",
+     "act at the first prompt's end only, or in later turns and while generating too"},
 };
 
 struct Settings {
   Budget budget;
   int64_t size, window, top, layers, lambda;
-  bool code, flat, best_head, first_window;
+  bool code, flat, best_head, first_window, always;
 };
 
 class WindowKv final : public Method {
@@ -47,18 +51,21 @@ class WindowKv final : public Method {
   explicit WindowKv(const Settings& settings) : set_(settings) {}
 
   Needs needs(const ModelInfo&) const override {
-    return {.last_queries = static_cast<int>(set_.window), .notes = true};
+    return {.last_queries = static_cast<int>(set_.window), .at_decode = set_.always, .notes = true};
   }
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
-    if (at.moment == Moment::kPromptEnd && !at.first_prompt) return;
+    if (at.moment == Moment::kPromptEnd && !at.first_prompt && !set_.always) return;
     const int64_t n = at.heads[0].size();
     const int64_t rows = std::min<int64_t>({set_.window, at.n_last_queries, n});
     const int64_t review = n - rows;
     const auto [place, n_layers] = Place(at);  // among the layers without a sliding window
-    const int64_t total = std::max<int64_t>(0, set_.budget.Of(at.n_prompt) - set_.window);
+    const int64_t total = std::max<int64_t>(0, set_.budget.Of(at.shares_of) - set_.window);
     const int64_t budget = GroupBudget(total, place / set_.layers, n_layers);
     if (review <= budget) return;
+    // One choice a page of generated tokens, not one a token.
+    const bool waits = set_.always && at.moment == Moment::kDecode;
+    if (waits && review < budget + set_.size + kPageEntries) return;
     const int64_t leader = Leader(at, place);
     if (leader == at.layer) at.notes[at.layer] = Choose(at, ops, rows, review, budget);
     std::vector<int32_t> keep = at.notes[leader];
@@ -105,15 +112,16 @@ class WindowKv final : public Method {
   // The review entries that stay, ascending.
   std::vector<int32_t> Choose(const LayerView& at, Ops& ops, int64_t rows, int64_t review,
                               int64_t budget) const {
-    const int64_t n_windows = (review + set_.size - 1) / set_.size;
+    const std::vector<int64_t> begins = Windows(at.heads[0].Orders(), review);
+    const int64_t n_windows = std::ssize(begins) - 1;
     const int64_t drop = (review - budget + set_.size - 1) / set_.size;
     if (drop * set_.size >= review) return {};
     const auto votes = ops.AttentionMass(at, {.last_rows = rows, .over_group = GroupBy::kNone});
     std::vector<double> scores(n_windows);
     for (const std::vector<float>& vote : votes) {
       for (int64_t w = 0; w < n_windows; ++w) {
-        const int64_t first = w * set_.size, size = std::min(set_.size, review - first);
-        const double score = MeanOfTop(std::span(vote).subspan(first, size));
+        const int64_t size = begins[w + 1] - begins[w];
+        const double score = MeanOfTop(std::span(vote).subspan(begins[w], size));
         scores[w] = set_.best_head ? std::max(scores[w], score) : scores[w] + score;
       }
     }
@@ -126,11 +134,21 @@ class WindowKv final : public Method {
     std::sort(order.begin(), order.end());
     std::vector<int32_t> entries;
     for (int64_t w : order) {
-      for (int64_t i = w * set_.size; i < std::min(review, (w + 1) * set_.size); ++i) {
+      for (int64_t i = begins[w]; i < begins[w + 1]; ++i) {
         entries.push_back(static_cast<int32_t>(i));
       }
     }
     return entries;
+  }
+
+  // Where the windows of the first `review` entries begin, and the end of the last.
+  std::vector<int64_t> Windows(const std::vector<int32_t>& orders, int64_t review) const {
+    std::vector<int64_t> begins;
+    for (int64_t i = 0; i < review; ++i) {
+      if (i == 0 || orders[i] / set_.size != orders[i - 1] / set_.size) begins.push_back(i);
+    }
+    begins.push_back(review);
+    return begins;
   }
 
   double MeanOfTop(std::span<const float> window) const {
@@ -157,7 +175,8 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
                .code = params.GetWord("pyramid") == "code",
                .flat = params.GetWord("pyramid") == "flat",
                .best_head = params.GetWord("heads") == "max",
-               .first_window = params.GetFlag("first_window")};
+               .first_window = params.GetFlag("first_window"),
+               .always = params.GetWord("when") == "always"};
   set.top = choose("top", locate ? set.size : std::max<int64_t>(1, set.size / 2));
   if (set.top > set.size) {
     return Fail("windowkv: top={} tokens of a window that has {}; write top=1..{}", set.top,
@@ -187,7 +206,8 @@ extern constinit const MethodInfo kWindowKv = {
         "what the prompt is for: task=locate for questions, aggregate for summaries and code. "
         "Loses to token-wise methods on summaries at small budgets, since a window's weak tokens "
         "cost as much as its strong ones, and where single heads find what others do not "
-        "(heads=max helps). Generated tokens and later turns are added to the budget.",
+        "(heads=max helps). Generated tokens and later turns are added to the budget "
+        "(when=always: they are windows like all others).",
     .example = "windowkv:budget=1024,task=locate",
     .params = kParams,
     .make = &Make,

@@ -53,6 +53,8 @@ ApiError FromBatch(const BatchError& error) {
           .status = 503, .message = error.message, .code = "kv_memory_busy", .retry_after_s = 2};
     case Refusal::kShuttingDown:
       return {.status = 503, .message = error.message, .code = "shutting_down"};
+    case Refusal::kBusy:
+      return {.status = 409, .message = error.message, .code = "slot_busy"};
     case Refusal::kFailed:
       break;
   }

@@ -26,7 +26,7 @@ ApiResult<ChatCall> ReadChat(const Json& body, const BatchEngine& engine) {
   if (!conversation) return Refuse(conversation.error());
   auto form = ReadAnswerForm(body, engine.model(), *conversation);
   if (!form) return Refuse(form.error());
-  call.tools = std::move(form->tools);
+  call.answer.tools = std::move(form->tools);
   Fields fields(body);
   ReadGeneration(fields, LimitsOf(engine), engine.ctx(), call.request, call.reply);
   const auto top = fields.Integer("top_logprobs", 0, 20);
@@ -37,6 +37,8 @@ ApiResult<ChatCall> ReadChat(const Json& body, const BatchEngine& engine) {
   auto text = RenderConversation(engine.model(), *conversation);
   if (!text) return Refuse(text.error());
   call.request.prompt = TokenizeRendered(engine.model(), *text);
+  // An answer of a form has no thoughts in front of it.
+  call.answer.in_reasoning = !form->constraint && OpensReasoning(*text);
   call.request.constraint = std::move(form->constraint);
   return call;
 }
@@ -49,12 +51,14 @@ class ChatDialect final : public Dialect {
       : model_(model),
         facts_(std::move(facts)),
         logprobs_(call.request.top_logprobs >= 0),
-        tools_(call.tools) {}
+        options_(call.answer) {}
 
   Json Whole(std::span<const Choice> choices) override {
     Json list = Json::array();
+    int64_t n_reasoning = 0;
     for (const Choice& choice : choices) {
-      const ParsedAnswer answer = ParseAnswer(choice.text, tools_);
+      const ParsedAnswer answer = ParseAnswer(choice.text, options_);
+      n_reasoning += CountTokens(answer.reasoning);
       list.push_back({{"index", choice.index},
                       {"message", MessageJson(answer)},
                       {"logprobs", logprobs_ ? ChatLogprobsJson(model_, choice.tokens) : Json()},
@@ -66,32 +70,33 @@ class ChatDialect final : public Dialect {
             {"model", facts_.model},
             {"system_fingerprint", facts_.fingerprint},
             {"choices", std::move(list)},
-            {"usage", UsageJson(choices)},
+            {"usage", UsageJson(choices, n_reasoning)},
             {"timings", TimingsJson(choices[0].outcome)},
             {"kv", KvJson(choices[0].outcome)}};
   }
 
   void Start(EventStream& out, size_t n_choices) override {
-    parsers_.assign(n_choices, AnswerParser(tools_));
+    parsers_.assign(n_choices, AnswerParser(options_));
     for (size_t i = 0; i < n_choices; ++i) {
       out.Data(Chunk(static_cast<int>(i), {{"role", "assistant"}, {"content", ""}}, {}, nullptr));
     }
   }
 
   void Piece(EventStream& out, const Choice& choice, const BatchEvent& event) override {
-    std::vector<grammar::ToolEvent> pieces = parsers_[choice.index].Push(event.text);
+    std::vector<AnswerEvent> pieces = parsers_[choice.index].Push(event.text);
     // Log-probabilities do not wait for what may become a call.
     if (pieces.empty() && !event.tokens.empty()) {
-      pieces.push_back({.kind = grammar::ToolEvent::kContent});
+      pieces.push_back({.kind = AnswerEvent::kContent});
     }
     std::span<const TokenRecord> tokens = event.tokens;
-    for (const grammar::ToolEvent& piece : pieces) {
+    for (const AnswerEvent& piece : pieces) {
+      if (piece.kind == AnswerEvent::kReasoning) reasoning_ += piece.text;
       out.Data(Chunk(choice.index, DeltaJson(piece), std::exchange(tokens, {}), nullptr));
     }
   }
 
   void Last(EventStream& out, const Choice& choice) override {
-    for (const grammar::ToolEvent& piece : parsers_[choice.index].Finish()) {
+    for (const AnswerEvent& piece : parsers_[choice.index].Finish()) {
       out.Data(Chunk(choice.index, DeltaJson(piece), {}, nullptr));
     }
     const bool calls = parsers_[choice.index].n_calls() > 0;
@@ -105,13 +110,17 @@ class ChatDialect final : public Dialect {
     if (facts_.options.include_usage) {
       Json chunk = Envelope();
       chunk["choices"] = Json::array();
-      chunk["usage"] = UsageJson(choices);
+      chunk["usage"] = UsageJson(choices, CountTokens(reasoning_));
       out.Data(chunk);
     }
     out.Done();
   }
 
  private:
+  int64_t CountTokens(const std::string& text) const {
+    return text.empty() ? 0 : static_cast<int64_t>(model_.Tokenize(text, false).size());
+  }
+
   static std::string FinishReason(const Choice& choice, bool calls) {
     return calls && choice.outcome.finish == "stop" ? "tool_calls" : choice.outcome.finish;
   }
@@ -123,19 +132,21 @@ class ChatDialect final : public Dialect {
                        {"type", "function"},
                        {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
     }
-    const bool blank = answer.content.find_first_not_of(" \t\r\n") == std::string::npos;
-    Json message = {{"role", "assistant"},
-                    {"content", blank && !calls.empty() ? Json() : Json(answer.content)},
-                    {"refusal", nullptr}};
+    Json message = {
+        {"role", "assistant"},
+        {"content", answer.content.empty() && !calls.empty() ? Json() : Json(answer.content)},
+        {"refusal", nullptr}};
+    if (!answer.reasoning.empty()) message["reasoning_content"] = answer.reasoning;
     if (!calls.empty()) message["tool_calls"] = std::move(calls);
     return message;
   }
 
   // Clients put calls together by their index, so each piece has it.
-  static Json DeltaJson(const grammar::ToolEvent& event) {
-    if (event.kind == grammar::ToolEvent::kContent) return {{"content", event.text}};
+  static Json DeltaJson(const AnswerEvent& event) {
+    if (event.kind == AnswerEvent::kReasoning) return {{"reasoning_content", event.text}};
+    if (event.kind == AnswerEvent::kContent) return {{"content", event.text}};
     Json call = {{"index", event.index}};
-    if (event.kind == grammar::ToolEvent::kCall) {
+    if (event.kind == AnswerEvent::kCall) {
       call["id"] = event.id;
       call["type"] = "function";
       call["function"] = {{"name", event.name}, {"arguments", ""}};
@@ -167,8 +178,9 @@ class ChatDialect final : public Dialect {
   const LoadedModel& model_;
   const ReplyFacts facts_;
   const bool logprobs_;
-  const std::vector<std::string> tools_;
+  const AnswerOptions options_;
   std::vector<AnswerParser> parsers_;  // of a stream's choices
+  std::string reasoning_;              // of them all
 };
 
 }  // namespace

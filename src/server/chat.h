@@ -25,10 +25,16 @@ ApiResult<std::string> RenderConversation(const LoadedModel& model,
 // Log-probabilities as the chat endpoint writes them.
 Json ChatLogprobsJson(const LoadedModel& model, std::span<const TokenRecord> tokens);
 
+// What an answer may hold beside text.
+struct AnswerOptions {
+  std::vector<std::string> tools = {};  // functions that may be called
+  bool in_reasoning = false;            // the prompt's end opened what the model thinks
+};
+
 struct ChatCall {
   BatchRequest request;
   ReplyOptions reply;
-  std::vector<std::string> tools = {};  // functions that the answer may call
+  AnswerOptions answer = {};
 };
 ApiResult<ChatCall> ReadChat(const Json& body, const BatchEngine& engine);
 

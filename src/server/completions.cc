@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/structured.h"
+
 namespace kvasir::server {
 namespace {
 
@@ -217,6 +219,9 @@ ApiResult<CompletionCall> ReadCompletion(const Json& body, const BatchEngine& en
     fields.Fail("best_of", "more answers than are returned are not supported");
   }
   if (fields.error()) return Refuse(*fields.error());
+  auto form = ReadTextForm(body, engine.model());
+  if (!form) return Refuse(form.error());
+  common.constraint = std::move(*form);
   auto prompts = ReadPrompts(fields.Get("prompt"), "prompt", engine.model());
   if (!prompts) return Refuse(prompts.error());
   for (std::vector<int32_t>& prompt : *prompts) {

@@ -6,7 +6,7 @@
 
 namespace kvasir::server {
 
-Json UsageJson(std::span<const Choice> choices) {
+Json UsageJson(std::span<const Choice> choices, int64_t n_reasoning) {
   int64_t n_prompt = 0, n_generated = 0, n_cached = 0;
   for (const Choice& choice : choices) {
     n_generated += choice.outcome.n_generated;
@@ -17,7 +17,7 @@ Json UsageJson(std::span<const Choice> choices) {
           {"completion_tokens", n_generated},
           {"total_tokens", n_prompt + n_generated},
           {"prompt_tokens_details", {{"cached_tokens", n_cached}}},
-          {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
+          {"completion_tokens_details", {{"reasoning_tokens", n_reasoning}}}};
 }
 
 Json TimingsJson(const BatchOutcome& outcome) {

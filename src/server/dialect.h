@@ -57,7 +57,7 @@ class Dialect {
 };
 
 // {"prompt_tokens", …}; the answers to one prompt count it once.
-Json UsageJson(std::span<const Choice> choices);
+Json UsageJson(std::span<const Choice> choices, int64_t n_reasoning = 0);
 // llama-server's figures of one answer.
 Json TimingsJson(const BatchOutcome& outcome);
 // What the cache did.

@@ -51,18 +51,42 @@ void Messages(const Services& services, Call& call) {
   if (chat->request.ttl_s < 0) chat->request.ttl_s = CacheSeconds(call.body);
   std::vector<BatchRequest> requests;
   requests.push_back(std::move(chat->request));
-  auto dialect = MakeMessagesDialect(FactsFor(services, call, "msg_", chat->reply), chat->tools);
+  auto dialect = MakeMessagesDialect(FactsFor(services, call, "msg_", chat->reply), chat->answer);
   StartGeneration(services, call, std::move(requests), std::move(dialect), chat->reply.stream);
 }
 
-void CountTokens(const Services& services, Call& call) {
-  const auto body = ChatBodyOfMessages(call.body, /*needs_max_tokens=*/false);
-  if (!body) return call.Fail(body.error());
-  const auto conversation = ReadConversation(*body);
-  if (!conversation) return call.Fail(conversation.error());
+namespace {
+
+// Tokens of the prompt that a chat's body makes.
+ApiResult<size_t> CountPrompt(const Services& services, const Json& body) {
+  const auto conversation = ReadConversation(body);
+  if (!conversation) return Refuse(conversation.error());
   const auto text = RenderConversation(services.engine.model(), *conversation);
-  if (!text) return call.Fail(text.error());
-  call.Reply({{"input_tokens", TokenizeRendered(services.engine.model(), *text).size()}});
+  if (!text) return Refuse(text.error());
+  return TokenizeRendered(services.engine.model(), *text).size();
+}
+
+void ReplyCount(const Services& services, Call& call, const ApiResult<Json>& body, Json reply) {
+  if (!body) return call.Fail(body.error());
+  const auto n = CountPrompt(services, *body);
+  if (!n) return call.Fail(n.error());
+  reply["input_tokens"] = *n;
+  call.Reply(reply);
+}
+
+}  // namespace
+
+void CountTokens(const Services& services, Call& call) {
+  ReplyCount(services, call, ChatBodyOfMessages(call.body, /*needs_max_tokens=*/false),
+             Json::object());
+}
+
+void InputTokens(const Services& services, Call& call) {
+  ReplyCount(services, call, call.body, {{"object", "response.input_tokens"}});
+}
+
+void ResponseInputTokens(const Services& services, Call& call) {
+  ReplyCount(services, call, ChatBodyOfResponses(call.body), {{"object", "response.input_tokens"}});
 }
 
 void Responses(const Services& services, Call& call) {
@@ -70,7 +94,8 @@ void Responses(const Services& services, Call& call) {
   if (!body) return call.Fail(body.error());
   auto chat = ReadChat(*body, services.engine);
   if (!chat) return call.Fail(chat.error());
-  auto dialect = MakeResponsesDialect(FactsFor(services, call, "resp_", chat->reply), call.body);
+  auto dialect =
+      MakeResponsesDialect(FactsFor(services, call, "resp_", chat->reply), call.body, chat->answer);
   std::vector<BatchRequest> requests;
   requests.push_back(std::move(chat->request));
   StartGeneration(services, call, std::move(requests), std::move(dialect), chat->reply.stream);
@@ -170,63 +195,6 @@ void ApplyTemplate(const Services& services, Call& call) {
   const auto text = RenderConversation(services.engine.model(), *conversation);
   if (!text) return call.Fail(text.error());
   call.Reply({{"prompt", *text}});
-}
-
-void InputTokens(const Services& services, Call& call) {
-  const auto conversation = ReadConversation(call.body);
-  if (!conversation) return call.Fail(conversation.error());
-  const auto text = RenderConversation(services.engine.model(), *conversation);
-  if (!text) return call.Fail(text.error());
-  const auto n = TokenizeRendered(services.engine.model(), *text).size();
-  call.Reply({{"object", "response.input_tokens"}, {"input_tokens", n}});
-}
-
-void Slots(const Services& services, Call& call) {
-  Json list = Json::array();
-  bool any_free = false;
-  for (const SlotFacts& slot : services.engine.slots()) {
-    any_free = any_free || !slot.busy;
-    list.push_back({{"id", slot.id},
-                    {"id_task", slot.busy ? Json(slot.request) : Json(-1)},
-                    {"n_ctx", services.engine.ctx()},
-                    {"speculative", false},
-                    {"is_processing", slot.busy},
-                    {"params", {{"kv", slot.spec}}},
-                    {"n_tokens", slot.n_tokens},
-                    {"kv_bytes", slot.kv_bytes},
-                    {"next_token",
-                     {{"has_next_token", slot.busy},
-                      {"has_new_line", false},
-                      {"n_remain", slot.n_remain},
-                      {"n_decoded", slot.n_generated}}}});
-  }
-  if (call.http.query.contains("fail_on_no_slot") && !any_free) {
-    return call.Fail({.status = 503, .message = "no slot is free", .retry_after_s = 2});
-  }
-  call.Reply(list);
-}
-
-void SlotAction(const Services& services, Call& call) {
-  int slot = -1;
-  const std::string& id = call.operand;
-  if (!id.empty() && id.size() < 6 && id.find_first_not_of("0123456789") == std::string::npos) {
-    slot = std::stoi(id);
-  }
-  if (slot < 0 || slot >= services.engine.options().n_slots) {
-    return call.Fail({.status = 404, .message = fmt::format("there is no slot '{}'", id)});
-  }
-  const auto found = call.http.query.find("action");
-  const std::string action = found == call.http.query.end() ? "" : found->second;
-  if (action == "save" || action == "restore") {
-    return call.Fail({.status = 501, .message = "slots are not saved to files by this server"});
-  }
-  if (action != "erase") {
-    return call.Fail({.message = "'action': expected erase", .param = "action"});
-  }
-  int64_t n_erased = -1;
-  services.engine.Between([&](Scheduler& scheduler) { n_erased = scheduler.Erase(slot); });
-  if (n_erased < 0) return call.Fail({.status = 409, .message = "the slot is busy"});
-  call.Reply({{"id_slot", slot}, {"n_erased", n_erased}});
 }
 
 void Props(const Services& services, Call& call) {

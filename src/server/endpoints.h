@@ -16,6 +16,7 @@ struct Services {
   BatchEngine& engine;
   std::string model_name, fingerprint;
   int64_t created = 0;
+  std::string slot_folder = {};  // for saved slots; empty: none are saved
 };
 
 struct Call {
@@ -47,6 +48,7 @@ void Detokenize(const Services&, Call&);
 void TokenizerInfo(const Services&, Call&);
 void ApplyTemplate(const Services&, Call&);
 void InputTokens(const Services&, Call&);
+void ResponseInputTokens(const Services&, Call&);
 void Slots(const Services&, Call&);
 void SlotAction(const Services&, Call&);
 void Props(const Services&, Call&);

@@ -77,14 +77,13 @@ class ConnectionExchange final : public Exchange {
     if (begun_.exchange(true)) return;
     Post([status, type = std::string(type), headers](HttpConnection& c) {
       c.Queue(HeaderBlock(status, type, headers, c.keep_alive_, std::nullopt, c.chunked_), false);
+      if (type.starts_with("text/event-stream")) c.Ping(c.shared_->limits.ping_time);
     });
   }
 
   void Write(std::string data) override {
     if (data.empty()) return;
-    Post([data = std::move(data)](HttpConnection& c) {
-      c.Queue(c.chunked_ ? fmt::format("{:x}\r\n{}\r\n", data.size(), data) : data, false);
-    });
+    Post([data = std::move(data)](HttpConnection& c) { c.Queue(c.InChunk(data), false); });
   }
 
   void End() override {
@@ -118,7 +117,7 @@ class ConnectionExchange final : public Exchange {
 };
 
 HttpConnection::HttpConnection(HttpShared& shared, asio::ip::tcp::socket socket)
-    : shared_(&shared), stream_(std::move(socket)) {
+    : shared_(&shared), stream_(std::move(socket)), ping_(stream_.get_executor()) {
   ++shared_->n_connections;
   Error error;
   const auto endpoint = stream_.socket().remote_endpoint(error);
@@ -249,10 +248,26 @@ void HttpConnection::Gone() { Close(); }
 void HttpConnection::Queue(std::string bytes, bool last) {
   if (closed_ || last_queued_) return;
   last_queued_ = last;
+  queued_at_ = std::chrono::steady_clock::now();
   n_unsent_ += bytes.size();
   unsent_.push_back(std::move(bytes));
   if (n_unsent_ > shared_->limits.unsent_bytes + unsent_.back().size()) return Gone();
   if (!writing_) WriteNext();
+}
+
+// A comment, which clients skip and proxies count as a sign of life, whenever the stream has been
+// silent for the time of a ping; next looked at in `time`.
+void HttpConnection::Ping(std::chrono::milliseconds time) {
+  ping_.expires_after(time);
+  ping_.async_wait([weak = weak_from_this(), request = request_](Error error) {
+    const auto self = weak.lock();
+    if (error || !self || self->closed_ || self->last_queued_ || self->request_ != request) return;
+    const auto wanted = self->shared_->limits.ping_time;
+    const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - self->queued_at_);
+    if (silent >= wanted && self->unsent_.empty()) self->Queue(self->InChunk(": ping\n\n"), false);
+    self->Ping(silent >= wanted ? wanted : wanted - silent);
+  });
 }
 
 void HttpConnection::WriteNext() {

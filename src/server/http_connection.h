@@ -5,6 +5,7 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -50,8 +51,12 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void WatchForGone();
   void Gone();
   void Queue(std::string bytes, bool last);
+  std::string InChunk(const std::string& data) const {
+    return chunked_ ? fmt::format("{:x}\r\n{}\r\n", data.size(), data) : data;
+  }
   void WriteNext();
   void OnWritten(Error error);
+  void Ping(std::chrono::milliseconds time);
   void NextRequest();
   void Linger();
   void Drop();
@@ -68,6 +73,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool answering_ = false, writing_ = false, last_queued_ = false, keep_alive_ = true;
   bool closed_ = false, chunked_ = true;
   std::function<void()> on_gone_;
+  boost::asio::steady_timer ping_;
+  std::chrono::steady_clock::time_point queued_at_ = {};
 };
 
 }  // namespace kvasir::server

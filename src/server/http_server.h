@@ -27,6 +27,7 @@ struct HttpLimits {
   int connections = 2048;
   std::chrono::milliseconds header_time{10'000}, body_time{30'000}, write_time{30'000};
   std::chrono::milliseconds idle_time{75'000};  // between two requests
+  std::chrono::milliseconds ping_time{30'000};  // a silent event stream gets a comment
   int handler_threads = 2;
 };
 

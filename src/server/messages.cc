@@ -68,11 +68,16 @@ ApiResult<void> AddMessage(const Json& message, const std::string& place, Json& 
   return {};
 }
 
-void AddTools(const Json& body, Json& chat) {
-  if (!body.contains("tools") || !body["tools"].is_array()) return;
+ApiResult<void> AddTools(const Json& body, Json& chat) {
+  if (!body.contains("tools") || !body["tools"].is_array()) return {};
   Json tools = Json::array();
   for (const Json& tool : body["tools"]) {
-    if (!tool.is_object()) continue;
+    const Json kind = tool.is_object() ? tool.value("type", Json("custom")) : Json();
+    if (kind != "custom" && !(kind.is_null() && tool.is_object())) {
+      return Wrong("tools",
+                   "expected {\"name\", \"input_schema\", …}: tools that a server would "
+                   "have to run are not there");
+    }
     tools.push_back({{"type", "function"},
                      {"function",
                       {{"name", tool.value("name", Json())},
@@ -88,6 +93,10 @@ void AddTools(const Json& body, Json& chat) {
     chat["tool_choice"] = {{"type", "function"},
                            {"function", {{"name", choice.value("name", Json())}}}};
   }
+  if (choice.is_object() && choice.value("disable_parallel_tool_use", Json()) == true) {
+    chat["parallel_tool_calls"] = false;
+  }
+  return {};
 }
 
 std::string_view StopReason(const BatchOutcome& outcome, bool calls) {
@@ -105,15 +114,15 @@ Json InputUsage(const BatchOutcome& outcome) {
 
 class MessagesDialect final : public Dialect {
  public:
-  MessagesDialect(ReplyFacts facts, std::vector<std::string> tools)
-      : facts_(std::move(facts)), tools_(std::move(tools)), parser_(tools_) {}
+  MessagesDialect(ReplyFacts facts, const AnswerOptions& answer)
+      : facts_(std::move(facts)), options_(answer), parser_(answer) {}
 
   Json Whole(std::span<const Choice> choices) override {
     const BatchOutcome& outcome = choices[0].outcome;
-    const ParsedAnswer answer = ParseAnswer(choices[0].text, tools_);
+    const ParsedAnswer answer = ParseAnswer(choices[0].text, options_);
     Json content = Json::array();
-    const bool blank = answer.content.find_first_not_of(" \t\r\n") == std::string::npos;
-    if (!blank || answer.calls.empty()) {
+    if (!answer.reasoning.empty()) content.push_back(Thinking(answer.reasoning));
+    if (!answer.content.empty() || answer.calls.empty()) {
       content.push_back({{"type", "text"}, {"text", answer.content}});
     }
     for (const ParsedCall& call : answer.calls) {
@@ -136,12 +145,12 @@ class MessagesDialect final : public Dialect {
   }
 
   void Piece(EventStream& out, const Choice&, const BatchEvent& event) override {
-    for (const grammar::ToolEvent& piece : parser_.Push(event.text)) Tell(out, piece);
+    for (const AnswerEvent& piece : parser_.Push(event.text)) Tell(out, piece);
   }
 
   void Last(EventStream& out, const Choice& choice) override {
     const BatchOutcome& outcome = choice.outcome;
-    for (const grammar::ToolEvent& piece : parser_.Finish()) Tell(out, piece);
+    for (const AnswerEvent& piece : parser_.Finish()) Tell(out, piece);
     if (block_ < 0) Open(out, {{"type", "text"}, {"text", ""}});
     CloseBlock(out);
     out.Event("message_delta",
@@ -162,38 +171,45 @@ class MessagesDialect final : public Dialect {
   Json ErrorBody(const ApiError& error) override { return MessagesErrorJson(error); }
 
  private:
-  // Text and calls are blocks, one after another.
-  void Tell(EventStream& out, const grammar::ToolEvent& piece) {
-    using Event = grammar::ToolEvent;
-    if (piece.kind == Event::kContent && !in_text_) Open(out, {{"type", "text"}, {"text", ""}});
-    if (piece.kind == Event::kCall) {
-      Open(out, {{"type", "tool_use"},
-                 {"id", piece.id},
-                 {"name", piece.name},
-                 {"input", Json::object()}});
-      return;
+  static Json Thinking(const std::string& text) {
+    return {{"type", "thinking"}, {"thinking", text}, {"signature", ""}};
+  }
+
+  // Thoughts, text and calls are blocks, one after another.
+  void Tell(EventStream& out, const AnswerEvent& piece) {
+    if (piece.kind == AnswerEvent::kCall) {
+      return Open(out, {{"type", "tool_use"},
+                        {"id", piece.id},
+                        {"name", piece.name},
+                        {"input", Json::object()}});
     }
-    const bool text = piece.kind == Event::kContent;
-    out.Event("content_block_delta", {{"type", "content_block_delta"},
-                                      {"index", block_},
-                                      {"delta",
-                                       {{"type", text ? "text_delta" : "input_json_delta"},
-                                        {text ? "text" : "partial_json", piece.text}}}});
+    if (piece.kind == AnswerEvent::kReasoning) {
+      if (open_ != "thinking") Open(out, Thinking(""));
+      Delta(out, {{"type", "thinking_delta"}, {"thinking", piece.text}});
+    } else if (piece.kind == AnswerEvent::kContent) {
+      if (open_ != "text") Open(out, {{"type", "text"}, {"text", ""}});
+      Delta(out, {{"type", "text_delta"}, {"text", piece.text}});
+    } else {
+      Delta(out, {{"type", "input_json_delta"}, {"partial_json", piece.text}});
+    }
+  }
+  void Delta(EventStream& out, const Json& delta) const {
+    out.Event("content_block_delta",
+              {{"type", "content_block_delta"}, {"index", block_}, {"delta", delta}});
   }
   void Open(EventStream& out, const Json& block) {
     CloseBlock(out);
     ++block_;
-    open_ = true;
-    in_text_ = block["type"] == "text";
+    open_ = block["type"].get<std::string>();
     out.Event("content_block_start",
               {{"type", "content_block_start"}, {"index", block_}, {"content_block", block}});
     if (block_ == 0) out.Event("ping", {{"type", "ping"}});
   }
   void CloseBlock(EventStream& out) {
-    if (open_) {
+    if (!open_.empty()) {
       out.Event("content_block_stop", {{"type", "content_block_stop"}, {"index", block_}});
     }
-    open_ = in_text_ = false;
+    open_.clear();
   }
 
   Json Message(Json content) const {
@@ -207,10 +223,10 @@ class MessagesDialect final : public Dialect {
             {"usage", {{"input_tokens", 0}, {"output_tokens", 0}}}};
   }
   const ReplyFacts facts_;
-  const std::vector<std::string> tools_;
+  const AnswerOptions options_;
   AnswerParser parser_;
   int block_ = -1;
-  bool open_ = false, in_text_ = false;
+  std::string open_;  // type of the block that is open; empty: none
 };
 
 }  // namespace
@@ -238,7 +254,8 @@ ApiResult<Json> ChatBodyOfMessages(const Json& body, bool needs_max_tokens) {
     if (body.contains(name)) chat[name] = body[name];
   }
   if (body.contains("stop_sequences")) chat["stop"] = body["stop_sequences"];
-  AddTools(body, chat);
+  const auto tools = AddTools(body, chat);
+  if (!tools) return Refuse(tools.error());
   if (const Json* config = fields.Object("output_config"); config && config->contains("format")) {
     chat["response_format"] = (*config)["format"];
   }
@@ -273,8 +290,8 @@ double CacheSeconds(const Json& body) {
   return seconds;
 }
 
-std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, std::vector<std::string> tools) {
-  return std::make_unique<MessagesDialect>(std::move(facts), std::move(tools));
+std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, const AnswerOptions& answer) {
+  return std::make_unique<MessagesDialect>(std::move(facts), answer);
 }
 
 }  // namespace kvasir::server

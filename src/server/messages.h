@@ -13,6 +13,6 @@ Json MessagesErrorJson(const ApiError& error);
 // Seconds that cache_control marks ask a cache to be kept; -1: there is none.
 double CacheSeconds(const Json& body);
 
-std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, std::vector<std::string> tools);
+std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, const AnswerOptions& answer);
 
 }  // namespace kvasir::server

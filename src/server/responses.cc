@@ -1,71 +1,166 @@
 #include "server/responses.h"
 
+#include "server/structured.h"
+
 namespace kvasir::server {
 namespace {
 
+Json TextPart(const std::string& text) {
+  return {{"type", "output_text"},
+          {"text", text},
+          {"annotations", Json::array()},
+          {"logprobs", Json::array()}};
+}
+
+Json MessageItem(std::string_view status, Json content) {
+  return {{"type", "message"},
+          {"id", RandomId("msg_")},
+          {"status", status},
+          {"role", "assistant"},
+          {"content", std::move(content)}};
+}
+
+Json ReasoningPart(const std::string& text) { return {{"type", "reasoning_text"}, {"text", text}}; }
+
+Json ReasoningItem(Json content) {
+  return {{"type", "reasoning"},
+          {"id", RandomId("rs_")},
+          {"summary", Json::array()},
+          {"content", std::move(content)}};
+}
+
+Json CallItem(std::string_view status, const ParsedCall& call) {
+  return {{"type", "function_call"}, {"id", RandomId("fc_")}, {"call_id", call.id},
+          {"name", call.name},       {"status", status},      {"arguments", call.arguments}};
+}
+
+std::string_view StatusOf(const BatchOutcome& outcome) {
+  return outcome.finish == "length" ? "incomplete" : "completed";
+}
+
 class ResponsesDialect final : public Dialect {
  public:
-  ResponsesDialect(ReplyFacts facts, const Json& body)
-      : facts_(std::move(facts)), item_id_(RandomId("msg_")) {
-    echoed_ = {{"instructions", body.value("instructions", Json())},
-               {"max_output_tokens", body.value("max_output_tokens", Json())},
-               {"temperature", body.value("temperature", Json(1.0))},
-               {"top_p", body.value("top_p", Json(1.0))},
-               {"metadata", body.value("metadata", Json::object())}};
+  ResponsesDialect(ReplyFacts facts, const Json& body, const AnswerOptions& answer)
+      : facts_(std::move(facts)), options_(answer), parser_(answer) {
+    const auto echo = [&](const char* name, Json otherwise) {
+      const bool given = body.contains(name) && !body[name].is_null();
+      echoed_[name] = given ? body[name] : std::move(otherwise);
+    };
+    echo("instructions", nullptr);
+    echo("max_output_tokens", nullptr);
+    echo("metadata", Json::object());
+    echo("parallel_tool_calls", true);
+    echo("prompt_cache_key", nullptr);
+    echo("temperature", 1.0);
+    echo("text", {{"format", {{"type", "text"}}}});
+    echo("tool_choice", "auto");
+    echo("tools", Json::array());
+    echo("top_p", 1.0);
   }
 
-  Json Whole(std::span<const Choice> choices) override { return Completed(choices[0]); }
+  Json Whole(std::span<const Choice> choices) override {
+    const BatchOutcome& outcome = choices[0].outcome;
+    const ParsedAnswer answer = ParseAnswer(choices[0].text, options_);
+    Json output = Json::array();
+    if (!answer.reasoning.empty()) {
+      output.push_back(ReasoningItem(Json::array({ReasoningPart(answer.reasoning)})));
+    }
+    if (!answer.content.empty() || answer.calls.empty()) {
+      output.push_back(MessageItem(StatusOf(outcome), Json::array({TextPart(answer.content)})));
+    }
+    for (const ParsedCall& call : answer.calls) {
+      output.push_back(CallItem(StatusOf(outcome), call));
+    }
+    return Ended(outcome, std::move(output));
+  }
 
   void Start(EventStream& out, size_t) override {
     Emit(out, "response.created", {{"response", Response("in_progress", Json::array())}});
     Emit(out, "response.in_progress", {{"response", Response("in_progress", Json::array())}});
-    Emit(out, "response.output_item.added",
-         {{"output_index", 0}, {"item", Item("in_progress", Json::array())}});
-    Emit(out, "response.content_part.added", At({{"part", Part("")}}));
   }
 
   void Piece(EventStream& out, const Choice&, const BatchEvent& event) override {
-    if (event.text.empty()) return;
-    text_ += event.text;
-    Emit(out, "response.output_text.delta",
-         At({{"delta", event.text}, {"logprobs", Json::array()}}));
+    for (const AnswerEvent& piece : parser_.Push(event.text)) Tell(out, piece);
   }
 
   void Last(EventStream& out, const Choice& choice) override {
-    Emit(out, "response.output_text.done", At({{"text", text_}, {"logprobs", Json::array()}}));
-    Emit(out, "response.content_part.done", At({{"part", Part(text_)}}));
-    Emit(out, "response.output_item.done",
-         {{"output_index", 0}, {"item", Item("completed", Json::array({Part(text_)}))}});
-    Choice whole = choice;
-    whole.text = text_;
-    const Json response = Completed(whole);
-    Emit(out, response["status"] == "completed" ? "response.completed" : "response.incomplete",
-         {{"response", response}});
+    for (const AnswerEvent& piece : parser_.Finish()) Tell(out, piece);
+    const std::string_view status = StatusOf(choice.outcome);
+    if (output_.empty() && item_.is_null()) Open(out, MessageItem("in_progress", Json::array()));
+    Close(out, status);
+    Emit(out, fmt::format("response.{}", status), {{"response", Ended(choice.outcome, output_)}});
   }
 
   void Finish(EventStream&, std::span<const Choice>) override {}
 
   void Error(EventStream& out, const ApiError& error) override {
-    Emit(out, "error", {{"code", error.code}, {"message", error.message}, {"param", nullptr}});
+    const Json inner = ErrorJson(error)["error"];
+    Emit(out, "error",
+         {{"code", inner["code"]}, {"message", inner["message"]}, {"param", inner["param"]}});
   }
 
  private:
-  static Json Part(const std::string& text) {
-    return {{"type", "output_text"}, {"text", text}, {"annotations", Json::array()}};
+  // Thoughts, texts and calls are items, one after another.
+  void Tell(EventStream& out, const AnswerEvent& piece) {
+    if (piece.kind == AnswerEvent::kCall) {
+      return Open(out, CallItem("in_progress", {piece.id, piece.name, ""}));
+    }
+    const bool thought = piece.kind == AnswerEvent::kReasoning;
+    if (thought && !In("reasoning")) Open(out, ReasoningItem(Json::array()));
+    if (piece.kind == AnswerEvent::kContent && !In("message")) {
+      Open(out, MessageItem("in_progress", Json::array()));
+    }
+    text_ += piece.text;
+    if (thought) {
+      Emit(out, "response.reasoning_text.delta", At({{"content_index", 0}, {"delta", piece.text}}));
+    } else if (In("message")) {
+      Emit(out, "response.output_text.delta",
+           At({{"content_index", 0}, {"delta", piece.text}, {"logprobs", Json::array()}}));
+    } else {
+      Emit(out, "response.function_call_arguments.delta", At({{"delta", piece.text}}));
+    }
   }
-  Json Item(std::string_view status, Json content) const {
-    return {{"type", "message"},
-            {"id", item_id_},
-            {"status", status},
-            {"role", "assistant"},
-            {"content", std::move(content)}};
+
+  bool In(std::string_view type) const { return !item_.is_null() && item_["type"] == type; }
+
+  void Open(EventStream& out, Json item) {
+    Close(out, "completed");
+    item_ = std::move(item);
+    Emit(out, "response.output_item.added", {{"output_index", output_.size()}, {"item", item_}});
+    if (In("message")) {
+      Emit(out, "response.content_part.added", At({{"content_index", 0}, {"part", TextPart("")}}));
+    }
   }
+
+  void Close(EventStream& out, std::string_view status) {
+    if (item_.is_null()) return;
+    if (In("reasoning")) {
+      Emit(out, "response.reasoning_text.done", At({{"content_index", 0}, {"text", text_}}));
+      item_["content"] = Json::array({ReasoningPart(text_)});
+    } else if (In("message")) {
+      const Json part = TextPart(text_);
+      Emit(out, "response.output_text.done",
+           At({{"content_index", 0}, {"text", text_}, {"logprobs", Json::array()}}));
+      Emit(out, "response.content_part.done", At({{"content_index", 0}, {"part", part}}));
+      item_["content"] = Json::array({part});
+    } else {
+      Emit(out, "response.function_call_arguments.done",
+           At({{"name", item_["name"]}, {"arguments", text_}}));
+      item_["arguments"] = text_;
+    }
+    item_["status"] = status;
+    Emit(out, "response.output_item.done", {{"output_index", output_.size()}, {"item", item_}});
+    output_.push_back(std::exchange(item_, nullptr));
+    text_.clear();
+  }
+
+  // Where an event of the item at hand belongs.
   Json At(Json fields) const {
-    fields["item_id"] = item_id_;
-    fields["output_index"] = 0;
-    fields["content_index"] = 0;
+    fields["item_id"] = item_["id"];
+    fields["output_index"] = output_.size();
     return fields;
   }
+
   Json Response(std::string_view status, Json output) const {
     Json response = {{"id", facts_.id},
                      {"object", "response"},
@@ -75,95 +170,49 @@ class ResponsesDialect final : public Dialect {
                      {"incomplete_details", nullptr},
                      {"model", facts_.model},
                      {"output", std::move(output)},
-                     {"parallel_tool_calls", true},
-                     {"tool_choice", "auto"},
-                     {"tools", Json::array()},
                      {"store", false},
                      {"usage", nullptr}};
-    for (const auto& [name, value] : echoed_.items()) response[name] = value;
+    response.update(echoed_);
     return response;
   }
-  Json Completed(const Choice& choice) const {
-    const BatchOutcome& outcome = choice.outcome;
-    const bool full = outcome.finish == "length";
-    Json response = Response(
-        full ? "incomplete" : "completed",
-        Json::array({Item(full ? "incomplete" : "completed", Json::array({Part(choice.text)}))}));
-    if (full) response["incomplete_details"] = {{"reason", "max_output_tokens"}};
-    response["usage"] = {{"input_tokens", outcome.n_prompt},
-                         {"input_tokens_details", {{"cached_tokens", outcome.n_cached}}},
-                         {"output_tokens", outcome.n_generated},
-                         {"output_tokens_details", {{"reasoning_tokens", 0}}},
-                         {"total_tokens", outcome.n_prompt + outcome.n_generated}};
+
+  Json Ended(const BatchOutcome& outcome, Json output) const {
+    Json response = Response(StatusOf(outcome), std::move(output));
+    if (outcome.finish == "length") {
+      response["incomplete_details"] = {{"reason", "max_output_tokens"}};
+    }
+    response["usage"] = {
+        {"input_tokens", outcome.n_prompt},
+        {"input_tokens_details", {{"cached_tokens", outcome.n_cached}, {"cache_write_tokens", 0}}},
+        {"output_tokens", outcome.n_generated},
+        {"output_tokens_details", {{"reasoning_tokens", 0}}},
+        {"total_tokens", outcome.n_prompt + outcome.n_generated}};
     response["kv"] = KvJson(outcome);
     return response;
   }
-  void Emit(EventStream& out, std::string_view type, Json fields) {
+
+  void Emit(EventStream& out, std::string_view type, const Json& fields) {
     Json event = {{"type", type}, {"sequence_number", n_events_++}};
     event.update(fields);
     out.Event(type, event);
   }
 
   const ReplyFacts facts_;
-  const std::string item_id_;
-  Json echoed_;
-  std::string text_;
+  const AnswerOptions options_;
+  Json echoed_ = Json::object();
+  // Of a stream.
+  AnswerParser parser_;
+  Json output_ = Json::array();  // items that are done
+  Json item_;                    // the one at hand; null: none
+  std::string text_;             // its text or arguments
   int64_t n_events_ = 0;
 };
 
 }  // namespace
 
-ApiResult<Json> ChatBodyOfResponses(const Json& body) {
-  const auto wrong = [](std::string_view name, std::string_view what) {
-    return Refuse({.message = fmt::format("'{}': {}", name, what), .param = std::string(name)});
-  };
-  Json messages = Json::array();
-  Fields fields(body);
-  if (const auto instructions = fields.Text("instructions")) {
-    messages.push_back({{"role", "system"}, {"content", *instructions}});
-  }
-  const Json* input = fields.Get("input");
-  if (input == nullptr) return wrong("input", "missing");
-  if (input->is_string()) {
-    messages.push_back({{"role", "user"}, {"content", *input}});
-  } else if (input->is_array()) {
-    for (const Json& item : *input) {
-      const Json type = item.is_object() ? item.value("type", Json("message")) : Json();
-      if (type != "message") return wrong("input", "items are messages: this server reads text");
-      messages.push_back(
-          {{"role", item.value("role", Json())}, {"content", item.value("content", Json())}});
-    }
-  } else {
-    return wrong("input", "expected a text or an array of messages");
-  }
-  if (fields.Get("previous_response_id") != nullptr) {
-    return wrong("previous_response_id",
-                 "responses are not stored here: send the whole conversation");
-  }
-  if (const Json* tools = fields.Array("tools"); tools != nullptr && !tools->empty()) {
-    return Refuse({.status = 501,
-                   .message = "'tools' are served at /v1/chat/completions and /v1/messages",
-                   .param = "tools"});
-  }
-  Json chat = {{"messages", std::move(messages)}};
-  for (const char* name : {"model", "temperature", "top_p", "stream", "kv", "seed", "user"}) {
-    if (body.contains(name)) chat[name] = body[name];
-  }
-  if (const Json* most = fields.Get("max_output_tokens")) chat["max_tokens"] = *most;
-  if (const Json* text = fields.Object("text"); text != nullptr && text->contains("format")) {
-    // {"type": "json_schema", "name", "schema"} here, one level deeper in a chat completion.
-    Json format = (*text)["format"];
-    if (format.is_object() && format.value("type", Json()) == "json_schema") {
-      format = {{"type", "json_schema"}, {"json_schema", format}};
-    }
-    chat["response_format"] = std::move(format);
-  }
-  if (fields.error()) return Refuse(*fields.error());
-  return chat;
-}
-
-std::unique_ptr<Dialect> MakeResponsesDialect(ReplyFacts facts, const Json& body) {
-  return std::make_unique<ResponsesDialect>(std::move(facts), body);
+std::unique_ptr<Dialect> MakeResponsesDialect(ReplyFacts facts, const Json& body,
+                                              const AnswerOptions& answer) {
+  return std::make_unique<ResponsesDialect>(std::move(facts), body, answer);
 }
 
 }  // namespace kvasir::server

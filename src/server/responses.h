@@ -1,4 +1,4 @@
-// /v1/responses: OpenAI's newer form, as far as it is text. Responses are not stored.
+// /v1/responses: OpenAI's newer form, with texts and calls of functions. Responses are not stored.
 #pragma once
 
 #include <memory>
@@ -7,8 +7,10 @@
 
 namespace kvasir::server {
 
-// The body of a request as that of a chat completion.
+// The body of a request as that of a chat completion (responses_request.cc).
 ApiResult<Json> ChatBodyOfResponses(const Json& body);
-std::unique_ptr<Dialect> MakeResponsesDialect(ReplyFacts facts, const Json& body);
+
+std::unique_ptr<Dialect> MakeResponsesDialect(ReplyFacts facts, const Json& body,
+                                              const AnswerOptions& answer);
 
 }  // namespace kvasir::server

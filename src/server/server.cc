@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <thread>
 
 #include "server/access_log.h"
@@ -30,6 +31,7 @@ constexpr std::array kRoutes = {
     Route{"POST", "/messages", &Messages, Access::kQuota, &MessagesErrorJson},
     Route{"POST", "/messages/count_tokens", &CountTokens, Access::kKey, &MessagesErrorJson},
     Route{"POST", "/responses", &Responses, Access::kQuota},
+    Route{"POST", "/responses/input_tokens", &ResponseInputTokens},
     Route{"POST", "/embeddings", &Embeddings, Access::kQuota},
     Route{"POST", "/chat/completions/input_tokens", &InputTokens},
     Route{"GET", "/models", &Models, Access::kPublic},
@@ -70,12 +72,15 @@ class KvasirServer final : public Server {
     if (!options.api_key_file.empty()) {
       KV_ASSIGN_OR_RETURN(server->keys_, ApiKeys::Read(options.api_key_file));
     }
+    if (!options.slot_folder.empty() && !std::filesystem::is_directory(options.slot_folder)) {
+      return Fail("--slot-save-path {}: there is no such folder", options.slot_folder);
+    }
     const ModelFacts& facts = model->facts();
     const std::string name = ModelName(options, facts);
     const std::string fingerprint = fmt::format("kvasir-{:.8}", facts.fingerprint);
     KV_ASSIGN_OR_RETURN(server->engine_, BatchEngine::Start(std::move(model), options.batch));
-    server->services_ =
-        std::make_unique<Services>(Services{*server->engine_, name, fingerprint, UnixTime()});
+    server->services_ = std::make_unique<Services>(
+        Services{*server->engine_, name, fingerprint, UnixTime(), options.slot_folder});
     KV_ASSIGN_OR_RETURN(
         server->http_,
         HttpServer::Start(

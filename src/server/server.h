@@ -19,6 +19,7 @@ struct ServerOptions {
   HttpLimits limits = {};
   std::string api_key_file = {};  // empty: no keys
   std::string model_name = {};    // empty: as the file is called
+  std::string slot_folder = {};   // where slots are saved; empty: nowhere
   std::string cors_origin = {};   // empty: browsers of other origins are not let in
   MetricAliases aliases = {};
   LogFormat log = LogFormat::kText;

@@ -106,29 +106,77 @@ ApiResult<AnswerForm> ReadAnswerForm(const Json& body, const LoadedModel& model,
   return form;
 }
 
-AnswerParser::AnswerParser(const std::vector<std::string>& tools) {
-  if (!tools.empty()) parser_.emplace(grammar::ToolCallParser::Options{.tools = tools});
+ApiResult<std::shared_ptr<const TokenConstraint>> ReadTextForm(const Json& body,
+                                                               const LoadedModel& model) {
+  auto rules = FormatGrammar(body);
+  if (!rules) return Refuse(rules.error());
+  if (!*rules) return nullptr;
+  return MakeConstraint(model, std::move(*rules));
 }
 
-std::vector<grammar::ToolEvent> AnswerParser::Push(std::string_view text) {
-  if (parser_) return parser_->Push(text);
-  if (text.empty()) return {};
-  return {{.kind = grammar::ToolEvent::kContent, .text = std::string(text)}};
+AnswerParser::AnswerParser(const AnswerOptions& options) : reasoning_(options.in_reasoning) {
+  if (!options.tools.empty()) {
+    calls_.emplace(grammar::ToolCallParser::Options{.tools = options.tools});
+  }
 }
 
-std::vector<grammar::ToolEvent> AnswerParser::Finish() {
-  if (parser_) return parser_->Finish();
-  return {};
+std::vector<AnswerEvent> AnswerParser::Push(std::string_view text) {
+  Add(reasoning_.Push(text));
+  return std::exchange(events_, {});
 }
 
-ParsedAnswer ParseAnswer(const std::string& text, const std::vector<std::string>& tools) {
+std::vector<AnswerEvent> AnswerParser::Finish() {
+  Add(reasoning_.Finish());
+  if (calls_) Add(calls_->Finish());
+  // An answer without calls is as the model wrote it.
+  if (n_calls() == 0 && !blank_.empty()) {
+    events_.push_back({.kind = AnswerEvent::kContent, .text = std::exchange(blank_, {})});
+  }
+  return std::exchange(events_, {});
+}
+
+void AnswerParser::Add(const ReasoningSplitter::Piece& piece) {
+  if (!piece.reasoning.empty()) {
+    events_.push_back({.kind = AnswerEvent::kReasoning, .text = piece.reasoning});
+  }
+  if (calls_) {
+    Add(calls_->Push(piece.content));
+  } else if (!piece.content.empty()) {
+    events_.push_back({.kind = AnswerEvent::kContent, .text = piece.content});
+  }
+}
+
+void AnswerParser::Add(std::vector<grammar::ToolEvent> events) {
+  for (grammar::ToolEvent& event : events) {
+    if (event.kind != grammar::ToolEvent::kContent) {
+      blank_.clear();
+      const bool call = event.kind == grammar::ToolEvent::kCall;
+      events_.push_back({.kind = call ? AnswerEvent::kCall : AnswerEvent::kArguments,
+                         .text = std::move(event.text),
+                         .index = event.index,
+                         .id = std::move(event.id),
+                         .name = std::move(event.name)});
+      continue;
+    }
+    const size_t n = event.text.find_last_not_of(" \t\r\n") + 1;  // npos + 1 is 0
+    if (n > 0) {
+      events_.push_back({.kind = AnswerEvent::kContent,
+                         .text = std::exchange(blank_, {}) + event.text.substr(0, n)});
+    }
+    blank_ += event.text.substr(n);
+  }
+}
+
+ParsedAnswer ParseAnswer(const std::string& text, const AnswerOptions& options) {
   ParsedAnswer answer;
-  AnswerParser parser(tools);
-  const auto take = [&](const std::vector<grammar::ToolEvent>& events) {
-    for (const grammar::ToolEvent& event : events) {
-      if (event.kind == grammar::ToolEvent::kContent) {
+  AnswerParser parser(options);
+  const auto take = [&](const std::vector<AnswerEvent>& events) {
+    for (const AnswerEvent& event : events) {
+      if (event.kind == AnswerEvent::kReasoning) {
+        answer.reasoning += event.text;
+      } else if (event.kind == AnswerEvent::kContent) {
         answer.content += event.text;
-      } else if (event.kind == grammar::ToolEvent::kCall) {
+      } else if (event.kind == AnswerEvent::kCall) {
         answer.calls.push_back({event.id, event.name, ""});
       } else {
         answer.calls[event.index].arguments += event.text;

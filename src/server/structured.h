@@ -10,6 +10,7 @@
 #include "engine/batch_request.h"
 #include "grammar/tool_calls.h"
 #include "server/chat.h"
+#include "server/reasoning.h"
 
 namespace kvasir::server {
 
@@ -22,26 +23,48 @@ struct AnswerForm {
 // tool is to be called, `conversation` loses them.
 ApiResult<AnswerForm> ReadAnswerForm(const Json& body, const LoadedModel& model,
                                      Conversation& conversation);
+// Of these the first three: what a plain completion may ask for. null: any text.
+ApiResult<std::shared_ptr<const TokenConstraint>> ReadTextForm(const Json& body,
+                                                               const LoadedModel& model);
 
-// The text of an answer with the calls taken out of it.
+struct AnswerEvent {
+  enum Kind : uint8_t {
+    kReasoning,
+    kContent,
+    kCall,       // index, id, name: a call begins
+    kArguments,  // index, text: a piece of its arguments
+  } kind = kContent;
+  std::string text = {};
+  int index = 0;
+  std::string id = {}, name = {};
+};
+
+// The parts of an answer while it comes: what the model thinks, text, and calls, without the white
+// space around calls.
 class AnswerParser {
  public:
-  explicit AnswerParser(const std::vector<std::string>& tools);
-  std::vector<grammar::ToolEvent> Push(std::string_view text);
-  std::vector<grammar::ToolEvent> Finish();
-  int n_calls() const { return parser_ ? parser_->n_calls() : 0; }
+  explicit AnswerParser(const AnswerOptions& options);
+  std::vector<AnswerEvent> Push(std::string_view text);
+  std::vector<AnswerEvent> Finish();
+  int n_calls() const { return calls_ ? calls_->n_calls() : 0; }
 
  private:
-  std::optional<grammar::ToolCallParser> parser_;
+  void Add(const ReasoningSplitter::Piece& piece);
+  void Add(std::vector<grammar::ToolEvent> events);
+
+  ReasoningSplitter reasoning_;
+  std::optional<grammar::ToolCallParser> calls_;
+  std::string blank_;  // white space that is told if a text follows it
+  std::vector<AnswerEvent> events_;
 };
 
 struct ParsedCall {
   std::string id, name, arguments;
 };
 struct ParsedAnswer {
-  std::string content;
+  std::string reasoning, content;
   std::vector<ParsedCall> calls;
 };
-ParsedAnswer ParseAnswer(const std::string& text, const std::vector<std::string>& tools);
+ParsedAnswer ParseAnswer(const std::string& text, const AnswerOptions& options);
 
 }  // namespace kvasir::server

@@ -7,6 +7,9 @@
 #include <numeric>
 #include <random>
 
+#include "base/buffer.h"
+#include "kernels/codec.h"
+
 namespace kvasir {
 namespace {
 
@@ -69,6 +72,30 @@ TEST(KeyMap, BalancesAsMiKvDoes) {
   EXPECT_NEAR(mapped_q[0] * mapped_k[0] + mapped_q[1] * mapped_k[1] + mapped_q[2] * mapped_k[2] +
                   mapped_q[3] * mapped_k[3],
               8, 1e-5);
+}
+
+// The same example's logits: keys as they are and balanced, in 2 bits, one group a key.
+TEST(KeyMap, BalancedKeysLoseLess) {
+  const std::vector<std::vector<float>> q = {{8, 1, .5, 1}, {-4, .5, -1, .25}},
+                                        k = {{.5, 1, 4, 1}, {-.25, 2, -8, .5}, {.1, -1.5, 6, -1}};
+  PlaneFormat format = TokenPlane(2, 4, 8);
+  format.f32_scales = true;
+  const auto rms = [&](const std::vector<float>& balancer) {
+    const KeyMap map(4, {.balancer = balancer});
+    double sum = 0;
+    for (const auto& key : k) {
+      Buffer plane(PlaneBytes(format, PlaneKind::kKeys));
+      std::vector<float> mapped(4), stored(4), back(4);
+      map.MapKey(key.data(), mapped.data());
+      EncodeEntries(Isa::kAvx2, format, PlaneKind::kKeys, mapped.data(), 4, 0, 1, plane.data());
+      DecodeEntries(format, PlaneKind::kKeys, plane.data(), 0, 1, stored.data(), 4);
+      map.Restore(stored.data(), back.data());
+      for (const auto& query : q) sum += std::pow(Dot(query, back) - Dot(query, key), 2);
+    }
+    return std::sqrt(sum / 6);
+  };
+  EXPECT_NEAR(rms({1, 1, 1, 1}), 4.716, 1e-3);
+  EXPECT_NEAR(rms({4, std::sqrt(0.5f), std::sqrt(0.125f), 1}), 0.710, 1e-3);
 }
 
 // ThinK's sheet, test 3: gathered queries against narrow keys are full queries against keys that

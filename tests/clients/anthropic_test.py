@@ -9,7 +9,8 @@ from pydantic import BaseModel
 GREEDY = {"temperature": 0}  # the newest models have no such thing, so the client lacks it
 HELLO = [{"role": "user", "content": "Name three rivers."}]
 TOOLS = [{"name": "tide", "description": "The tide in a harbour.",
-          "input_schema": {"type": "object", "properties": {"harbour": {"enum": ["Narvik", "Oslo"]}},
+          "input_schema": {"type": "object",
+                           "properties": {"harbour": {"enum": ["Narvik", "Oslo"]}},
                            "required": ["harbour"], "additionalProperties": False}}]
 
 
@@ -58,7 +59,8 @@ def test_stream(client):
 
 def test_a_turn_with_a_tool(client):
     messages = [{"role": "user", "content": "How is the tide in Narvik?"}]
-    ask = dict(model="any", max_tokens=200, tools=TOOLS, tool_choice={"type": "any"})
+    ask = dict(model="any", max_tokens=200, tools=TOOLS, extra_body=GREEDY,
+               tool_choice={"type": "any", "disable_parallel_tool_use": True})
     reply = client.messages.create(**ask, messages=messages)
     call = reply.content[0]
     assert reply.stop_reason == "tool_use" and call.type == "tool_use" and call.name == "tide"
@@ -67,7 +69,7 @@ def test_a_turn_with_a_tool(client):
                  {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id,
                                                "content": [{"type": "text", "text": "high"}]}]}]
     follow = client.messages.create(model="any", max_tokens=8, tools=TOOLS, messages=messages,
-                                    tool_choice={"type": "none"})
+                                    tool_choice={"type": "none"}, extra_body=GREEDY)
     assert follow.content[0].type == "text"
 
 
@@ -108,9 +110,9 @@ def test_errors(client, server, keyed_server):
                                                            messages=HELLO)
     assert caught.value.body["type"] == "error"
     assert connect(keyed_server, "key-of-alice").messages.create(
-        model="any", max_tokens=2, messages=HELLO).content
+        model="any", max_tokens=2, messages=HELLO, extra_body=GREEDY).content
     assert connect(keyed_server, None, auth_token="key-of-alice").messages.create(
-        model="any", max_tokens=2, messages=HELLO).content
+        model="any", max_tokens=2, messages=HELLO, extra_body=GREEDY).content
 
 
 class Answer(BaseModel):

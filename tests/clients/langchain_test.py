@@ -80,11 +80,13 @@ def test_the_kv_object(server):
 
 
 def test_responses_api(server):
-    chat = ChatOpenAI(model="any", base_url=server.url + "/v1", api_key="none", max_tokens=20,
-                      use_responses_api=True, temperature=0, max_retries=0)
+    chat = ChatOpenAI(model="any", base_url=server.url + "/v1", api_key="none", max_tokens=100,
+                      use_responses_api=True, temperature=0, max_retries=0, timeout=120)
     reply = chat.invoke("Name three rivers.")
     assert reply.text and reply.usage_metadata["output_tokens"] > 0
     assert "".join(chunk.text for chunk in chat.stream("Name three rivers.")) == reply.text
+    bound = chat.bind_tools([tide], tool_choice="any")
+    assert bound.invoke("How is the tide in Narvik?").tool_calls[0]["name"] == "tide"
 
 
 def embed(server, **options):
@@ -98,8 +100,8 @@ def test_embeddings_of_texts(server):
 
 
 def test_embeddings_of_tokens_which_is_the_default(server, monkeypatch):
-    """Its tokenizer's table is a download; the byte vocabulary that tiktoken has built in for
-    tests stands in for it. The numbers mean something else to our model: the form is what counts."""
+    """The table of its tokenizer is a download; a vocabulary of bytes stands in for it. The
+    numbers mean something else to our model: the form counts."""
     simple = tiktoken.Encoding("bytes", pat_str=r"\S+|\s+", special_tokens={},
                                mergeable_ranks={bytes([b]): b for b in range(256)})
     monkeypatch.setattr(tiktoken, "encoding_for_model", lambda name: simple)

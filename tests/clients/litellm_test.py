@@ -33,8 +33,9 @@ def test_completion(openai_way):
 
 def test_async_completion(openai_way):
     async def ask():
-        return await asyncio.gather(*(litellm.acompletion(**openai_way, messages=RIVERS,
-                                                          max_tokens=5) for _ in range(3)))
+        return await asyncio.gather(*(
+            litellm.acompletion(**openai_way, messages=RIVERS, max_tokens=5, temperature=0)
+            for _ in range(3)))
 
     assert all(reply.choices[0].message.content for reply in asyncio.run(ask()))
 
@@ -58,7 +59,8 @@ def test_structured_output_and_kv(openai_way):
 
 def test_text_completion(server):
     reply = litellm.text_completion(model="text-completion-openai/any", prompt="One, two,",
-                                    api_base=server.url + "/v1", api_key="none", max_tokens=4)
+                                    api_base=server.url + "/v1", api_key="none", max_tokens=4,
+                                    temperature=0)
     assert reply.choices[0].text
 
 
@@ -69,7 +71,7 @@ def test_embedding(openai_way):
 
 def test_anthropic_provider(server):
     reply = litellm.completion(model="anthropic/any", api_base=server.url, api_key="none",
-                               messages=RIVERS, max_tokens=10)
+                               messages=RIVERS, max_tokens=10, temperature=0)
     assert reply.choices[0].message.content and reply.usage.completion_tokens == 10
 
 

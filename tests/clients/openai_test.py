@@ -119,7 +119,8 @@ def test_stream_helper_with_two_parallel_tools(client):
 def test_a_turn_with_a_tool(client):
     messages = [{"role": "user", "content": "How is the tide in Narvik?"}]
     reply = client.chat.completions.create(
-        model="any", messages=messages, tools=TOOLS, max_tokens=200, parallel_tool_calls=False,
+        model="any", messages=messages, tools=TOOLS, max_tokens=200, temperature=0,
+        parallel_tool_calls=False,
         tool_choice={"type": "function", "function": {"name": "tide"}})
     message = reply.choices[0].message
     assert reply.choices[0].finish_reason == "tool_calls" and message.content is None
@@ -127,7 +128,7 @@ def test_a_turn_with_a_tool(client):
     messages += [message.model_dump(exclude_none=True),
                  {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "high"}]
     follow = client.chat.completions.create(model="any", messages=messages, tools=TOOLS,
-                                            tool_choice="none", max_tokens=10)
+                                            tool_choice="none", max_tokens=10, temperature=0)
     assert follow.choices[0].message.content and not follow.choices[0].message.tool_calls
 
 
@@ -312,6 +313,7 @@ def test_an_async_client(server):
             return await asyncio.gather(*(ask(client, seed) for seed in range(8)))
 
     together = asyncio.run(ask_all())
-    alone = [connect(server).chat.completions.create(model="any", messages=RIVERS, max_tokens=6, seed=seed)
+    client = connect(server)
+    alone = [client.chat.completions.create(model="any", messages=RIVERS, max_tokens=6, seed=seed)
              .choices[0].message.content for seed in range(8)]
     assert together == alone

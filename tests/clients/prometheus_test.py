@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 def scrape(server):
-    return {family.name: family for family in text_string_to_metric_families(server.get("/metrics"))}
+    families = text_string_to_metric_families(server.get("/metrics"))
+    return {family.name: family for family in families}
 
 
 def test_the_text_is_what_a_scraper_reads(server):

@@ -173,14 +173,18 @@ TEST_F(CodecMethods, MiKvKeepsAllAndDropsNothing) {
       EXPECT_EQ(Head(*dropped, l, h).Orders(), Head(*evicted, l, h).Orders());
     }
   }
+  // mikv.md, section 3.6: the share is of all tokens, the base's alone of the prompt's.
   std::vector<int32_t> low_before;
+  const auto fixed = Fed("mikv:lo_bits=2,grow=false + " + base, 200);
   for (int32_t id : RandomIds(30, 5)) {
-    ASSERT_TRUE(mixed->Step(id) && evicted->Step(id) && dropped->Step(id));
+    ASSERT_TRUE(mixed->Step(id) && evicted->Step(id) && dropped->Step(id) && fixed->Step(id));
     const HeadCache& head = Head(*mixed, 2, 1);
-    EXPECT_EQ(head.n_staged(PlaneKind::kKeys), 40);
+    const int64_t n_high = head.size() / 5;
+    EXPECT_EQ(head.n_staged(PlaneKind::kKeys), n_high);
+    EXPECT_EQ(Head(*fixed, 2, 1).n_staged(PlaneKind::kKeys), 40);
     const PlaneFormat lo = TokenPlane(2, 0, 16);
     const auto low = head.Entries({PlaneKind::kKeys, lo, 0, head.n_stored(PlaneKind::kKeys, lo)});
-    EXPECT_EQ(low.size() + 40, static_cast<size_t>(head.size()));
+    EXPECT_EQ(std::ssize(low) + n_high, head.size());
     EXPECT_TRUE(std::includes(low.begin(), low.end(), low_before.begin(), low_before.end()));
     low_before = low;
   }
@@ -238,6 +242,29 @@ TEST_F(CodecMethods, ThinkBeforeKiviPrunesAsItEncodes) {
   EXPECT_EQ(Head(*late).n_stored(PlaneKind::kKeys, ChannelPlane(2, 20)), 32);
 }
 
+// think.md, section 9: channels go first, what is left of them is balanced and encoded; what the
+// base keeps has all channels.
+TEST_F(CodecMethods, ThinkBeforeMiKvPrunesWhatGoesToLowBits) {
+  const auto session = Fed("think:ratio=50% + mikv:lo_bits=4 + h2o:budget=20%", 200);
+  const HeadCache& head = Head(*session, 1);
+  const KeyMapPtr map = head.key_map();
+  ASSERT_TRUE(map);
+  EXPECT_EQ(map->dim(), 16);
+  EXPECT_EQ(map->parts().balancer.size(), 16u);
+  EXPECT_TRUE(std::ranges::is_sorted(map->parts().channels));
+  EXPECT_EQ(head.n_staged(PlaneKind::kKeys), 40);
+  EXPECT_EQ(head.n_stored(PlaneKind::kKeys, TokenPlane(4, 16, 16)), 160);
+  for (int32_t id : RandomIds(50, 7)) ASSERT_TRUE(session->Step(id));
+  EXPECT_EQ(head.key_map(), map);
+  EXPECT_EQ(head.n_staged(PlaneKind::kKeys), 50);
+  EXPECT_EQ(head.n_stored(PlaneKind::kKeys, TokenPlane(4, 16, 16)), 200);
+  // No channel less: the same as without it.
+  const auto none = Fed("think:ratio=0 + mikv:lo_bits=4 + h2o:budget=20%", 200);
+  const auto plain = Fed("mikv:lo_bits=4 + h2o:budget=20%", 200);
+  ASSERT_TRUE(none->Step(5) && plain->Step(5));
+  EXPECT_TRUE(std::ranges::equal(none->logits(), plain->logits()));
+}
+
 // Evict, then encode what is left.
 TEST_F(CodecMethods, CodecsWorkOnWhatEvictorsLeave) {
   const auto session = Fed("snapkv:budget=100,window=16 + kivi:bits=4,residual=32", 230);
@@ -257,6 +284,8 @@ TEST_F(CodecMethods, WhatDoesNotCombineIsSaid) {
   expect("mikv + h2o + kivi", "'mikv' and 'kivi' both");
   expect("adakv + mikv + h2o", "stands before all of them");
   expect("kivi + think", "write \"think + kivi\"");
+  expect("mikv + h2o + think", "write \"think + mikv + …\"");
+  EXPECT_EQ(BuildError("think + mikv + h2o:budget=20%"), "");
   expect("think + hadamard + q4", "both choose among the channels");
   expect("think + vidkv", "both choose among the channels");
   expect("hadamard", "write \"hadamard + kivi:bits=2\"");

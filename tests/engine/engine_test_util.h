@@ -14,12 +14,13 @@
 
 #include "engine/session.h"
 #include "kernels/elementwise.h"
+#include "tests/paths.h"
 
 namespace kvasir::testing_ {
 
 inline std::string GoldenModel(const std::string& name) {
   // Not by `+`: GCC 12 at -O1 sees an overflow there that is none, for paths of some lengths.
-  return fmt::format("{}/models/{}", KVASIR_GOLDEN_DIR, name);
+  return fmt::format("{}/models/{}", GoldenDir(), name);
 }
 
 inline std::shared_ptr<LoadedModel> LoadModel(const std::string& path, int threads = 1,

@@ -198,6 +198,55 @@ TEST_P(MethodContract, SecondTurnHasTruePositions) {
   }
 }
 
+// Codecs and pruners drop no entry, so the text can be cut anywhere; what chooses says where it
+// has.
+TEST_P(MethodContract, GoesBackInTheTextOrSaysWhyNot) {
+  auto session = OpenSession(model_, {.kv = spec_});
+  ASSERT_TRUE(session->Feed(prompt_, {}));
+  for (int32_t id : forced_) ASSERT_TRUE(session->Step(id));
+  constexpr int kLeft = 107;  // within a page, and within a group
+  const HeadCache& head = session->cache().layer(1)[0];
+  const auto read = [&](PlaneKind kind, int64_t n) {
+    std::vector<float> x(n * head.format().head_dim);
+    head.Read(kind, 0, n, x.data());
+    return x;
+  };
+  if (!StandsLast(*GetParam()) && spec_ != "full") {
+    const auto before = Orders(*session);
+    if (session->Truncate(kLeft)) {  // it has dropped nothing yet
+      EXPECT_EQ(head.size(), kLeft);
+    } else {
+      EXPECT_EQ(Orders(*session), before);
+    }
+    return;
+  }
+  ASSERT_GE(head.size(), kLeft);
+  const std::vector<float> keys = read(PlaneKind::kKeys, kLeft);
+  const std::vector<float> values = read(PlaneKind::kValues, kLeft);
+  const int64_t bytes_before = session->pool().used_bytes();
+  const Status cut = session->Truncate(kLeft);
+  ASSERT_TRUE(cut) << cut.error().message;
+  for (const std::vector<int32_t>& orders : Orders(*session)) {
+    ASSERT_EQ(orders.size(), size_t{kLeft});
+    for (int i = 0; i < kLeft; ++i) ASSERT_EQ(orders[i], i);
+  }
+  EXPECT_EQ(read(PlaneKind::kKeys, kLeft), keys);
+  EXPECT_EQ(read(PlaneKind::kValues, kLeft), values);
+  EXPECT_LT(session->pool().used_bytes(), bytes_before);
+  ExpectAccounted(*session);
+  // What follows goes on from there, also when saved in between, and is stored as ever.
+  const std::string path = testing::TempDir() + "/kvasir_contract_cut.bin";
+  ASSERT_TRUE(session->Save(path));
+  auto loaded = OpenSession(model_, {.kv = spec_});
+  ASSERT_TRUE(loaded->Load(path));
+  const std::vector<int32_t> more = RandomIds(150, 9);
+  EXPECT_EQ(Feed(*loaded, more, forced_), Feed(*session, more, forced_));
+  EXPECT_EQ(head.size(), kLeft + 170);
+  EXPECT_EQ(head.Positions().back(), kLeft + 169);
+  for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit));
+  ExpectAccounted(*session);
+}
+
 TEST_P(MethodContract, PromptsOfAFewTokensRun) {
   for (int n : {1, 2, 5}) {
     auto session = OpenSession(model_, {.kv = With(spec_, "1", "3")});

@@ -4,6 +4,7 @@
 
 #include "kvasir/kvasir.h"
 #include "tests/engine/engine_test_util.h"
+#include "tests/paths.h"
 
 namespace kvasir::testing_ {
 namespace {
@@ -59,7 +60,7 @@ class NeedleModel : public testing::Test {
   }
 
   std::shared_ptr<LoadedModel> model_ =
-      LoadModel(std::string(KVASIR_GOLDEN_DIR) + "/../../models/needle-11m-f16.gguf", 2);
+      LoadModel(GoldenDir() + "/../../models/needle-11m-f16.gguf", 2);
 };
 
 TEST_F(NeedleModel, FindsEachNeedleAmongKeysThatShareWords) {

@@ -9,6 +9,7 @@
 
 #include "engine/kept_channels.h"
 #include "tests/engine/engine_test_util.h"
+#include "tests/paths.h"
 
 namespace kvasir::testing_ {
 namespace {
@@ -84,7 +85,7 @@ TEST(HuggingFaceFolders, GiveWhatTheirGgufGives) {
 
 // No tighter than what int8 activations can do: llama.cpp's own error on the same prompt.
 TEST(DefaultModel, IsAsFaithfulAsThePeer) {
-  const std::string folder = std::string(KVASIR_SHARED_DIR) + "/fixtures/smollm2";
+  const std::string folder = SharedDir() + "/fixtures/smollm2";
   const auto path = FindModel("");
   if (!path || !std::filesystem::exists(folder)) {
     GTEST_SKIP() << "needs the default model (make model) and ../shared/fixtures/smollm2";
@@ -160,7 +161,7 @@ void ExpectChannels(const SessionImpl& session, const nlohmann::json& golden) {
 
 // Kept positions exactly; log-probabilities of a forced continuation on the compressed cache.
 TEST(Kvpress, KeptSetsAndContinuationsMatch) {
-  const std::string folder = std::string(KVASIR_SHARED_DIR) + "/fixtures/methods/kvpress";
+  const std::string folder = SharedDir() + "/fixtures/methods/kvpress";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "needs ../shared/fixtures/methods";
   const auto model = LoadModel(GoldenModel("llama.gguf"), 2);
   int n_checked = 0;

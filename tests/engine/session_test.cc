@@ -182,6 +182,21 @@ TEST_F(SessionTest, TruncateBehindACompressionIsRefused) {
   EXPECT_TRUE(session->Truncate(700));
 }
 
+// What is encoded entry by entry is after a cut what it would be without what was cut.
+TEST_F(SessionTest, TruncateBehindACodecEqualsAShorterText) {
+  for (const char* spec : {"q8", "q4", "hadamard + q4"}) {
+    auto cut = OpenSession(model_, {.kv = spec}), fresh = OpenSession(model_, {.kv = spec});
+    ASSERT_TRUE(cut->Feed(prompt_, {}));
+    ASSERT_TRUE(cut->Step(5));
+    ASSERT_TRUE(cut->Truncate(300)) << spec;
+    ASSERT_TRUE(fresh->Feed({prompt_.data(), 300}, {}));
+    for (int32_t id : forced_) {
+      ASSERT_TRUE(cut->Step(id) && fresh->Step(id));
+      ASSERT_TRUE(std::ranges::equal(cut->logits(), fresh->logits())) << spec;
+    }
+  }
+}
+
 TEST_F(SessionTest, ForksGoTheirOwnWays) {
   for (const char* spec : kSpecs) {
     auto session = OpenSession(model_, {.kv = spec});

@@ -1,6 +1,7 @@
 #include "eval/calls.h"
 
 #include "tests/eval/eval_test_util.h"
+#include "tests/paths.h"
 
 namespace kvasir::eval {
 namespace {
@@ -40,7 +41,7 @@ TEST(CallsMatch, ComparesNamesAndAllowedValues) {
 
 TEST(Bfcl, QuestionsMeetTheirAnswers) {
   const auto model = TinyModel();
-  Workshop workshop(*model, {.data = std::string(KVASIR_GOLDEN_DIR) + "/eval"});
+  Workshop workshop(*model, {.data = GoldenDir() + "/eval"});
   const Task* task = TheTask("bfcl_simple");
   const auto size = task->Size(workshop, 4096);
   ASSERT_TRUE(size) << size.error().message;

@@ -11,12 +11,12 @@
 #include <string>
 
 #include "eval/runner.h"
+#include "tests/paths.h"
 
 namespace kvasir::eval {
 
 inline std::shared_ptr<LoadedModel> TinyModel() {
-  auto model = LoadedModel::Load(
-      {.path = std::string(KVASIR_GOLDEN_DIR) + "/models/llama.gguf", .threads = 1});
+  auto model = LoadedModel::Load({.path = GoldenDir() + "/models/llama.gguf", .threads = 1});
   if (!model) ADD_FAILURE() << model.error().message;
   return model ? *model : nullptr;
 }

@@ -4,13 +4,14 @@
 #include "eval/corpus.h"
 #include "eval/prompt.h"
 #include "tests/eval/eval_test_util.h"
+#include "tests/paths.h"
 
 namespace kvasir::eval {
 namespace {
 
 using testing::HasSubstr;
 
-const std::string kData = std::string(KVASIR_GOLDEN_DIR) + "/eval";
+const std::string kData = GoldenDir() + "/eval";
 
 class Published : public testing::Test {
  protected:

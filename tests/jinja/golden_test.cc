@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/jinja/cases.h"
+#include "tests/paths.h"
 
 namespace kvasir::jinja {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 class JinjaGolden : public testing::TestWithParam<const char*> {};
 
 TEST_P(JinjaGolden, RendersAsJinja2Does) {
-  const auto n = CheckCases(std::string(KVASIR_GOLDEN_DIR "/jinja/") + GetParam() + ".jsonl");
+  const auto n = CheckCases(GoldenDir() + "/jinja/" + GetParam() + ".jsonl");
   ASSERT_TRUE(n.has_value()) << "the golden file is absent";
   EXPECT_GT(*n, 0);
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/kernels/attention_case.h"
@@ -76,6 +77,36 @@ TEST_P(OwnMass, GivesTheWorkedNumbers) {
   expect(2, false, {.3250, .1196, .1972, .0725, .1535, .1322});
   expect(1, true, {.4131, .2267, .1019, .1375, .0834, .0375});
   expect(2, true, {.2805, .2078, .1393, .1618, .1260, .0845});
+}
+
+// The sheet's test 7: no noise hides a token whose logit is 20 above the others at every query, so
+// with room for one key token it is the one that stays.
+TEST_P(OwnMass, NoSeedHidesAKeyToken) {
+  constexpr int kTokens = 64, kPlanted = 23, kRows = 4;
+  std::vector<float> keys(kTokens * 16), q(kRows * 16), mass(64);
+  keys[kPlanted * 16] = 20;
+  for (int r = 0; r < kRows; ++r) q[r * 16] = 1;
+  const PlaneFormat plane = FloatPlane(CodecId::kF32, 16);
+  Buffer k(PlaneBytes(plane, PlaneKind::kKeys));
+  EncodeEntries(GetParam(), plane, PlaneKind::kKeys, keys.data(), 16, 0, kTokens, k.data());
+  const PageRef page{.k = k.data(), .live = ~uint64_t{0}};
+  const RunRef run{&page, 1, plane, plane};
+  const std::vector<int32_t> orders = {63, 64, 65, 66};
+  ThreadPool pool(1);
+  for (uint32_t seed = 0; seed < 1000; ++seed) {
+    const ElementNoise draws{.key = {seed, 1}};
+    const OwnMassJob job{.runs = {&run, 1},
+                         .q = q.data(),
+                         .q_order = orders.data(),
+                         .mass = mass.data(),
+                         .n_rows = kRows,
+                         .head_dim = 16,
+                         .q_stride = 16,
+                         .mask = {},
+                         .element_noise = &draws};
+    OwnSoftmaxMass(GetParam(), {}, {&job, 1}, pool, scratch_);
+    ASSERT_EQ(std::max_element(mass.begin(), mass.end()) - mass.begin(), kPlanted) << seed;
+  }
 }
 
 // Rows of several orders over several runs and splits, holes, bias and softcap, against float64.

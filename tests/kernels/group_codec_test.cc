@@ -14,6 +14,7 @@
 #include "kernels/codec.h"
 #include "kernels/cpu/codec_layout.h"
 #include "kernels/transform.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
@@ -368,7 +369,7 @@ class QuantGroups : public testing::Test {
       }
     }
   }
-  Fixture fixture_{KVASIR_SHARED_DIR "/fixtures/methods/quant_groups.gguf"};
+  Fixture fixture_{SharedDir() + "/fixtures/methods/quant_groups.gguf"};
 };
 
 TEST_F(QuantGroups, WithScalesInF32EverythingIsEqual) {

@@ -46,6 +46,7 @@ class ActingLayer {
   std::span<HeadCache> heads() { return heads_; }
   Program& program() { return *program_; }
   const ModelInfo& model() const { return model_; }
+  int64_t n_last_queries = 0;  // that gave the mass, where a method asks for it
   void Append(const Rows& keys, const Rows& values) {
     for (HeadCache& head : heads_) AppendRows(head, keys, values, n_tokens_);
     n_tokens_ += static_cast<int>(keys.size());
@@ -68,6 +69,7 @@ class ActingLayer {
                        .first_prompt = start == 0,
                        .n_generated = n_tokens_ - n_prompt_,
                        .heads = heads_,
+                       .n_last_queries = n_last_queries,
                        .mass = masses};
     LayerPlan plan(heads_);
     program_->Compress(at, ops, plan);

@@ -94,7 +94,6 @@ TEST(Stacks, NameTheLegalRecipe) {
       {"adakv + simlayer", "write \"adakv + "},
       {"pyramidkv + windowkv", "write \"pyramidkv + "},
       {"chunkkv + streaming", "write \"chunkkv + "},
-      {"decode + expected", "leave 'decode' out"},
       {"renumber + snapkv:when=always", "leave out what renumbers"},
       {"finch:when=always", "leave out what renumbers"},
       {"adakv + adakv + snapkv", "stacked twice"},

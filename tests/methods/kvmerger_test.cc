@@ -240,7 +240,7 @@ TEST(KvMerger, SkippedLayersAreMadeUpFor) {
        {std::pair("50%", true), std::pair("20%", true), std::pair("10%", false)}) {
     int64_t total = 0;
     for (int l = 0; l < 30; ++l) {
-      ActingLayer layer("kvmerger:budget=" + std::string(budget), 1, 30, l);
+      ActingLayer layer("kvmerger:skip=auto,budget=" + std::string(budget), 1, 30, l);
       layer.Append(RandomRows(500, 1), RandomRows(500, 2));
       layer.Act(RandomMass(500, 3));
       const bool whole = layer.head().size() == 500;

@@ -210,6 +210,54 @@ TEST_F(WindowKv, ANeedleAcrossABorderSurvives) {
   }
 }
 
+// The sheet's test 9: windows of a page go with their page; what stays is not copied.
+TEST_F(WindowKv, WindowsOfAPageAreFreedWithoutACopy) {
+  constexpr int kPages = 12, kTokens = kPages * kPageEntries;
+  PagePool pool;
+  std::vector<SlotRange> slots;
+  std::vector<HeadCache> heads;
+  heads.emplace_back(pool, HeadFormat{.head_dim = 16});
+  ASSERT_TRUE(heads[0].Append(kTokens, 0, slots));
+  Votes t = {std::vector<float>(kTokens)};
+  for (int i = 0; i < kTokens; ++i) t[0][i] = static_cast<float>(i / kPageEntries * 5 % kPages);
+  const auto planes = [&] {
+    std::vector<const std::byte*> all;
+    for (int p = 0; p < heads[0].runs()[0].n_pages; ++p) {
+      all.push_back(heads[0].runs()[0].pages[p].k);
+      all.push_back(heads[0].runs()[0].pages[p].v);
+    }
+    return all;
+  };
+  const std::vector<const std::byte*> before = planes();
+  const int64_t bytes = pool.used_bytes();
+  const ModelInfo model{.n_layers = 1, .n_q_heads = 1, .n_kv_heads = 1, .head_dim = 16};
+  std::vector<std::vector<int32_t>> notes(1);
+  const LayerView at{.model = model,
+                     .n_prompt = kTokens,
+                     .heads = heads,
+                     .n_last_queries = kPageEntries,
+                     .notes = notes};
+  GivenVotes ops(t);
+  LayerPlan plan(heads);
+  const auto program =
+      Program::Build("windowkv:budget=384,size=64,window=64,pyramid=flat,first_window=false");
+  ASSERT_TRUE(program);
+  (*program)->Compress(at, ops, plan);
+  class NoRotation final : public KeyRotator {
+    void Rotate(float*, int32_t, int32_t) const override {}
+  };
+  ASSERT_TRUE(plan.Execute(NoRotation()));
+  // Of 11 review windows 6 are dropped: those of scores 0 to 5, by pages 0, 5, 10, 3, 8 and 1.
+  const std::vector<const std::byte*> after = planes();
+  ASSERT_EQ(after.size(), 2u * (kPages - 6));
+  size_t next = 0;
+  for (const int page : {2, 4, 6, 7, 9, 11}) {
+    EXPECT_EQ(after[next++], before[2 * page]);
+    EXPECT_EQ(after[next++], before[2 * page + 1]);
+  }
+  EXPECT_EQ(pool.used_bytes(), bytes / kPages * (kPages - 6));
+}
+
 TEST_F(WindowKv, SettingsThatContradictEachOtherAreRefused) {
   const auto error = [](std::string_view spec) {
     const auto program = Program::Build(spec);

@@ -11,6 +11,7 @@
 
 #include "tests/model/gguf_bytes.h"
 #include "tests/model/temp_folder.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
@@ -19,9 +20,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string Golden(const std::string& name) {
-  return std::string(KVASIR_GOLDEN_DIR "/models/") + name;
-}
+std::string Golden(const std::string& name) { return GoldenDir() + "/models/" + name; }
 
 // Parses a copy that ends exactly where the bytes end, so that sanitizers see any read beyond.
 Result<GgufFile> Parse(const std::string& bytes) {

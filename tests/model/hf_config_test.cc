@@ -10,6 +10,7 @@
 #include <string>
 
 #include "model/source.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
@@ -44,7 +45,7 @@ std::string With(const std::string& more) {
 // Every "<architecture>.*" key of the GGUF file has the same value, and no other number differs.
 void ExpectKeysOf(const std::string& model, const std::string& config) {
   SCOPED_TRACE(model);
-  const auto gguf = OpenModel(KVASIR_GOLDEN_DIR "/models/" + model + ".gguf");
+  const auto gguf = OpenModel(GoldenDir() + "/models/" + model + ".gguf");
   ASSERT_TRUE(gguf) << gguf.error().message;
   const Translation hf = Translate(config);
   ASSERT_EQ(hf.error, "no error");
@@ -132,7 +133,7 @@ TEST(HfConfig, Llama3ScalingGivesTheGoldenFactors) {
       "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                        "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})"));
   ASSERT_EQ(t.error, "no error");
-  const auto gguf = OpenModel(KVASIR_GOLDEN_DIR "/models/llama3-rope.gguf");
+  const auto gguf = OpenModel(GoldenDir() + "/models/llama3-rope.gguf");
   const TensorView& golden = *(*gguf)->Find("rope_freqs.weight");
   ASSERT_EQ(t.config.rope_factors.llama3.size(), static_cast<size_t>(golden.n_values()));
   for (size_t i = 0; i < t.config.rope_factors.llama3.size(); ++i) {

@@ -10,6 +10,7 @@
 
 #include "tests/model/safetensors_bytes.h"
 #include "tests/model/temp_folder.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
@@ -23,9 +24,7 @@ std::vector<float> Values(const TensorView& tensor) {
   return values;
 }
 
-std::string Golden(const std::string& name) {
-  return std::string(KVASIR_GOLDEN_DIR "/models/") + name;
-}
+std::string Golden(const std::string& name) { return GoldenDir() + "/models/" + name; }
 
 // Row r of a GGUF `llama` q or k head comes from row (r / 2) + (r % 2) * head_dim / 2 of the
 // original: neighbours rotate together instead of halves.

@@ -6,12 +6,13 @@
 #include <cstring>
 
 #include "model/source.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
 
 TEST(QuantsGolden, EveryTypeGivesTheSameBitsAsGgml) {
-  auto source = OpenModel(KVASIR_GOLDEN_DIR "/quants/all_types.gguf");
+  auto source = OpenModel(GoldenDir() + "/quants/all_types.gguf");
   ASSERT_TRUE(source) << source.error().message;
   int n_types = 0;
   for (const TensorView& blocks : (*source)->tensors()) {

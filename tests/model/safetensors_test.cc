@@ -10,6 +10,7 @@
 
 #include "tests/model/safetensors_bytes.h"
 #include "tests/model/temp_folder.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
@@ -119,7 +120,7 @@ TEST(Safetensors, RefusesHostileFilesByNamingTheField) {
 
 TEST(Safetensors, AFileTruncatedAtAnyPercentIsAnError) {
   const std::string bytes =
-      ReadBytes(KVASIR_GOLDEN_DIR "/models/qwen3.hf/model-00001-of-00002.safetensors");
+      ReadBytes(GoldenDir() + "/models/qwen3.hf/model-00001-of-00002.safetensors");
   ASSERT_FALSE(bytes.empty());
   for (size_t percent = 0; percent < 100; ++percent) {
     EXPECT_THAT(ErrorOf(bytes.substr(0, bytes.size() * percent / 100)), HasSubstr("truncated"))

@@ -100,7 +100,9 @@ TEST_F(DialectsTest, MessagesThatAreWrongGetAnthropicsErrors) {
        {R"({"max_tokens":5})", R"({"messages":[{"role":"user","content":"a"}]})",
         R"({"max_tokens":5,"messages":[{"role":"system","content":"a"}]})",
         R"({"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image"}]}]})",
-        R"({"max_tokens":5,"messages":[7]})"}) {
+        R"({"max_tokens":5,"messages":[7]})",
+        R"({"max_tokens":5,"messages":[{"role":"user","content":"a"}],
+            "tools":[{"type":"web_search_20250305","name":"web_search"}]})"}) {
     const RawReply reply = Exchange(port(), PostText("/v1/messages", body));
     EXPECT_EQ(reply.status, 400) << body;
     EXPECT_EQ(reply.json()["type"], "error") << reply.body;

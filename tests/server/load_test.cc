@@ -186,10 +186,11 @@ TEST_F(LoadTest, APromptThatNoMemoryHoldsIsRefused) {
 }
 
 TEST_F(LoadTest, DrainingAnswersWhatIsAtHandAndNothingElse) {
+  constexpr int kTokens = 1000;  // all six are seen before the first has ended
   Start();
   std::vector<std::unique_ptr<RawClient>> clients;
   Json request = Endless();
-  request["max_tokens"] = 100;
+  request["max_tokens"] = kTokens;
   for (int i = 0; i < 6; ++i) {
     request["stream"] = i % 2 == 0;
     clients.push_back(std::make_unique<RawClient>(port()));
@@ -215,7 +216,7 @@ TEST_F(LoadTest, DrainingAnswersWhatIsAtHandAndNothingElse) {
       EXPECT_EQ(Events(reply.body).back(), "[DONE]");
     }
     if (i % 2 == 1) {
-      EXPECT_EQ(reply.json()["usage"]["completion_tokens"], 100);
+      EXPECT_EQ(reply.json()["usage"]["completion_tokens"], kTokens);
     }
   }
   drain.join();

@@ -96,7 +96,7 @@ const Bad kBad[] = {
     {"/v1/nothing", "{}", 404, "/v1/nothing"},
     {"/v1/../../etc/passwd", "{}", 404, "there is no"},
     {"/v1/models", "{}", 405, "POST"},
-    {"/slots/0?action=save", R"({"filename":"../x"})", 501, "not saved"},
+    {"/slots/0?action=save", R"({"filename":"../x"})", 501, "slot-save-path"},
     {"/slots/99?action=erase", "", 404, "slot"},
     {"/slots/x?action=erase", "", 404, "slot"},
     {"/slots/0?action=dance", "", 400, "action"},

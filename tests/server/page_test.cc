@@ -7,6 +7,7 @@
 
 #include "methods/registry.h"
 #include "server/page.h"
+#include "tests/paths.h"
 #include "tests/server/server_test_util.h"
 
 namespace kvasir::testing_ {
@@ -74,7 +75,7 @@ TEST_F(PageTest, TellsWhichPartsOfTheTextAreKept) {
 }
 
 TEST_F(PageTest, TheDashboardAsksForMetricsThatAreThere) {
-  std::ifstream file(std::string(KVASIR_GOLDEN_DIR) + "/../../packaging/grafana/kvasir.json");
+  std::ifstream file(GoldenDir() + "/../../packaging/grafana/kvasir.json");
   const Json dashboard = Json::parse(file, nullptr, false);
   ASSERT_TRUE(dashboard.is_object());
   Start();

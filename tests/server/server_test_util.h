@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "server/server.h"
+#include "tests/paths.h"
 #include "tests/server/raw_client.h"
 
 namespace kvasir::testing_ {
@@ -20,8 +21,7 @@ class ServerTest : public testing::Test {
     options.port = 0;
     options.log = server::LogFormat::kNone;
     if (model_ == nullptr) {
-      auto model = LoadedModel::Load(
-          {.path = std::string(KVASIR_GOLDEN_DIR) + "/models/llama.gguf", .threads = 1});
+      auto model = LoadedModel::Load({.path = GoldenDir() + "/models/llama.gguf", .threads = 1});
       ASSERT_TRUE(model) << model.error().message;
       model_ = *model;
     }

@@ -188,6 +188,12 @@ TEST_F(StructuredTest, MessagesCallAsAnthropicDoes) {
   }
   Json request = Chat();
   request["tools"] = tools;
+  request["tool_choice"] = {{"type", "any"}, {"disable_parallel_tool_use", true}};
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    request["seed"] = seed;
+    const Json once = Post(port(), "/v1/messages", request).json();
+    EXPECT_EQ(once["content"].size(), 1u) << once;
+  }
   request["tool_choice"] = {{"type", "tool"}, {"name", "weather"}};
   const Json json = Post(port(), "/v1/messages", request).json();
   EXPECT_EQ(json["stop_reason"], "tool_use");
@@ -215,6 +221,132 @@ TEST_F(StructuredTest, MessagesCallAsAnthropicDoes) {
   EXPECT_EQ(n_open, 1);
   EXPECT_EQ(stop, "tool_use");
   EXPECT_EQ(Json::parse(input), block["input"]);
+}
+
+TEST_F(StructuredTest, ResponsesCallFunctions) {
+  Json tools = Json::array();
+  for (const Json& tool : Tools()) {
+    tools.push_back({{"type", "function"}});
+    tools.back().update(tool["function"]);
+  }
+  Json request = {{"input", "What is it like outside?"},
+                  {"seed", 5},
+                  {"tools", tools},
+                  {"tool_choice", "required"},
+                  {"parallel_tool_calls", false},
+                  {"max_output_tokens", 500}};
+  const RawReply reply = Post(port(), "/v1/responses", request);
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  const Json json = reply.json();
+  EXPECT_EQ(json["status"], "completed");
+  EXPECT_EQ(json["tools"], tools);
+  ASSERT_EQ(json["output"].size(), 1u) << json;
+  const Json& call = json["output"][0];
+  EXPECT_EQ(call["type"], "function_call");
+  EXPECT_EQ(call["status"], "completed");
+  ExpectCall(call["name"], call["arguments"]);
+
+  request["stream"] = true;
+  std::string arguments;
+  std::vector<std::string> names;
+  Json last;
+  for (const std::string& event : Events(Post(port(), "/v1/responses", request).body)) {
+    last = Json::parse(event);
+    const std::string type = last["type"];
+    if (names.empty() || names.back() != type) names.push_back(type);
+    if (type == "response.function_call_arguments.delta") {
+      arguments += last["delta"].get<std::string>();
+      EXPECT_EQ(last["output_index"], 0);
+    }
+  }
+  EXPECT_THAT(names, testing::ElementsAre("response.created", "response.in_progress",
+                                          "response.output_item.added",
+                                          "response.function_call_arguments.delta",
+                                          "response.function_call_arguments.done",
+                                          "response.output_item.done", "response.completed"));
+  EXPECT_EQ(arguments, call["arguments"]);
+  EXPECT_EQ(last["response"]["output"][0]["arguments"], arguments);
+
+  // The call and its result go back as items; the chat that is meant is the same.
+  request["input"] =
+      Json::array({{{"role", "user"}, {"content", "What is it like outside?"}},
+                   {{"type", "reasoning"}, {"summary", Json::array()}},
+                   {{"type", "function_call"},
+                    {"call_id", "c1"},
+                    {"name", "tide"},
+                    {"arguments", R"({"harbour": "Narvik"})"}},
+                   {{"type", "function_call_output"}, {"call_id", "c1"}, {"output", "high"}}});
+  request["stream"] = false;
+  request["tool_choice"] = "none";
+  request["max_output_tokens"] = 5;
+  const Json next = Post(port(), "/v1/responses", request).json();
+  ASSERT_EQ(next["output"].size(), 1u) << next;
+  EXPECT_EQ(next["output"][0]["type"], "message");
+  Json chat = Chat();
+  chat["messages"].push_back(Json::parse(R"({"role": "assistant", "content": null, "tool_calls":
+      [{"id": "c1", "type": "function", "function": {"name": "tide",
+        "arguments": "{\"harbour\": \"Narvik\"}"}}]})"));
+  chat["messages"].push_back({{"role", "tool"}, {"tool_call_id", "c1"}, {"content", "high"}});
+  EXPECT_EQ(next["usage"]["input_tokens"],
+            Post(port(), "/v1/chat/completions/input_tokens", chat).json()["input_tokens"]);
+  const auto fails = [&](const char* fields) {
+    Json wrong = request;
+    wrong.update(Json::parse(fields));
+    const RawReply refused = Post(port(), "/v1/responses", wrong);
+    EXPECT_EQ(refused.status, 400) << fields << refused.body;
+    return refused.json()["error"]["message"].get<std::string>();
+  };
+  EXPECT_THAT(fails(R"({"tools":[{"type":"web_search"}]})"), HasSubstr("tools[0]"));
+  EXPECT_THAT(fails(R"({"input":[{"type":"item_reference","id":"x"}]})"),
+              HasSubstr("item_reference"));
+  EXPECT_THAT(fails(R"({"input":[{"type":"function_call","name":"f"}]})"), HasSubstr("call_id"));
+  EXPECT_THAT(fails(R"({"background":true})"), HasSubstr("background"));
+  EXPECT_THAT(fails(R"({"conversation":"c"})"), HasSubstr("stored"));
+}
+
+// White space between calls is of their form and no text: whole answers and streams agree.
+TEST_F(StructuredTest, WhatIsAroundCallsIsNoContent) {
+  Json request = Chat();
+  request["tools"] = Tools();
+  request["grammar"] = R"(root ::= "Well.\n\n" call "\n" call "\n"
+      call ::= "<tool_call>\n{\"name\": \"tide\", \"arguments\": {}}\n</tool_call>")";
+  const Json message = Post(port(), kPath, request).json()["choices"][0]["message"];
+  EXPECT_EQ(message["content"], "Well.");
+  EXPECT_EQ(message["tool_calls"].size(), 2u);
+  request["stream"] = true;
+  std::string text;
+  for (const std::string& event : Events(Post(port(), kPath, request).body)) {
+    if (event == "[DONE]") continue;
+    text += Json::parse(event)["choices"][0]["delta"].value("content", "");
+  }
+  EXPECT_EQ(text, "Well.");
+  // An answer without calls is as the model wrote it.
+  request["stream"] = false;
+  request["grammar"] = R"(root ::= "a  \n b \n")";
+  EXPECT_EQ(Post(port(), kPath, request).json()["choices"][0]["message"]["content"], "a  \n b \n");
+}
+
+TEST_F(StructuredTest, PlainCompletionsHaveAFormToo) {
+  Json request = {{"prompt", Json::array({"One", "Two"})}, {"max_tokens", 60}, {"seed", 1}};
+  request["grammar"] = R"(root ::= "ab" [0-9]{3})";
+  const Json choices = Post(port(), "/v1/completions", request).json()["choices"];
+  ASSERT_EQ(choices.size(), 2u);
+  for (const Json& choice : choices) {
+    EXPECT_THAT(choice["text"].get<std::string>(), testing::MatchesRegex("ab[0-9][0-9][0-9]"));
+    EXPECT_EQ(choice["finish_reason"], "stop");
+  }
+  request.erase("grammar");
+  for (const char* form : {R"({"json_schema":{"enum":["yes","no"]}})",
+                           R"({"response_format":{"type":"json_schema",
+                               "json_schema":{"schema":{"enum":["yes","no"]}}}})"}) {
+    Json formed = request;
+    formed.update(Json::parse(form));
+    EXPECT_THAT(
+        Post(port(), "/v1/completions", formed).json()["choices"][0]["text"].get<std::string>(),
+        AnyOf("\"yes\"", "\"no\""));
+  }
+  request["grammar"] = "root ::= nothing";
+  EXPECT_EQ(Post(port(), "/v1/completions", request).status, 400);
 }
 
 TEST_F(StructuredTest, WhatCannotBeIsSaid) {

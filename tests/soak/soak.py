@@ -28,8 +28,8 @@ class Served:
     """The server's process, and what the system says of it."""
 
     def __init__(self, args):
-        command = [args.kvasir, "serve", "--port", "0", "--parallel", "6", "--queue", "12",
-                   "--kv-memory", args.kv_memory, "--drain-seconds", "60", "--ctx", "2048"]
+        command = [args.kvasir, "serve", "--port", "0", "--parallel", "6", "--queue", "16",
+                   "--kv-memory", args.kv_memory, "--drain-seconds", "600", "--ctx", "2048"]
         command += ["-m", args.model] if args.model else []
         self.log = tempfile.NamedTemporaryFile(prefix="kvasir-soak-", suffix=".log")
         self.process = subprocess.Popen(command + args.server_args.split(), stderr=self.log)
@@ -166,7 +166,7 @@ class Soak:
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             self.fail_unless(result is None, f"at the end: {result!r}")
         try:
-            code = await asyncio.to_thread(self.served.process.wait, 120)
+            code = await asyncio.to_thread(self.served.process.wait, 620)
         except subprocess.TimeoutExpired:
             self.served.process.kill()
             code = "none"

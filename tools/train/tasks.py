@@ -483,17 +483,17 @@ class Maker:
         if pick < n_copy + 0.05:
             return "copy_text", *self.copy_text(length)
         pick = rng.random()
-        if pick < 0.6 or length < 128:
+        if pick < 0.5 or length < 128:
             ids, targets = self.any_niah(length)
             return "niah", ids, targets
-        if pick < 0.82:
+        if pick < 0.78:
             return "vt", *self.vt(length)
-        if pick < 0.85:
+        if pick < 0.80:
             name = rng.choice(list(KEY_LINES))
             return name, *self.key_line(length, name)
-        if pick < 0.90 and length >= 512:
+        if pick < 0.84 and length >= 512:
             return "kv", *self.kv(length)
-        if pick < 0.93:
+        if pick < 0.86:
             return "city", *self.city(length)
         if pick < 0.97 and length >= 256:
             return "words", *self.word_list(length)

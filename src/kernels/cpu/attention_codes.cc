@@ -60,71 +60,72 @@ struct Rounded {
   float step, offset, total;
 };
 
-// The queries' products with `lanes` lanes of the words of one inner range.
-struct Block {
-  const uint32_t* words;  // of the first lane
-  const uint32_t* high;   // of three bits
-  int64_t row;            // words from a block to the next
-  int n_words;
-};
-
-Block BlockOf(const Grid& grid, const std::byte* plane, int inner_group, int n_inner, int lane) {
+// The words of `lane` and the lanes after it in one inner group.
+Words WordsAt(const Grid& grid, const std::byte* plane, const std::byte* next, int inner_group,
+              int n_inner, int lane) {
   const int bits = grid.bits == 3 ? 2 : grid.bits;
   const int64_t row = grid.n_lanes();
-  return {reinterpret_cast<const uint32_t*>(plane + grid.codes) +
-              BlocksBefore(grid, inner_group, bits) * row + lane,
-          reinterpret_cast<const uint32_t*>(plane + grid.high_codes) +
-              BlocksBefore(grid, inner_group, 1) * row + lane,
-          row, WordsOf(n_inner, bits)};
+  const int64_t low = BlocksBefore(grid, inner_group, bits) * row + lane;
+  const int64_t high = BlocksBefore(grid, inner_group, 1) * row + lane;
+  const auto at = [](const std::byte* array, int64_t word) {
+    return reinterpret_cast<const uint32_t*>(array) + word;
+  };
+  return {at(plane + grid.codes, low), at(plane + grid.high_codes, high),
+          next == nullptr ? nullptr : at(next + grid.codes, low), row, WordsOf(n_inner, bits)};
 }
 
-template <int kBits, int kQueries, int kVectors>
-HWY_INLINE void DotVectors(const Block& block, const int32_t* weights, int64_t stride, int lane,
+template <class L, int kBits, int kQueries, int kVectors>
+HWY_INLINE void DotVectors(const Words& words, const int32_t* weights, int64_t stride, int lane,
                            int32_t* sums) {
-  VI acc[kQueries][kVectors];
-  DotWords<kBits, kQueries, kVectors>(block.words + lane, block.high + lane, block.row,
-                                      block.n_words, weights, stride, acc);
+  typename L::V acc[kQueries][kVectors];
+  const Words from = {words.low + lane, words.high + lane,
+                      words.next == nullptr ? nullptr : words.next + lane, words.row, words.n};
+  DotWords<L, kBits, kQueries, kVectors>(from, weights, stride, acc);
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kVectors; ++v) {
-      hn::Store(acc[i][v], DI(), sums + i * kMostChannels + lane + v * kLanes);
+      L::Store(acc[i][v], sums + i * kMostChannels + lane + v * L::kLanes);
     }
   }
 }
 
 template <int kBits, int kQueries>
-void DotLanes(const Block& block, const int32_t* weights, int64_t stride, int n_lanes,
+void DotLanes(const Words& words, const int32_t* weights, int64_t stride, int n_lanes,
               int32_t* sums) {
+  constexpr int kWidest = Widest::kLanes;
   int lane = 0;
-  for (; lane + 4 * kLanes <= n_lanes; lane += 4 * kLanes) {
-    DotVectors<kBits, kQueries, 4>(block, weights, stride, lane, sums);
+  for (; lane + 4 * kWidest <= n_lanes; lane += 4 * kWidest) {
+    DotVectors<Widest, kBits, kQueries, 4>(words, weights, stride, lane, sums);
+  }
+  for (; lane + 2 * kWidest <= n_lanes; lane += 2 * kWidest) {
+    DotVectors<Widest, kBits, kQueries, 2>(words, weights, stride, lane, sums);
   }
   for (; lane + kLanes <= n_lanes; lane += kLanes) {
-    DotVectors<kBits, kQueries, 1>(block, weights, stride, lane, sums);
+    DotVectors<Lanes8, kBits, kQueries, 1>(words, weights, stride, lane, sums);
   }
 }
 
 template <int kBits>
-void DotQueries(const Block& block, const int32_t* weights, int64_t stride, int n_queries,
+void DotQueries(const Words& words, const int32_t* weights, int64_t stride, int n_queries,
                 int n_lanes, int32_t* sums) {
-  if (n_queries == 3) return DotLanes<kBits, 3>(block, weights, stride, n_lanes, sums);
-  if (n_queries == 2) return DotLanes<kBits, 2>(block, weights, stride, n_lanes, sums);
-  DotLanes<kBits, 1>(block, weights, stride, n_lanes, sums);
+  if (n_queries == 3) return DotLanes<kBits, 3>(words, weights, stride, n_lanes, sums);
+  if (n_queries == 2) return DotLanes<kBits, 2>(words, weights, stride, n_lanes, sums);
+  DotLanes<kBits, 1>(words, weights, stride, n_lanes, sums);
 }
 
 // sums[query][lane], rows kMostChannels apart, of up to kQueryTile queries.
-void Dot(int bits, const Block& block, const int32_t* weights, int64_t stride, int n_queries,
+void Dot(int bits, const Words& words, const int32_t* weights, int64_t stride, int n_queries,
          int n_lanes, int32_t* sums) {
   switch (bits) {
     case 1:
-      return DotQueries<1>(block, weights, stride, n_queries, n_lanes, sums);
+      return DotQueries<1>(words, weights, stride, n_queries, n_lanes, sums);
     case 2:
-      return DotQueries<2>(block, weights, stride, n_queries, n_lanes, sums);
+      return DotQueries<2>(words, weights, stride, n_queries, n_lanes, sums);
     case 3:
-      return DotQueries<3>(block, weights, stride, n_queries, n_lanes, sums);
+      return DotQueries<3>(words, weights, stride, n_queries, n_lanes, sums);
     case 4:
-      return DotQueries<4>(block, weights, stride, n_queries, n_lanes, sums);
+      return DotQueries<4>(words, weights, stride, n_queries, n_lanes, sums);
     default:
-      return DotQueries<8>(block, weights, stride, n_queries, n_lanes, sums);
+      return DotQueries<8>(words, weights, stride, n_queries, n_lanes, sums);
   }
 }
 
@@ -183,8 +184,8 @@ void RoundQueries(const Grid& grid, const CodedQueries& queries) {
 }
 
 // Keys by entry: a sum for every group of channels, scaled slot by slot.
-void LogitsByEntry(const Grid& grid, const std::byte* plane, const CodedQueries& queries, bool add,
-                   float* logits) {
+void LogitsByEntry(const Grid& grid, const std::byte* plane, const std::byte* next,
+                   const CodedQueries& queries, bool add, float* logits) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
   Constants constants;
@@ -192,12 +193,13 @@ void LogitsByEntry(const Grid& grid, const std::byte* plane, const CodedQueries&
   for (int g = 0; g < n_groups; ++g) {
     const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
     ReadConstants(grid, plane, int64_t{g} * kPageEntries, kPageEntries, constants);
-    const Block block = BlockOf(grid, plane, g, n, 0);
+    Words words = WordsAt(grid, plane, next, g, n, 0);
     for (int query = 0; query < queries.n; query += kQueryTile) {
       const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
       const int64_t at = int64_t{query} * n_groups + g;
-      Dot(grid.bits, block, queries.weights + at * group_weights, n_groups * group_weights,
+      Dot(grid.bits, words, queries.weights + at * group_weights, n_groups * group_weights,
           n_queries, kPageEntries, sums);
+      words.next = nullptr;  // once is enough
       for (int i = 0; i < n_queries; ++i) {
         const float* facts = queries.facts + (at + i * n_groups) * CodedQueries::kFacts;
         AddScaledSums(sums + i * kMostChannels, kPageEntries, {facts[0], facts[1], facts[2]},
@@ -209,15 +211,15 @@ void LogitsByEntry(const Grid& grid, const std::byte* plane, const CodedQueries&
 }
 
 // Keys by channel: the scales of 32 slots go into the queries.
-void LogitsByChannel(const Grid& grid, const std::byte* plane, const CodedQueries& queries,
-                     uint64_t seen, bool add, float* logits) {
+void LogitsByChannel(const Grid& grid, const std::byte* plane, const std::byte* next,
+                     const CodedQueries& queries, uint64_t seen, bool add, float* logits) {
   Constants constants;
   HWY_ALIGN int32_t sums[kQueryTile * kMostChannels];
   HWY_ALIGN int32_t weights[kQueryTile * kMostWeights];
   for (int slot = 0; slot < kPageEntries; slot += kGroupSlots) {
     if ((seen >> slot & 0xffffffffu) == 0) continue;  // not encoded, perhaps
     ReadConstants(grid, plane, grid.ScaleIndex(0, slot), grid.padded_channels(), constants);
-    const Block block = BlockOf(grid, plane, 0, grid.n_channels, slot);
+    Words words = WordsAt(grid, plane, next, 0, grid.n_channels, slot);
     for (int query = 0; query < queries.n; query += kQueryTile) {
       const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
       Rounded rounded[kQueryTile];
@@ -226,7 +228,8 @@ void LogitsByChannel(const Grid& grid, const std::byte* plane, const CodedQuerie
         rounded[i] =
             RoundScaled(grid, row, constants, grid.padded_channels(), weights + i * kMostWeights);
       }
-      Dot(grid.bits, block, weights, kMostWeights, n_queries, kGroupSlots, sums);
+      Dot(grid.bits, words, weights, kMostWeights, n_queries, kGroupSlots, sums);
+      words.next = nullptr;  // once is enough
       for (int i = 0; i < n_queries; ++i) {
         AddSums(sums + i * kMostChannels, kGroupSlots, rounded[i], add,
                 logits + int64_t{query + i} * kLogitStride + slot);
@@ -235,15 +238,15 @@ void LogitsByChannel(const Grid& grid, const std::byte* plane, const CodedQuerie
   }
 }
 
-void Logits(const Grid& grid, const std::byte* plane, const CodedQueries& queries, uint64_t seen,
-            bool add, float* logits) {
-  if (grid.by_channel) return LogitsByChannel(grid, plane, queries, seen, add, logits);
-  LogitsByEntry(grid, plane, queries, add, logits);
+void Logits(const Grid& grid, const std::byte* plane, const std::byte* next,
+            const CodedQueries& queries, uint64_t seen, bool add, float* logits) {
+  if (grid.by_channel) return LogitsByChannel(grid, plane, next, queries, seen, add, logits);
+  LogitsByEntry(grid, plane, next, queries, add, logits);
 }
 
 // Values by entry: for every group of channels the scales go into the probabilities.
-void ValuesByEntry(const Grid& grid, const std::byte* plane, int n_queries, uint64_t seen,
-                   const float* p, float* acc) {
+void ValuesByEntry(const Grid& grid, const std::byte* plane, const std::byte* next, int n_queries,
+                   uint64_t seen, const float* p, float* acc) {
   Constants constants;
   HWY_ALIGN int32_t sums[kQueryTile * kMostChannels];
   HWY_ALIGN int32_t weights[kQueryTile * kMostWeights];
@@ -251,7 +254,7 @@ void ValuesByEntry(const Grid& grid, const std::byte* plane, int n_queries, uint
     const int first = g * grid.group, n_lanes = HWY_MIN(grid.group, grid.n_channels - first);
     ReadConstants(grid, plane, int64_t{g} * kPageEntries, kPageEntries, constants);
     MaskConstants(seen, constants);
-    const Block block = BlockOf(grid, plane, 0, kPageEntries, first);
+    Words words = WordsAt(grid, plane, next, 0, kPageEntries, first);
     for (int query = 0; query < n_queries; query += kQueryTile) {
       const int n = HWY_MIN(kQueryTile, n_queries - query);
       Rounded rounded[kQueryTile];
@@ -259,7 +262,8 @@ void ValuesByEntry(const Grid& grid, const std::byte* plane, int n_queries, uint
         rounded[i] = RoundScaled(grid, p + int64_t{query + i} * kLogitStride, constants,
                                  kPageEntries, weights + i * kMostWeights);
       }
-      Dot(grid.bits, block, weights, kMostWeights, n, n_lanes, sums);
+      Dot(grid.bits, words, weights, kMostWeights, n, n_lanes, sums);
+      words.next = nullptr;  // once is enough
       for (int i = 0; i < n; ++i) {
         AddSums(sums + i * kMostChannels, n_lanes, rounded[i], true,
                 acc + int64_t{query + i} * grid.n_channels + first);
@@ -269,15 +273,15 @@ void ValuesByEntry(const Grid& grid, const std::byte* plane, int n_queries, uint
 }
 
 // Values by channel: a sum for each 32 slots, scaled channel by channel.
-void ValuesByChannel(const Grid& grid, const std::byte* plane, int n_queries, uint64_t seen,
-                     const float* p, float* acc) {
+void ValuesByChannel(const Grid& grid, const std::byte* plane, const std::byte* next, int n_queries,
+                     uint64_t seen, const float* p, float* acc) {
   Constants constants;
   HWY_ALIGN int32_t sums[kQueryTile * kMostChannels];
   HWY_ALIGN int32_t weights[kQueryTile * kMostWeights];
   for (int slot = 0; slot < kPageEntries; slot += kGroupSlots) {
     if ((seen >> slot & 0xffffffffu) == 0) continue;
     ReadConstants(grid, plane, grid.ScaleIndex(0, slot), grid.n_channels, constants);
-    const Block block = BlockOf(grid, plane, slot / kGroupSlots, kGroupSlots, 0);
+    Words words = WordsAt(grid, plane, next, slot / kGroupSlots, kGroupSlots, 0);
     for (int query = 0; query < n_queries; query += kQueryTile) {
       const int n = HWY_MIN(kQueryTile, n_queries - query);
       Rounded rounded[kQueryTile];
@@ -285,7 +289,8 @@ void ValuesByChannel(const Grid& grid, const std::byte* plane, int n_queries, ui
         rounded[i] = RoundPlain(grid, p + int64_t{query + i} * kLogitStride + slot, kGroupSlots,
                                 weights + i * kMostWeights);
       }
-      Dot(grid.bits, block, weights, kMostWeights, n, grid.n_channels, sums);
+      Dot(grid.bits, words, weights, kMostWeights, n, grid.n_channels, sums);
+      words.next = nullptr;  // once is enough
       for (int i = 0; i < n; ++i) {
         AddScaledSums(sums + i * kMostChannels, grid.n_channels, rounded[i], constants.scale,
                       constants.min, grid.has_min, true,
@@ -295,10 +300,10 @@ void ValuesByChannel(const Grid& grid, const std::byte* plane, int n_queries, ui
   }
 }
 
-void Values(const Grid& grid, const std::byte* plane, int n_queries, uint64_t seen, const float* p,
-            float* acc) {
+void Values(const Grid& grid, const std::byte* plane, const std::byte* next, int n_queries,
+            uint64_t seen, const float* p, float* acc) {
   const auto values = grid.by_channel ? ValuesByChannel : ValuesByEntry;
-  values(grid, plane, n_queries, seen, p, acc);
+  values(grid, plane, next, n_queries, seen, p, acc);
 }
 
 extern const CodeTable kCodes;

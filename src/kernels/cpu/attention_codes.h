@@ -44,12 +44,13 @@ struct CodeTable {
   // Rounds the rows, for keys by entry.
   void (*round_queries)(const Grid& grid, const CodedQueries& queries);
   // logits[query][64], rows kLogitStride apart, become or (add) grow by the products with one
-  // grid's channels. Of slots that are not in `seen` they may be anything.
-  void (*logits)(const Grid& grid, const std::byte* plane, const CodedQueries& queries,
-                 uint64_t seen, bool add, float* logits);
+  // grid's channels. Of slots that are not in `seen` they may be anything. Codes of the next plane,
+  // taken to be like this one, are prefetched unless it is null.
+  void (*logits)(const Grid& grid, const std::byte* plane, const std::byte* next,
+                 const CodedQueries& queries, uint64_t seen, bool add, float* logits);
   // acc[query][channels] += p[query][slot] * value[slot], of the slots in `seen`; p is 0 elsewhere.
-  void (*values)(const Grid& grid, const std::byte* plane, int n_queries, uint64_t seen,
-                 const float* p, float* acc);
+  void (*values)(const Grid& grid, const std::byte* plane, const std::byte* next, int n_queries,
+                 uint64_t seen, const float* p, float* acc);
 };
 
 namespace N_AVX2 {

@@ -27,11 +27,14 @@ int64_t After(int32_t order, int32_t window) {
   return window > 0 ? int64_t{order} - window : int64_t{INT32_MIN} - 1;
 }
 
-// The next plane, taken to be like this one, into the second level.
-void Prefetch(const Grids& grids, const std::byte* next) {
+// The constants of the next plane, taken to be like this one, into the second level; its codes
+// follow while this one's are multiplied.
+void PrefetchConstants(const Grids& grids, const std::byte* next) {
   if (next == nullptr) return;
-  const int64_t n_bytes = grids.grid[grids.n - 1].end;
-  for (int64_t i = 0; i < n_bytes; i += 64) __builtin_prefetch(next + i, 0, 2);
+  for (int g = 0; g < grids.n; ++g) {
+    const Grid& grid = grids.grid[g];
+    for (int64_t i = grid.scales; i < grid.end; i += 64) __builtin_prefetch(next + i, 0, 2);
+  }
 }
 
 }  // namespace
@@ -212,9 +215,9 @@ void PageTile::Logits(int i, const std::byte* next, float* logits) {
     table_.logits(keys.codec, keys.plane, page.k->dim, packed_q_, registers_, keys.next, logits);
   } else {
     PackCodedQueries(page);
-    Prefetch(k_grids_, next);
+    PrefetchConstants(k_grids_, next);
     for (int g = 0; g < k_grids_.n; ++g) {
-      table_.codes->logits(k_grids_.grid[g], page.ref->k, coded_q_, page.seen, g > 0, logits);
+      table_.codes->logits(k_grids_.grid[g], page.ref->k, next, coded_q_, page.seen, g > 0, logits);
     }
   }
   if (!page.needs_finish) return;
@@ -237,8 +240,8 @@ void PageTile::Values(int i, const std::byte* next, const float* p, float* acc) 
     v_format_ = *page.v;
     v_grids_ = GridsOf(v_format_, PlaneKind::kValues);
   }
-  Prefetch(v_grids_, next);
-  table_.codes->values(v_grids_.grid[0], page.ref->v, tile_.n_queries(), page.seen, p, acc);
+  PrefetchConstants(v_grids_, next);
+  table_.codes->values(v_grids_.grid[0], page.ref->v, next, tile_.n_queries(), page.seen, p, acc);
 }
 
 }  // namespace kvasir::cpu

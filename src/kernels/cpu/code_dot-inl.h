@@ -1,4 +1,5 @@
-// Weights as integers, and their products with codes; in vectors of 256 bits on every target.
+// Weights as integers, in vectors of 256 bits on every target; and their products with codes, in
+// vectors as wide as there are: integer sums are the same in any.
 #if defined(KVASIR_KERNELS_CPU_CODE_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef KVASIR_KERNELS_CPU_CODE_DOT_INL_H_
 #undef KVASIR_KERNELS_CPU_CODE_DOT_INL_H_
@@ -17,13 +18,52 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using DF = hn::CappedTag<float, 8>;
 using DI = hn::CappedTag<int32_t, 8>;
-using DU = hn::CappedTag<uint32_t, 8>;
-using DI16 = hn::CappedTag<int16_t, 16>;
 using VF = hn::Vec<DF>;
 using VI = hn::Vec<DI>;
-using VU = hn::Vec<DU>;
-using VI16 = hn::Vec<DI16>;
 constexpr int kLanes = 8;
+
+// The integer vectors of the products.
+struct Lanes8 {
+  static constexpr int kLanes = 8;
+  using V = __m256i;
+  static HWY_INLINE V Set(int32_t x) { return _mm256_set1_epi32(x); }
+  static HWY_INLINE V Load(const uint32_t* at) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+  }
+  static HWY_INLINE void Store(V x, int32_t* at) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), x);
+  }
+  static HWY_INLINE V And(V a, V b) { return _mm256_and_si256(a, b); }
+  static HWY_INLINE V Or(V a, V b) { return _mm256_or_si256(a, b); }
+  static HWY_INLINE V ShiftRight(V a, int n) { return _mm256_srli_epi32(a, n); }
+  static HWY_INLINE V ShiftLeft2(V a) { return _mm256_slli_epi32(a, 2); }
+  static HWY_INLINE V Add32(V a, V b) { return _mm256_add_epi32(a, b); }
+  static HWY_INLINE V Add16(V a, V b) { return _mm256_add_epi16(a, b); }
+  static HWY_INLINE V Pairs16(V a, V b) { return _mm256_madd_epi16(a, b); }
+  static HWY_INLINE V Pairs8(V a, V b) { return _mm256_maddubs_epi16(a, b); }
+};
+#if HWY_TARGET == HWY_AVX3
+struct Lanes16 {
+  static constexpr int kLanes = 16;
+  using V = __m512i;
+  static HWY_INLINE V Set(int32_t x) { return _mm512_set1_epi32(x); }
+  static HWY_INLINE V Load(const uint32_t* at) { return _mm512_loadu_si512(at); }
+  static HWY_INLINE void Store(V x, int32_t* at) { _mm512_storeu_si512(at, x); }
+  static HWY_INLINE V And(V a, V b) { return _mm512_and_si512(a, b); }
+  static HWY_INLINE V Or(V a, V b) { return _mm512_or_si512(a, b); }
+  static HWY_INLINE V ShiftRight(V a, int n) {
+    return _mm512_srli_epi32(a, static_cast<unsigned>(n));
+  }
+  static HWY_INLINE V ShiftLeft2(V a) { return _mm512_slli_epi32(a, 2); }
+  static HWY_INLINE V Add32(V a, V b) { return _mm512_add_epi32(a, b); }
+  static HWY_INLINE V Add16(V a, V b) { return _mm512_add_epi16(a, b); }
+  static HWY_INLINE V Pairs16(V a, V b) { return _mm512_madd_epi16(a, b); }
+  static HWY_INLINE V Pairs8(V a, V b) { return _mm512_maddubs_epi16(a, b); }
+};
+using Widest = Lanes16;
+#else
+using Widest = Lanes8;
+#endif
 
 // Weights of codes of so many bits have 8 bits, four in a word, or 16, two in a word.
 constexpr bool WeightsHave8Bits(int bits) { return bits <= 2; }
@@ -31,95 +71,112 @@ constexpr bool WeightsHave8Bits(int bits) { return bits <= 2; }
 constexpr int kMostWeights = kMostChannels / 2;
 
 // The codes of a word from bit `shift` on, in fields of 32 / kCodes bits.
-template <int kBits, uint32_t kFields>
-HWY_INLINE VU Extract(VU words, int shift) {
+template <class L, int kBits, uint32_t kFields>
+HWY_INLINE typename L::V Extract(typename L::V words, int shift) {
   constexpr uint32_t kMask = ((1u << kBits) - 1) * kFields;
-  return hn::And(VU{_mm256_srli_epi32(words.raw, shift)}, hn::Set(DU(), kMask));
+  return L::And(L::ShiftRight(words, shift), L::Set(static_cast<int32_t>(kMask)));
 }
 
-// sums[query][vector of lanes] = codes x weights over n_words words a lane. The weights of the
+// The words that a product reads next, while it multiplies: at once they would wait for each other.
+HWY_INLINE void PrefetchWords(const uint32_t* at, int n_lanes) {
+  for (int i = 0; i < n_lanes; i += 16) __builtin_prefetch(at + i, 0, 2);
+}
+
+// Words of `kVectors` vectors of lanes, and what belongs to them.
+struct Words {
+  const uint32_t* low;
+  const uint32_t* high;  // of three bits
+  const uint32_t* next;  // like low, of the next plane: to prefetch; or null
+  int64_t row;           // words from a block to the next
+  int n;                 // blocks
+};
+
+// sums[query][vector of lanes] = codes x weights over the words of a lane. The weights of the
 // queries are `stride` apart.
-template <int kBits, int kQueries, int kVectors>
-HWY_INLINE void Dot8(const uint32_t* words, int64_t row, int n_words, const int32_t* weights,
-                     int64_t stride, VI (&sums)[kQueries][kVectors]) {
+template <class L, int kBits, int kQueries, int kVectors>
+HWY_INLINE void Dot8(const Words& words, const int32_t* weights, int64_t stride,
+                     typename L::V (&sums)[kQueries][kVectors]) {
   // 16 bits hold 32767 / (2 * 127 * code) sums of pairs: of words 8 and 16, of 16 and 32 codes.
   constexpr int kWordsAtOnce = kBits == 1 ? 16 : 8;
   constexpr int kQuads = 8 / kBits;  // of codes a word
   for (auto& of_query : sums) {
-    for (VI& sum : of_query) sum = hn::Zero(DI());
+    for (typename L::V& sum : of_query) sum = L::Set(0);
   }
-  for (int first = 0; first < n_words; first += kWordsAtOnce) {
-    const int end = HWY_MIN(first + kWordsAtOnce, n_words);
-    VI16 acc[kQueries][kVectors];
+  for (int first = 0; first < words.n; first += kWordsAtOnce) {
+    const int end = HWY_MIN(first + kWordsAtOnce, words.n);
+    typename L::V acc[kQueries][kVectors];
     for (auto& of_query : acc) {
-      for (VI16& sum : of_query) sum = hn::Zero(DI16());
+      for (typename L::V& sum : of_query) sum = L::Set(0);
     }
     for (int w = first; w < end; ++w) {
-      const uint32_t* at = words + w * row;
+      const uint32_t* at = words.low + w * words.row;
+      if (words.next != nullptr) PrefetchWords(words.next + w * words.row, kVectors * L::kLanes);
       const int32_t* quads = weights + w * kQuads;
       HWY_UNROLL(8)
       for (int j = 0; j < kQuads; ++j) {
-        VI weight[kQueries];
-        for (int i = 0; i < kQueries; ++i) weight[i] = hn::Set(DI(), quads[i * stride + j]);
+        typename L::V weight[kQueries];
+        for (int i = 0; i < kQueries; ++i) weight[i] = L::Set(quads[i * stride + j]);
         for (int v = 0; v < kVectors; ++v) {
-          const VU codes = Extract<kBits, 0x01010101u>(hn::LoadU(DU(), at + v * kLanes), j * kBits);
+          const typename L::V codes =
+              Extract<L, kBits, 0x01010101u>(L::Load(at + v * L::kLanes), j * kBits);
           for (int i = 0; i < kQueries; ++i) {
-            acc[i][v] = hn::Add(acc[i][v], VI16{_mm256_maddubs_epi16(codes.raw, weight[i].raw)});
+            acc[i][v] = L::Add16(acc[i][v], L::Pairs8(codes, weight[i]));
           }
         }
       }
     }
-    const VI16 ones = hn::Set(DI16(), int16_t{1});
+    const typename L::V ones = L::Set(0x00010001);
     for (int i = 0; i < kQueries; ++i) {
       for (int v = 0; v < kVectors; ++v) {
-        sums[i][v] = hn::Add(sums[i][v], VI{_mm256_madd_epi16(acc[i][v].raw, ones.raw)});
+        sums[i][v] = L::Add32(sums[i][v], L::Pairs16(acc[i][v], ones));
       }
     }
   }
 }
 
 // Sums fit: 256 codes of 255 times 32767 are below 2^31.
-template <int kBits, int kQueries, int kVectors>
-HWY_INLINE void Dot16(const uint32_t* words, const uint32_t* high, int64_t row, int n_words,
-                      const int32_t* weights, int64_t stride, VI (&sums)[kQueries][kVectors]) {
+template <class L, int kBits, int kQueries, int kVectors>
+HWY_INLINE void Dot16(const Words& words, const int32_t* weights, int64_t stride,
+                      typename L::V (&sums)[kQueries][kVectors]) {
   constexpr int kLowBits = kBits == 3 ? 2 : kBits;
   constexpr int kQuads = 8 / kLowBits;
   for (auto& of_query : sums) {
-    for (VI& sum : of_query) sum = hn::Zero(DI());
+    for (typename L::V& sum : of_query) sum = L::Set(0);
   }
-  for (int w = 0; w < n_words; ++w) {
-    const uint32_t* at = words + w * row;
-    const uint32_t* high_at = high + w / 2 * row;  // two words of low bits share one
+  for (int w = 0; w < words.n; ++w) {
+    const uint32_t* at = words.low + w * words.row;
+    const uint32_t* high_at = words.high + w / 2 * words.row;  // two words of low bits share one
+    if (words.next != nullptr) PrefetchWords(words.next + w * words.row, kVectors * L::kLanes);
     const int high_shift = w % 2 * 4;
     const int32_t* pairs = weights + w * kQuads * 2;
     HWY_UNROLL(8)
     for (int j = 0; j < kQuads * 2; ++j) {  // bytes 0 and 2, then 1 and 3, of each quad
       const int byte = j % 2 * 8, quad = j / 2;
-      VI weight[kQueries];
-      for (int i = 0; i < kQueries; ++i) weight[i] = hn::Set(DI(), pairs[i * stride + j]);
+      typename L::V weight[kQueries];
+      for (int i = 0; i < kQueries; ++i) weight[i] = L::Set(pairs[i * stride + j]);
       for (int v = 0; v < kVectors; ++v) {
-        VU codes = Extract<kLowBits, 0x00010001u>(hn::LoadU(DU(), at + v * kLanes),
-                                                  byte + quad * kLowBits);
+        typename L::V codes =
+            Extract<L, kLowBits, 0x00010001u>(L::Load(at + v * L::kLanes), byte + quad * kLowBits);
         if constexpr (kBits == 3) {
-          const VU more = Extract<1, 0x00010001u>(hn::LoadU(DU(), high_at + v * kLanes),
-                                                  byte + quad + high_shift);
-          codes = hn::Or(codes, hn::ShiftLeft<2>(more));
+          const typename L::V more = Extract<L, 1, 0x00010001u>(L::Load(high_at + v * L::kLanes),
+                                                                byte + quad + high_shift);
+          codes = L::Or(codes, L::ShiftLeft2(more));
         }
         for (int i = 0; i < kQueries; ++i) {
-          sums[i][v] = hn::Add(sums[i][v], VI{_mm256_madd_epi16(codes.raw, weight[i].raw)});
+          sums[i][v] = L::Add32(sums[i][v], L::Pairs16(codes, weight[i]));
         }
       }
     }
   }
 }
 
-template <int kBits, int kQueries, int kVectors>
-HWY_INLINE void DotWords(const uint32_t* words, const uint32_t* high, int64_t row, int n_words,
-                         const int32_t* weights, int64_t stride, VI (&sums)[kQueries][kVectors]) {
+template <class L, int kBits, int kQueries, int kVectors>
+HWY_INLINE void DotWords(const Words& words, const int32_t* weights, int64_t stride,
+                         typename L::V (&sums)[kQueries][kVectors]) {
   if constexpr (WeightsHave8Bits(kBits)) {
-    Dot8<kBits, kQueries, kVectors>(words, row, n_words, weights, stride, sums);
+    Dot8<L, kBits, kQueries, kVectors>(words, weights, stride, sums);
   } else {
-    Dot16<kBits, kQueries, kVectors>(words, high, row, n_words, weights, stride, sums);
+    Dot16<L, kBits, kQueries, kVectors>(words, weights, stride, sums);
   }
 }
 

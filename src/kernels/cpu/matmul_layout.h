@@ -115,6 +115,7 @@ struct MatMulKernels {
 const MatMulKernels& MatMulAvx2();
 const MatMulKernels& MatMulAvx512();
 const MatMulKernels& MatMulAvx512Vnni();
+const MatMulKernels& MatMulAmx();
 
 // Rows of x, a tile, to int8 blocks (n_in a multiple of 32) or f32 blocks (zeros at the end).
 // residual, where it is not null, gets int8 blocks of what the first ones leave: together 15 bits.

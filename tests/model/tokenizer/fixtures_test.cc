@@ -3,6 +3,7 @@
 #include <random>
 
 #include "tests/model/tokenizer/vectors.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
@@ -77,7 +78,7 @@ TEST(Gguf, WhatIsMissingOrOfAWrongTypeIsAnError) {
 }
 
 TEST(SmolLm2Tokenizer, IdsEqualTheReferences) {
-  const std::string vectors = std::string(KVASIR_SHARED_DIR) + "/fixtures/tokenizer/smollm2.jsonl";
+  const std::string vectors = SharedDir() + "/fixtures/tokenizer/smollm2.jsonl";
   if (DefaultModel().empty() || !std::filesystem::exists(vectors)) {
     GTEST_SKIP() << "needs KVASIR_MODEL and ../shared";
   }

@@ -4,6 +4,7 @@
 
 #include "model/tokenizer/regex.h"
 #include "tests/model/tokenizer/vectors.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
@@ -35,7 +36,7 @@ Pieces CutNamed(const char* name, std::string text) {
 
 TEST(PreTokenizerNames, IdsEqualLlamaCpp) {
   const auto read = [](const char* file) {
-    return nlohmann::json::parse(ReadAll(std::string(KVASIR_GOLDEN_DIR) + "/tokenizer/" + file));
+    return nlohmann::json::parse(ReadAll(GoldenDir() + "/tokenizer/" + file));
   };
   const nlohmann::json names = read("names.json");
   nlohmann::json model = read("json_models.json").at("models").at("bytes").at("model");

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "tests/model/tokenizer/vectors.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
@@ -32,7 +33,7 @@ Metadata ReadMetadata(const std::string& path) {
 class SentencePiece : public ::testing::TestWithParam<const char*> {
  protected:
   std::string Path(const char* ending) const {
-    return std::string(KVASIR_GOLDEN_DIR) + "/tokenizer/" + GetParam() + ending;
+    return GoldenDir() + "/tokenizer/" + GetParam() + ending;
   }
 };
 
@@ -49,7 +50,7 @@ INSTANTIATE_TEST_SUITE_P(Models, SentencePiece,
 
 TEST(SentencePieceBytes, RandomBytesComeBack) {
   for (const char* name : {"spm_bpe", "spm_unigram_bytes"}) {
-    const std::string path = std::string(KVASIR_GOLDEN_DIR) + "/tokenizer/" + name + ".json";
+    const std::string path = GoldenDir() + "/tokenizer/" + name + ".json";
     const Result<Tokenizer> tokenizer = TokenizerFromMetadata(ReadMetadata(path));
     ASSERT_TRUE(tokenizer) << tokenizer.error().message;
     std::mt19937 random(3);

@@ -3,6 +3,7 @@
 #include "model/tokenizer/tokenizer_json.h"
 
 #include "tests/model/tokenizer/vectors.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 namespace {
@@ -10,8 +11,7 @@ namespace {
 using nlohmann::json;
 
 const json& References() {
-  static const json kFile =
-      json::parse(ReadAll(std::string(KVASIR_GOLDEN_DIR) + "/tokenizer/json_models.json"));
+  static const json kFile = json::parse(ReadAll(GoldenDir() + "/tokenizer/json_models.json"));
   return kFile;
 }
 

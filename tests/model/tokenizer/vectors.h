@@ -15,6 +15,7 @@
 #include "model/source.h"
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/tokenizer_source.h"
+#include "tests/paths.h"
 
 namespace kvasir {
 
@@ -44,8 +45,8 @@ inline std::vector<Vector> ReadVectors(const std::string& path) {
 
 // A file of the golden folder or, where it was not copied, of the shared one; empty: neither.
 inline std::string FindData(const std::string& golden, const std::string& shared) {
-  for (const std::string& path : {std::string(KVASIR_GOLDEN_DIR) + "/" + golden,
-                                  std::string(KVASIR_SHARED_DIR) + "/fixtures/" + shared}) {
+  for (const std::string& path :
+       {GoldenDir() + "/" + golden, SharedDir() + "/fixtures/" + shared}) {
     if (std::filesystem::exists(path)) return path;
   }
   return {};

@@ -1,0 +1,129 @@
+// A request to /v1/responses as one to /v1/chat/completions.
+#include "server/responses.h"
+
+namespace kvasir::server {
+namespace {
+
+tl::unexpected<ApiError> Wrong(const std::string& name, std::string_view what) {
+  return Refuse({.message = fmt::format("'{}': {}", name, what), .param = name});
+}
+
+bool IsText(const Json& item, const char* field) {
+  return item.contains(field) && item[field].is_string();
+}
+
+// Calls of one turn are items of their own here, and one message in a chat.
+void AddCall(const Json& item, Json& messages) {
+  if (messages.empty() || messages.back()["role"] != "assistant") {
+    messages.push_back({{"role", "assistant"}, {"content", nullptr}});
+  }
+  Json& calls = messages.back()["tool_calls"];
+  if (calls.is_null()) calls = Json::array();
+  calls.push_back({{"id", item["call_id"]},
+                   {"type", "function"},
+                   {"function", {{"name", item["name"]}, {"arguments", item["arguments"]}}}});
+}
+
+ApiResult<void> AddItem(const Json& item, const std::string& place, Json& messages) {
+  if (!item.is_object()) return Wrong(place, "expected an object");
+  const Json type = item.value("type", Json("message"));
+  if (type == "message") {
+    messages.push_back(
+        {{"role", item.value("role", Json())}, {"content", item.value("content", Json())}});
+  } else if (type == "function_call") {
+    if (!IsText(item, "call_id") || !IsText(item, "name") || !IsText(item, "arguments")) {
+      return Wrong(place, "a function_call has call_id, name and arguments, all texts");
+    }
+    AddCall(item, messages);
+  } else if (type == "function_call_output") {
+    if (!IsText(item, "call_id") || !item.contains("output")) {
+      return Wrong(place, "a function_call_output has call_id and output");
+    }
+    messages.push_back(
+        {{"role", "tool"}, {"tool_call_id", item["call_id"]}, {"content", item["output"]}});
+  } else if (type != "reasoning") {  // of earlier turns: the model does not read it again
+    return Wrong(place, fmt::format("items are message, function_call, function_call_output or "
+                                    "reasoning, and not {}",
+                                    Dump(type)));
+  }
+  return {};
+}
+
+ApiResult<Json> Messages(Fields& fields) {
+  Json messages = Json::array();
+  if (const auto instructions = fields.Text("instructions")) {
+    messages.push_back({{"role", "system"}, {"content", *instructions}});
+  }
+  const Json* input = fields.Get("input");
+  if (fields.error()) return Refuse(*fields.error());
+  if (input == nullptr) return Wrong("input", "missing");
+  if (input->is_string()) {
+    messages.push_back({{"role", "user"}, {"content", *input}});
+    return messages;
+  }
+  if (!input->is_array()) return Wrong("input", "expected a text or an array of items");
+  for (size_t i = 0; i < input->size(); ++i) {
+    const auto added = AddItem((*input)[i], fmt::format("input[{}]", i), messages);
+    if (!added) return Refuse(added.error());
+  }
+  return messages;
+}
+
+// {"type": "function", "name", …} here, one level deeper in a chat; and so is the choice.
+ApiResult<void> AddTools(Fields& fields, Json& chat) {
+  const Json* tools = fields.Array("tools");
+  for (size_t i = 0; tools != nullptr && i < tools->size(); ++i) {
+    const Json& tool = (*tools)[i];
+    const std::string place = fmt::format("tools[{}]", i);
+    if (!tool.is_object() || tool.value("type", Json()) != "function" || !IsText(tool, "name")) {
+      return Wrong(place,
+                   "expected {\"type\": \"function\", \"name\", …}: tools that a server "
+                   "would have to run are not there");
+    }
+    Json function = {{"name", tool["name"]}};
+    for (const char* name : {"description", "parameters", "strict"}) {
+      if (tool.contains(name)) function[name] = tool[name];
+    }
+    chat["tools"].push_back({{"type", "function"}, {"function", std::move(function)}});
+  }
+  const Json* choice = fields.Get("tool_choice");
+  if (choice == nullptr) return {};
+  chat["tool_choice"] = *choice;
+  if (choice->is_object() && choice->value("type", Json()) == "function") {
+    chat["tool_choice"] = {{"type", "function"},
+                           {"function", {{"name", choice->value("name", Json())}}}};
+  }
+  return {};
+}
+
+}  // namespace
+
+ApiResult<Json> ChatBodyOfResponses(const Json& body) {
+  Fields fields(body);
+  for (const char* name : {"previous_response_id", "conversation", "prompt"}) {
+    if (fields.Get(name) != nullptr) {
+      return Wrong(name, "nothing is stored here: send the whole conversation as 'input'");
+    }
+  }
+  if (fields.Flag("background").value_or(false)) {
+    return Wrong("background", "responses are made while the client waits");
+  }
+  auto messages = Messages(fields);
+  if (!messages) return Refuse(messages.error());
+  Json chat = {{"messages", std::move(*messages)}};
+  for (const char* name : {"model", "temperature", "top_p", "stream", "kv", "seed", "user",
+                           "parallel_tool_calls", "prompt_cache_key", "chat_template_kwargs"}) {
+    if (body.contains(name)) chat[name] = body[name];
+  }
+  if (const Json* most = fields.Get("max_output_tokens")) chat["max_tokens"] = *most;
+  if (const Json* text = fields.Object("text"); text != nullptr && text->contains("format")) {
+    // {"type": "json_schema", "name", "schema"}: the reader of response_format knows it.
+    chat["response_format"] = (*text)["format"];
+  }
+  const auto tools = AddTools(fields, chat);
+  if (!tools) return Refuse(tools.error());
+  if (fields.error()) return Refuse(*fields.error());
+  return chat;
+}
+
+}  // namespace kvasir::server
