@@ -72,23 +72,23 @@ HWY_INLINE void LogitsChannel(const std::byte* plane, const float* HWY_RESTRICT 
 }
 
 // kQueries x (kTileVectors vectors of slots): each logit is one chain of fused multiply-adds over
-// the channels in turn.
+// the channels in turn. Prefetched is what the block of the next plane reads, line by line beside
+// the arithmetic: in bursts, requests wait for each other.
 template <CodecId kCodec, int kQueries>
 HWY_INLINE void LogitsBlock(const std::byte* plane, int dim, const float* HWY_RESTRICT q, int slot,
                             const std::byte* next, float* HWY_RESTRICT logits) {
   const D d;
-  constexpr int kChannelBytes = kPageEntries * kElementBytes<kCodec>;
+  constexpr int kBlockBytes = kTileVectors * kLanes * kElementBytes<kCodec>;
   V acc[kQueries][kTileVectors];
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kTileVectors; ++v) acc[i][v] = hn::Zero(d);
   }
-  int c = 0;
-  for (; c + 2 <= dim; c += 2) {
-    if (next != nullptr) PrefetchBytes(next + c * kChannelBytes, 2 * kChannelBytes);
+  for (int c = 0; c < dim; ++c) {
+    if (next != nullptr) {
+      PrefetchBytes(next + (c * kPageEntries + slot) * kElementBytes<kCodec>, kBlockBytes);
+    }
     LogitsChannel<kCodec, kQueries>(plane, q, c, slot, acc);
-    LogitsChannel<kCodec, kQueries>(plane, q, c + 1, slot, acc);
   }
-  if (c < dim) LogitsChannel<kCodec, kQueries>(plane, q, c, slot, acc);
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kTileVectors; ++v) {
       hn::Store(acc[i][v], d, logits + i * kLogitStride + slot + v * kLanes);
@@ -100,7 +100,7 @@ template <CodecId kCodec, int kQueries>
 void LogitsTile(const std::byte* plane, int dim, const float* q, const std::byte* next,
                 float* logits) {
   for (int slot = 0; slot < kPageEntries; slot += kTileVectors * kLanes) {
-    LogitsBlock<kCodec, kQueries>(plane, dim, q, slot, slot == 0 ? next : nullptr, logits);
+    LogitsBlock<kCodec, kQueries>(plane, dim, q, slot, next, logits);
   }
 }
 
@@ -116,10 +116,12 @@ HWY_INLINE void ValuesBlock(const std::byte* plane, int head_dim, uint64_t live,
       acc[i][v] = hn::Load(d, acc_out + i * head_dim + channel + v * kLanes);
     }
   }
-  const int64_t row_bytes = int64_t{head_dim} * kElementBytes<kCodec>;
+  constexpr int kBlockBytes = kVectors * kLanes * kElementBytes<kCodec>;
   for (; live != 0; live &= live - 1) {
     const int slot = __builtin_ctzll(live);
-    if (next != nullptr) PrefetchBytes(next + slot * row_bytes, row_bytes);
+    if (next != nullptr) {
+      PrefetchBytes(next + (slot * head_dim + channel) * kElementBytes<kCodec>, kBlockBytes);
+    }
     V ps[kQueries];
     for (int i = 0; i < kQueries; ++i) ps[i] = hn::Set(d, p[i * kLogitStride + slot]);
     for (int v = 0; v < kVectors; ++v) {
@@ -140,11 +142,9 @@ void ValuesTile(const std::byte* plane, int head_dim, uint64_t live, const float
   int channel = 0;
   for (; channel + 4 * kLanes <= head_dim; channel += 4 * kLanes) {
     ValuesBlock<kCodec, kQueries, 4>(plane, head_dim, live, p, channel, next, acc);
-    next = nullptr;
   }
   if (channel + 2 * kLanes <= head_dim) {
     ValuesBlock<kCodec, kQueries, 2>(plane, head_dim, live, p, channel, next, acc);
-    next = nullptr;
     channel += 2 * kLanes;
   }
   if constexpr (kLanes == 16) {  // head_dim is a multiple of 16
