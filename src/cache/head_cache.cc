@@ -157,6 +157,7 @@ bool HeadCache::IsOwn(const Plane* plane) const {
 Status HeadCache::Append(int64_t n, int32_t first_order, std::vector<SlotRange>& slots) {
   slots.clear();
   Run& run = runs_.back();
+  in_order_ = in_order_ && first_order >= LastOrder();
   int32_t row = 0;
   while (row < n) {
     const int32_t order = first_order + row;
@@ -190,10 +191,30 @@ Status HeadCache::Append(int64_t n, int32_t first_order, std::vector<SlotRange>&
     run.refs[index].live |= SlotMask(slot, take);
     slots.push_back({.k = page.k->bytes, .v = page.v->bytes, .slot = slot, .n = take, .row = row});
     row += take;
+    // What Refresh would find, without a look at every page of the cache for every token.
+    run.n_live += take;
+    size_ += take;
+    end_order_ = order + take;
+    table_.back() = RefOf(run);
   }
-  end_order_ = first_order + static_cast<int32_t>(n);
-  Refresh();
   return {};
+}
+
+int32_t HeadCache::LastOrder() const {
+  for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) {
+    for (size_t p = run->refs.size(); p-- > 0;) {
+      const uint64_t live = run->refs[p].live;
+      if (live != 0) return run->pages[p]->OrderOf(63 - std::countl_zero(live));
+    }
+  }
+  return INT32_MIN;
+}
+
+RunRef HeadCache::RefOf(const Run& run) {
+  return {.pages = run.refs.data(),
+          .n_pages = static_cast<int32_t>(run.refs.size()),
+          .k = run.format.k,
+          .v = run.format.v};
 }
 
 int64_t HeadCache::AppendPages(int64_t n) const {
@@ -231,10 +252,7 @@ void HeadCache::Refresh() {
   in_order_ = true;
   int32_t last_order = INT32_MIN;
   for (Run& run : runs_) {
-    table_.push_back({.pages = run.refs.data(),
-                      .n_pages = static_cast<int32_t>(run.refs.size()),
-                      .k = run.format.k,
-                      .v = run.format.v});
+    table_.push_back(RefOf(run));
     run.n_live = 0;
     for (size_t p = 0; p < run.refs.size(); ++p) {
       const uint64_t live = run.refs[p].live;

@@ -144,7 +144,7 @@ class HeadCache {
     RunFormat format;
     std::vector<Page*> pages;
     std::vector<PageRef> refs;  // what kernels see; `live` is kept here
-    int64_t n_live = 0;         // as of the last Refresh
+    int64_t n_live = 0;
   };
   // Sums over what was folded, in double: an encoded mean would lose what is added to it.
   struct Folded {
@@ -180,6 +180,8 @@ class HeadCache {
   // How this head, alone, uses the bytes of a plane.
   bool IsOwn(const Plane* plane) const;
   void Refresh();  // after any change: table_, size_, in_order_
+  static RunRef RefOf(const Run& run);
+  int32_t LastOrder() const;  // of the last entry in slot order; INT32_MIN: there is none
   const Page& PageAt(const Place& place) const { return *runs_[place.run].pages[place.page]; }
   uint64_t& LiveAt(const Place& place) { return runs_[place.run].refs[place.page].live; }
   std::vector<Place> Places() const;  // of all entries, in the order of the text

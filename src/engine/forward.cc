@@ -6,7 +6,9 @@
 namespace kvasir {
 namespace {
 
-constexpr int64_t kRowsPerTask = 16;
+// Rows a task: few enough that a step of eight answers keeps two threads busy, and never so few
+// that waking them costs more than the work.
+constexpr int64_t kFewestRows = 4, kMostRows = 16;
 
 MatView<float> Grow(Buffer& buffer, int64_t rows, int64_t cols) {
   buffer.Grow(static_cast<size_t>(rows * cols) * sizeof(float));
@@ -16,9 +18,11 @@ MatView<float> Grow(Buffer& buffer, int64_t rows, int64_t cols) {
 // body(first row, rows) for blocks of rows, on all threads where there are several blocks.
 template <class F>
 void ForRows(ThreadPool& pool, int64_t n_rows, F&& body) {
-  pool.For((n_rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task, int) {
-    const int64_t first = task * kRowsPerTask;
-    body(first, std::min(kRowsPerTask, n_rows - first));
+  const int64_t share = (n_rows + pool.n_threads() - 1) / pool.n_threads();
+  const int64_t block = std::clamp(share, kFewestRows, kMostRows);
+  pool.For((n_rows + block - 1) / block, [&](int64_t task, int) {
+    const int64_t first = task * block;
+    body(first, std::min(block, n_rows - first));
   });
 }
 
@@ -99,7 +103,7 @@ Status Forward::Attention(int l, MatView<float> x, std::span<const Segment> segm
   for (const Segment& segment : segments) {
     if (segment.query_max != nullptr) AddQueryMax(l, segment);
   }
-  for (const Segment& segment : segments) KV_RETURN_IF_ERROR(Append(l, segment));
+  KV_RETURN_IF_ERROR(Append(l, segments));
   Attend(l, n_rows, segments);
   const auto attended = Mat<const float>(attended_.as<float>(), n_rows, q_width());
   if (probe_) probe_(l, attended);
@@ -141,15 +145,23 @@ void Forward::RotateRows(int l, int64_t n_rows, std::span<const Segment> segment
 }
 
 // Room for the rows in every head, then their encoded keys and values.
-Status Forward::Append(int l, const Segment& segment) {
-  const std::span<HeadCache> heads = segment.cache->layer(l);
-  for (size_t h = 0; h < heads.size(); ++h) {
-    KV_RETURN_IF_ERROR(heads[h].Append(segment.n_rows, segment.first_order, slots_[h]));
+Status Forward::Append(int l, std::span<const Segment> segments) {
+  const int64_t n_heads = config_->n_kv_heads;
+  const auto n_all = static_cast<int64_t>(segments.size()) * n_heads;
+  if (static_cast<int64_t>(slots_.size()) < n_all) slots_.resize(n_all);
+  int64_t n_rows = 0;
+  for (int64_t i = 0; i < n_all; ++i) {
+    const Segment& segment = segments[i / n_heads];
+    HeadCache& head = segment.cache->layer(l)[i % n_heads];
+    KV_RETURN_IF_ERROR(head.Append(segment.n_rows, segment.first_order, slots_[i]));
+    n_rows += segment.n_rows;
   }
-  const auto encode_head = [&](int64_t h, int) {
-    const HeadFormat& format = heads[h].format();
+  const auto encode_head = [&](int64_t i, int) {
+    const Segment& segment = segments[i / n_heads];
+    const int64_t h = i % n_heads;
+    const HeadFormat& format = segment.cache->layer(l)[h].format();
     const int d = format.head_dim;
-    for (const SlotRange& range : slots_[h]) {
+    for (const SlotRange& range : slots_[i]) {
       const int64_t at = (segment.first_row + range.row) * kv_width() + h * d;
       EncodeEntries(isa_, format.k(), PlaneKind::kKeys, k_.as<float>() + at, kv_width(), range.slot,
                     range.n, range.k);
@@ -157,10 +169,10 @@ Status Forward::Append(int l, const Segment& segment) {
                     range.slot, range.n, range.v);
     }
   };
-  if (segment.n_rows < kRowsPerTask) {  // waking threads would cost more than the work
-    for (size_t h = 0; h < heads.size(); ++h) encode_head(static_cast<int64_t>(h), 0);
+  if (n_rows < kMostRows) {  // entries; waking threads would cost more than the work
+    for (int64_t i = 0; i < n_all; ++i) encode_head(i, 0);
   } else {
-    pool_->For(static_cast<int64_t>(heads.size()), encode_head);
+    pool_->For(n_all, encode_head);
   }
   return {};
 }

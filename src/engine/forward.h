@@ -87,7 +87,7 @@ class Forward {
   Status Attention(int l, MatView<float> x, std::span<const Segment> segments);
   void Mlp(int l, MatView<float> x);
   void RotateRows(int l, int64_t n_rows, std::span<const Segment> segments);
-  Status Append(int l, const Segment& segment);
+  Status Append(int l, std::span<const Segment> segments);
   void Attend(int l, int64_t n_rows, std::span<const Segment> segments);
   void AddQueryStats(int l, const Segment& segment) const;
   void AddQueryMax(int l, const Segment& segment) const;
@@ -116,7 +116,7 @@ class Forward {
   std::vector<AttendJob> jobs_;
   std::vector<std::vector<const float*>> run_queries_;
   std::vector<std::vector<float>> mapped_queries_;
-  std::vector<std::vector<SlotRange>> slots_;  // by KV head
+  std::vector<std::vector<SlotRange>> slots_;  // by segment and KV head
 };
 
 }  // namespace kvasir
