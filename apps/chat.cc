@@ -146,7 +146,7 @@ class Chat {
     const Session& session = conversation_.session();
     const KvReport kv = session.kv();
     Say(fmt::format("tokens    {} of {}\nKV cache  {}  [{}]\nmemory    {} peak RSS",
-                    session.tokens().size(), session.ctx(), KvLine(kv), kv.spec,
+                    session.tokens().size(), session.ctx(), KvLine(kv), SpecText(kv),
                     BytesText(PeakRssBytes())));
   }
 

@@ -230,12 +230,24 @@ std::string_view RoleName(Role role) {
   return "";
 }
 
+namespace {
+
+Result<Needs> ExampleNeeds(const MethodInfo& method) {
+  if (method.stands_for != nullptr) {
+    KV_ASSIGN_OR_RETURN(const auto program, Program::Build(method.example));
+    return program->needs(kToyModel);
+  }
+  KV_ASSIGN_OR_RETURN(const Params params, Params::Check(ExampleItem(method), method.params));
+  KV_ASSIGN_OR_RETURN(const std::unique_ptr<Method> made, method.make(params));
+  return made->needs(kToyModel);
+}
+
+}  // namespace
+
 std::string MethodNeeds(const MethodInfo& method) {
-  const auto params = Params::Check(ExampleItem(method), method.params);
-  if (!params) return "";
-  const auto made = method.make(*params);
-  if (!made) return "";
-  const Needs needs = (*made)->needs(kToyModel);
+  const Result<Needs> example = ExampleNeeds(method);
+  if (!example) return "";
+  const Needs& needs = *example;
   std::string text;
   const auto add = [&](std::string_view need) {
     text += fmt::format("{}{}", text.empty() ? "" : ", ", need);
@@ -255,7 +267,8 @@ std::string MethodSaves(const MethodInfo& method) {
   constexpr int64_t kPrompt = 4096;
   const auto held = Simulate(ItemText(ExampleItem(method)), kPrompt, 0);
   if (!held) return "";
-  if (method.role == Role::kCodec || method.role == Role::kPruner) {
+  const bool in_bytes = method.role == Role::kCodec || method.role == Role::kPruner;
+  if (in_bytes || method.stands_for != nullptr) {
     return fmt::format("{:.0f} % of the bytes", 100 * held->bytes_share);
   }
   return held->after_prompt < kPrompt
@@ -271,7 +284,7 @@ Result<int> ExplainSpec(Context& context) {
     PrintError(program.error().message);
     return kExitUsage;
   }
-  KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec(spec));
+  KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec((*program)->reads_as()));
   const Json chains = ChainsJson(items);
   KV_ASSIGN_OR_RETURN(const HeldEntries held, Simulate(spec, n_prompt, kGenerated));
   const Needs needs = (*program)->needs(kToyModel);

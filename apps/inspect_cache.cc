@@ -98,7 +98,7 @@ std::string CacheText(const SessionImpl& session) {
   const KvCache& cache = session.cache();
   std::string text =
       fmt::format("{} tokens, {}  [{}]\n\nlayer head entries  bytes      positions\n",
-                  session.tokens().size(), KvLine(session.kv()), session.kv().spec);
+                  session.tokens().size(), KvLine(session.kv()), SpecText(session.kv()));
   for (int l = 0; l < cache.n_layers(); ++l) {
     for (int h = 0; h < cache.n_kv_heads(); ++h) {
       const HeadCache& head = cache.layer(l)[h];

@@ -9,6 +9,7 @@ namespace kvasir::cli {
 
 nlohmann::ordered_json KvJson(const KvReport& report) {
   return {{"spec", report.spec},
+          {"reads_as", report.reads_as},
           {"entries", report.entries},
           {"entries_full", report.entries_full},
           {"bytes", report.bytes},
@@ -32,6 +33,11 @@ std::string KvLine(const KvReport& report) {
       report.bytes_full > 0 ? 100.0 * static_cast<double>(report.bytes) / report.bytes_full : 0.0;
   return fmt::format("{} of {} ({:.0f} %), {} of {} entries", BytesText(report.bytes),
                      BytesText(report.bytes_full), share, report.entries, report.entries_full);
+}
+
+std::string SpecText(const KvReport& report) {
+  return report.reads_as == report.spec ? report.spec
+                                        : fmt::format("{} = {}", report.spec, report.reads_as);
 }
 
 int64_t PeakRssBytes() {

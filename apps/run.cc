@@ -42,7 +42,7 @@ std::string StatisticsBlock(const Figures& run) {
       "KV cache   {}  [{}]\n"
       "memory     {} peak RSS\n",
       run.n_prompt, run.prefill_tok_s(), run.ttft_ms(), run.answer.ids.size(),
-      run.answer.decode_tok_s, run.answer.stop_reason, KvLine(run.kv), run.kv.spec,
+      run.answer.decode_tok_s, run.answer.stop_reason, KvLine(run.kv), SpecText(run.kv),
       BytesText(PeakRssBytes()));
 }
 

@@ -118,7 +118,7 @@ std::string ScoreText(const Args& args, const Scores& scores) {
   const double nll = MeanNll(scores);
   std::string text = fmt::format(
       "tokens      {}\nnll         {:.6f} nats a token\nperplexity  {:.4f}\nKV cache    {}  [{}]\n",
-      scores.ids.size(), nll, std::exp(nll), KvLine(scores.kv), scores.kv.spec);
+      scores.ids.size(), nll, std::exp(nll), KvLine(scores.kv), SpecText(scores.kv));
   if (args.Given("against")) {
     const nlohmann::ordered_json against = AgainstJson(scores, args.Text("against"));
     text += fmt::format(

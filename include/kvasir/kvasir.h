@@ -71,6 +71,7 @@ std::vector<int32_t> TokenizeRendered(const Model& model, const std::string& tex
 // The cache's account, counted by its allocator. Summed over layers and KV heads.
 struct KvReport {
   std::string spec;
+  std::string reads_as;  // the spec without names that stand for others, such as `auto`
   int64_t entries = 0, entries_full = 0;  // `full` would hold all tokens in every head
   int64_t bytes = 0;
   int64_t bytes_peak = 0;  // of the planes, the most at a time since the session was opened

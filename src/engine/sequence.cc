@@ -294,6 +294,7 @@ KvReport Sequence::Report() const {
   const int64_t n_heads = int64_t{cache_.n_layers()} * cache_.n_kv_heads();
   const int64_t n_pages = (size() + kPageEntries - 1) / kPageEntries;
   return {.spec = spec_->program->spec(),
+          .reads_as = spec_->program->reads_as(),
           .entries = account.entries,
           .entries_full = size() * n_heads,
           .bytes = account.bytes,

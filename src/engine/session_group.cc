@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace kvasir {
 namespace {
@@ -12,8 +13,8 @@ double MsSince(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// Everything that any of them needs. Query statistics have a start that members must agree on; a
-// mass rule or gates of its own make a member read alone.
+// Everything that any of them needs. Query statistics have a start, and attention mass a rule, that
+// members must agree on; gates of its own make a member read alone.
 Needs Union(const Needs& a, const Needs& b) {
   Needs both = a;
   both.last_queries = std::max(a.last_queries, b.last_queries);
@@ -130,11 +131,13 @@ Result<SessionGroup> ReadTogether(const std::shared_ptr<LoadedModel>& model,
                                   const SessionOptions& options, std::span<const std::string> specs,
                                   std::span<const int32_t> tokens, const ProgressFn& progress) {
   SessionGroup group;
-  // Those whose query statistics start at one place read together; -1: they need none. A limit of
-  // memory is each session's own, which one pool for all of them could not keep.
+  // Those whose query statistics start at one place (-1: they need none) and whose attention mass
+  // has one rule read together. A limit of memory is each session's own, which one pool for all of
+  // them could not keep.
   struct Pass {
     int32_t stats_from = -1;
     bool alone = false;
+    std::optional<MassRule> rule = {};
     std::vector<size_t> members;
   };
   std::vector<Pass> passes;
@@ -147,17 +150,19 @@ Result<SessionGroup> ReadTogether(const std::shared_ptr<LoadedModel>& model,
     KV_RETURN_IF_ERROR(sequence.CheckTokens(tokens));
     const Needs& needs = sequence.spec().needs;
     const int32_t from = needs.query_stats_from;
-    const bool alone = needs.mass_rule.own() || needs.gates != nullptr || options.kv_memory > 0;
+    const bool alone = needs.gates != nullptr || options.kv_memory > 0;
     auto pass = std::find_if(passes.begin(), passes.end(), [&](const Pass& p) {
-      return !p.alone && (p.stats_from == from || p.stats_from < 0 || from < 0);
+      const bool one_rule = !needs.mass || !p.rule || *p.rule == needs.mass_rule;
+      return !p.alone && one_rule && (p.stats_from == from || p.stats_from < 0 || from < 0);
     });
     if (pass == passes.end() || alone) {
-      pass = passes.insert(passes.end(), Pass{.stats_from = -1, .alone = alone, .members = {}});
+      pass = passes.insert(passes.end(), Pass{.alone = alone, .members = {}});
     } else {
       const GroupMember& first = group.members[pass->members[0]];
       GroupReader::SharePool(sequence, GroupReader::SequenceOf(**first.session));
     }
     pass->stats_from = std::max(pass->stats_from, from);
+    if (needs.mass) pass->rule = needs.mass_rule;
     pass->members.push_back(m);
   }
   for (const Pass& pass : passes) {

@@ -19,7 +19,8 @@ Json KvRecord(const KvReport& kv, int64_t weight_bytes) {
   const double n_read =
       kv.read_entries_per_step > 0 ? kv.read_entries_per_step : static_cast<double>(kv.entries);
   const double entry_bytes = share(kv.bytes, kv.entries);
-  return {{"entries", kv.entries},
+  return {{"reads_as", kv.reads_as},
+          {"entries", kv.entries},
           {"entries_full", kv.entries_full},
           {"bytes", kv.bytes},
           {"bytes_full", kv.bytes_full},

@@ -12,16 +12,6 @@ SpecItem ExampleItem(const MethodInfo& method) {
   return {std::string(method.name), {}};
 }
 
-std::string ItemText(const SpecItem& item) {
-  std::string text = item.name;
-  char separator = ':';
-  for (const auto& [name, value] : item.params) {
-    text += fmt::format("{}{}={}", separator, name, value);
-    separator = ',';
-  }
-  return text;
-}
-
 namespace {
 
 // A spec of both in the order in which they can stand, with what they need after them: wrappers a

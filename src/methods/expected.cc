@@ -7,6 +7,7 @@
 // rotated to the mean of the next `future` positions: E[exp(q k)] = exp(k mu + k^T C k / 2). score
 // = softmax of that exponent over the entries after the sinks, mean over the group, plus epsilon,
 // times ||v||.
+#include <algorithm>
 #include <cmath>
 
 #include "methods/registry.h"
@@ -60,12 +61,12 @@ class Expected final : public Method {
     const int64_t n = at.heads[h].size(), d = at.model.head_dim, group = at.model.group();
     const int64_t first = std::min(options_.sinks, n);
     const std::vector<float> keys = ReadPlane(at.heads[h], PlaneKind::kKeys);
-    std::vector<double> scores(n), logits(n);
+    std::vector<double> scores(n), logits(n), product(d);
     for (int64_t q = h * group; q < (h + 1) * group; ++q) {
       double most = -INFINITY, total = 0;
       for (int64_t i = first; i < n; ++i) {
         logits[i] = Exponent(keys.data() + i * d, queries.mean.data() + q * d,
-                             queries.covariance.data() + q * d * d, d);
+                             queries.covariance.data() + q * d * d, d, product.data());
         most = std::max(most, logits[i]);
       }
       for (int64_t i = first; i < n; ++i) total += logits[i] = std::exp(logits[i] - most);
@@ -77,14 +78,17 @@ class Expected final : public Method {
     return std::vector<float>(scores.begin(), scores.end());
   }
 
-  double Exponent(const float* key, const double* mean, const double* covariance, int64_t d) const {
+  // product: [d], for the time being
+  double Exponent(const float* key, const double* mean, const double* covariance, int64_t d,
+                  double* product) const {
     double linear = 0, square = 0;
     for (int64_t i = 0; i < d; ++i) linear += key[i] * mean[i];
-    for (int64_t i = 0; i < d && options_.covariance; ++i) {
-      double row = 0;
-      for (int64_t j = 0; j < d; ++j) row += covariance[i * d + j] * key[j];
-      square += key[i] * row;
+    if (!options_.covariance) return linear;
+    std::fill_n(product, d, 0.0);  // row by row: sums of their own for all columns
+    for (int64_t i = 0; i < d; ++i) {
+      for (int64_t j = 0; j < d; ++j) product[j] += key[i] * covariance[i * d + j];
     }
+    for (int64_t j = 0; j < d; ++j) square += product[j] * key[j];
     return linear + square / 2;
   }
 

@@ -40,6 +40,7 @@ struct MassRule {
   float Tau(int64_t n_steps) const {
     return std::min(tau_last, tau_first + tau_step * static_cast<float>(n_steps));
   }
+  bool operator==(const MassRule&) const = default;
 };
 
 // Numbers that a small network beside a layer's projections gives each token, one a KV head:

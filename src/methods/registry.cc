@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "methods/reads_as.h"
+
 namespace kvasir {
 
 extern const MethodInfo kAdaKv;
 extern const MethodInfo kAges;
+extern const MethodInfo kAuto;
 extern const MethodInfo kChunkKv;
 extern const MethodInfo kCriticalKv;
 extern const MethodInfo kCur;
@@ -43,11 +46,11 @@ extern const MethodInfo kWindowKv;
 namespace {
 
 constexpr std::array kMethods = {  // sorted by name
-    &kAdaKv,     &kAges,     &kChunkKv, &kCriticalKv, &kCur,     &kDecode,    &kExpected,
-    &kFinch,     &kFull,     &kH2o,     &kHadamard,   &kKeyDiff, &kKeyformer, &kKivi,
-    &kKnorm,     &kKvMerger, &kLagKv,   &kMerge,      &kMiKv,    &kProtect,   &kPyramidKv,
-    &kQ4,        &kQ8,       &kRazor,   &kRenumber,   &kRKv,     &kSimLayer,  &kSnapKv,
-    &kStreaming, &kThink,    &kTova,    &kTrimKv,     &kVidKv,   &kWindowKv};
+    &kAdaKv,     &kAges,      &kAuto,     &kChunkKv, &kCriticalKv, &kCur,     &kDecode,
+    &kExpected,  &kFinch,     &kFull,     &kH2o,     &kHadamard,   &kKeyDiff, &kKeyformer,
+    &kKivi,      &kKnorm,     &kKvMerger, &kLagKv,   &kMerge,      &kMiKv,    &kProtect,
+    &kPyramidKv, &kQ4,        &kQ8,       &kRazor,   &kRenumber,   &kRKv,     &kSimLayer,
+    &kSnapKv,    &kStreaming, &kThink,    &kTova,    &kTrimKv,     &kVidKv,   &kWindowKv};
 
 Error UnknownMethod(std::string_view spec, std::string_view name) {
   std::vector<std::string_view> names;
@@ -94,9 +97,7 @@ const MethodInfo* FindMethod(std::string_view name) {
 class ProgramBuilder {
  public:
   ProgramBuilder(std::string_view spec, std::span<const MethodInfo* const> more)
-      : spec_(spec), more_(more) {
-    program_->spec_ = spec;
-  }
+      : spec_(spec), more_(more) {}
 
   Status Add(const SpecItem& item) {
     const MethodInfo* info = Find(item.name);
@@ -276,10 +277,17 @@ Status ProgramBuilder::CheckMoves() const {
 
 Result<std::shared_ptr<Program>> Program::Build(std::string_view spec,
                                                 std::span<const MethodInfo* const> more) {
-  ProgramBuilder builder(spec, more);
-  KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec(spec));
+  KV_ASSIGN_OR_RETURN(const std::string reads_as, ReadsAs(spec, more));
+  // Errors show both: what is wrong may be in what was written out.
+  const std::string shown =
+      reads_as == spec ? reads_as : fmt::format("{}\" = \"{}", spec, reads_as);
+  ProgramBuilder builder(shown, more);
+  KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec(reads_as));
   for (const SpecItem& item : items) KV_RETURN_IF_ERROR(builder.Add(item));
-  return builder.Done();
+  KV_ASSIGN_OR_RETURN(std::shared_ptr<Program> program, builder.Done());
+  program->spec_ = spec;
+  program->reads_as_ = reads_as;
+  return program;
 }
 
 Status Program::Bind(const ModelInfo& model, const SideFileLoader& load) {

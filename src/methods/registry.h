@@ -33,6 +33,8 @@ struct MethodInfo {
   bool of_codec = false;    // a wrapper of a codec
   bool encodes = false;     // a wrapper of a base that stores what the base would drop
   bool fixes_keys = false;  // keys that it has stored cannot be given other positions
+  // Not a method but a name for a spec of others, which it chooses; `make` is null then.
+  Result<std::string> (*stands_for)(const Params&) = nullptr;
 };
 
 std::span<const MethodInfo* const> AllMethods();  // sorted by name
@@ -48,9 +50,10 @@ class Program {
   using SideFileLoader = std::function<Result<SideFile>(const SideFileWish&)>;
   Status Bind(const ModelInfo& model, const SideFileLoader& load);
 
-  const std::string& spec() const { return spec_; }  // as written, trimmed
-  bool is_full() const { return is_full_; }          // nothing to do: the plain cache
-  bool merges() const { return merges_; }            // what goes is merged into what stays
+  const std::string& spec() const { return spec_; }          // as written, trimmed
+  const std::string& reads_as() const { return reads_as_; }  // without names for other specs
+  bool is_full() const { return is_full_; }                  // nothing to do: the plain cache
+  bool merges() const { return merges_; }                    // what goes is merged into what stays
   bool rewrites() const { return merges_ || encodes_ || !stores_.empty(); }  // bytes of what stays
   Needs needs(const ModelInfo& model) const;  // of all methods together
   // Writes the wishes of all methods that act at this moment.
@@ -68,7 +71,7 @@ class Program {
     std::unique_ptr<Method> pruner;                 // of the keys that one of the wrappers encodes
     std::vector<std::unique_ptr<Method>> wrappers;  // the innermost first
   };
-  std::string spec_;
+  std::string spec_, reads_as_;
   std::vector<Chain> chains_;
   std::vector<std::unique_ptr<Method>> stores_;  // a codec, then what stands before it
   bool has_codec_ = false;

@@ -1,12 +1,14 @@
 // Keeps what recent queries look at and other keys do not repeat. Cai et al., R-KV, arXiv
 // 2505.24133. Moment: compress at the prompt's end, and while generating whenever `every` tokens
-// have come on top of the budget; cost: `window` rows of attention and all pairs of keys, size^2 *
-// head_dim, which is little at budgets of a few thousand and much for a long prompt.
+// have come on top of the budget; cost: `window` rows of attention, and for each key cosines with
+// others until `spare` like ones are found: where there are none with all, size^2 * head_dim.
 //
 // Importance I[j]: what the last `window` queries give j, the best of the group, max-pooled over
 // neighbours, mean over the queries. Redundancy R = softmax over j of the mean over i of
 // cos(k_i, k_j), where each i leaves out itself and the newest `spare` of the keys with a cosine
 // above `threshold`: of a family of like keys the newest stay. Score: lambda I - (1 - lambda) R.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -28,7 +30,7 @@ constexpr ParamInfo kParams[] = {
      "act at the prompt's end only, or while generating too"},
 };
 
-constexpr int64_t kRows = 8;  // cosines with so many keys at a time: the others are read once
+constexpr int64_t kBlock = 32;  // cosines with so many keys at a time
 
 // Keys of length 1, [head_dim][entries].
 std::vector<float> UnitKeys(const HeadCache& head) {
@@ -88,30 +90,8 @@ class RKv final : public Method {
   std::vector<float> Redundancy(const HeadCache& head) const {
     const int64_t n = head.size(), d = head.format().head_dim;
     const std::vector<float> unit = UnitKeys(head);
-    std::vector<double> sums(n);
-    std::vector<float> cosines(kRows * n);
-    for (int64_t first = 0; first < n; first += kRows) {
-      const int64_t rows = std::min(kRows, n - first);
-      std::fill(cosines.begin(), cosines.end(), 0.0f);
-      for (int64_t c = 0; c < d; ++c) {
-        const float* channel = unit.data() + c * n;
-        for (int64_t r = 0; r < rows; ++r) {
-          float* row = cosines.data() + r * n;
-          for (int64_t j = 0; j < n; ++j) row[j] += channel[first + r] * channel[j];
-        }
-      }
-      for (int64_t r = 0; r < rows; ++r) {
-        float* row = cosines.data() + r * n;
-        row[first + r] = 0;
-        int64_t spared = 0;
-        for (int64_t j = n - 1; j >= 0 && spared < spare_; --j) {
-          if (j == first + r || row[j] <= threshold_) continue;
-          row[j] = 0;
-          ++spared;
-        }
-        for (int64_t j = 0; j < n; ++j) sums[j] += row[j];
-      }
-    }
+    std::vector<double> sums = CosineSums(unit, n, d);
+    for (int64_t i = 0; i < n; ++i) LeaveOutLike(unit, i, n, d, sums);
     std::vector<float> redundancy(n);
     double total = 0;
     for (int64_t j = 0; j < n; ++j) total += std::exp(sums[j] / static_cast<double>(n));
@@ -119,6 +99,37 @@ class RKv final : public Method {
       redundancy[j] = static_cast<float>(std::exp(sums[j] / static_cast<double>(n)) / total);
     }
     return redundancy;
+  }
+
+  // Over all keys but itself: the product with the sum of all.
+  static std::vector<double> CosineSums(const std::vector<float>& unit, int64_t n, int64_t d) {
+    std::vector<double> sums(n);
+    for (int64_t c = 0; c < d; ++c) {
+      const std::span<const float> channel(unit.data() + c * n, n);
+      const double total = std::accumulate(channel.begin(), channel.end(), 0.0);
+      for (int64_t j = 0; j < n; ++j) sums[j] += channel[j] * (total - channel[j]);
+    }
+    return sums;
+  }
+
+  // The newest `spare` keys like key i lose its cosine. From the end backwards: as a rule they are
+  // near.
+  void LeaveOutLike(const std::vector<float>& unit, int64_t i, int64_t n, int64_t d,
+                    std::vector<double>& sums) const {
+    int64_t n_left = spare_;
+    for (int64_t end = n; end > 0 && n_left > 0; end -= kBlock) {
+      const int64_t first = std::max<int64_t>(0, end - kBlock), size = end - first;
+      std::array<float, kBlock> cosines = {};
+      for (int64_t c = 0; c < d; ++c) {
+        const float* channel = unit.data() + c * n;
+        for (int64_t j = 0; j < size; ++j) cosines[j] += channel[i] * channel[first + j];
+      }
+      for (int64_t j = size - 1; j >= 0 && n_left > 0; --j) {
+        if (first + j == i || cosines[j] <= threshold_) continue;
+        sums[first + j] -= cosines[j];
+        --n_left;
+      }
+    }
   }
 
   const Budget budget_;

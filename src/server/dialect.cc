@@ -41,6 +41,7 @@ Json TimingsJson(const BatchOutcome& outcome) {
 Json KvJson(const BatchOutcome& outcome) {
   const KvReport& kv = outcome.kv;
   Json json = {{"spec", kv.spec},
+               {"reads_as", kv.reads_as},
                {"entries", kv.entries},
                {"entries_full", kv.entries_full},
                {"entries_evicted", std::max<int64_t>(0, kv.entries_full - kv.entries)},

@@ -30,7 +30,7 @@ REFERENCE = json.loads((GOLDEN / "models" / "llama.json").read_text())
 KVASIR = None  # set in main
 RUN_FIELDS = ["text", "ids", "prompt_tokens", "generated_tokens", "stop_reason", "ttft_ms",
               "prefill_tok_s", "decode_tok_s", "kv", "rss_peak_bytes"]
-KV_FIELDS = ["spec", "entries", "entries_full", "bytes", "bytes_peak", "bytes_full", "by_codec", "by_tier",
+KV_FIELDS = ["spec", "reads_as", "entries", "entries_full", "bytes", "bytes_peak", "bytes_full", "by_codec", "by_tier",
              "read_entries_per_step"]
 BENCH_FIELDS = ["spec", "phase", "prompt", "depth", "batch", "threads", "tok_s_median",
                 "tok_s_min", "tok_s_max", "ttft_ms", "kv_bytes", "rss_peak_bytes",

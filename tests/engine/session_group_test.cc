@@ -20,7 +20,8 @@ std::vector<float> Logits(const SessionImpl& session) {
 
 // One example of every method, wrappers included; not of those that want a side file of the model.
 std::vector<std::string> Specs(const std::shared_ptr<LoadedModel>& model) {
-  std::vector<std::string> specs = {"full", "snapkv:budget=60,window=16", "h2o:budget=30%"};
+  std::vector<std::string> specs = {"full", "snapkv:budget=60,window=16", "h2o:budget=30%",
+                                    "keyformer:budget=30%"};
   for (const MethodInfo* info : AllMethods()) {
     const std::string example(info->example);
     if (!example.empty() && SessionImpl::Open(model, {.kv = example})) specs.push_back(example);
