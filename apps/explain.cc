@@ -216,20 +216,6 @@ Result<HeldEntries> Simulate(std::string_view spec, int64_t n_prompt, int64_t n_
   return held;
 }
 
-std::string_view RoleName(Role role) {
-  switch (role) {
-    case Role::kBase:
-      return "base";
-    case Role::kWrapper:
-      return "wrapper";
-    case Role::kCodec:
-      return "codec";
-    case Role::kPruner:
-      return "pruner";
-  }
-  return "";
-}
-
 std::string MethodNeeds(const MethodInfo& method) {
   const auto params = Params::Check(ExampleItem(method), method.params);
   if (!params) return "";
