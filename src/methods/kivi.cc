@@ -52,11 +52,7 @@ class Kivi final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  const int64_t residual = params.GetInt("residual");
-  if (residual % kGroupSlots != 0) {
-    return Fail("--kv \"kivi:residual={}\": a multiple of {} is needed, such as {}", residual,
-                kGroupSlots, residual / kGroupSlots * kGroupSlots);
-  }
+  KV_ASSIGN_OR_RETURN(const int64_t residual, GroupedResidual("kivi", params));
   const auto bits = [&](std::string_view name) {
     const int64_t own = params.GetInt(name);
     return static_cast<int>(own > 0 ? own : params.GetInt("bits"));

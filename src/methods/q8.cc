@@ -13,14 +13,7 @@ class Q8 final : public Method {
   explicit Q8(const FullPrecision& full) : full_(full) {}
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    if (full_.Skips(at)) return;
-    const PlaneFormat format = Q8Plane(0);
-    for (int h = 0; h < plan.n_heads(); ++h) {
-      const HeadCache& head = at.heads[h];
-      const bool is_base = Matches(head.format().k(), format) && !plan.key_map(h);
-      const int64_t n = is_base ? 0 : full_.Eligible(head, PlaneKind::kKeys);
-      plan.Encode(h, full_.Oldest(head, PlaneKind::kKeys, n), {format, format});
-    }
+    full_.EncodeOthers(at, Q8Plane(0), plan);
   }
 
  private:

@@ -10,13 +10,14 @@
 #include <cmath>
 #include <numeric>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"every", ParamKind::kInteger, "128", "1..65536",
      "generated tokens above the budget at which it is met again"},
     {"window", ParamKind::kInteger, "8", "1..1024", "last queries that vote, and stay"},

@@ -124,11 +124,7 @@ class VidKv final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  const int64_t residual = params.GetInt("residual");
-  if (residual % kGroupSlots != 0) {
-    return Fail("--kv \"vidkv:residual={}\": a multiple of {} is needed, such as {}", residual,
-                kGroupSlots, residual / kGroupSlots * kGroupSlots);
-  }
+  KV_ASSIGN_OR_RETURN(const int64_t residual, GroupedResidual("vidkv", params));
   const TernaryScale scale =
       params.GetWord("alpha") == "lsq" ? TernaryScale::kLeastSquares : TernaryScale::kMean;
   const PlaneFormat values =
