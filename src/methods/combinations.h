@@ -18,8 +18,6 @@ struct Combination {
 
 // The item of a method within its own example: what it takes to use it.
 SpecItem ExampleItem(const MethodInfo& method);
-// "name:key=value,key=value"
-std::string ItemText(const SpecItem& item);
 
 // All ordered pairs, in the order of the table; codecs and pruners stand after what they can only
 // stand after, and what needs a base or a codec behind it gets one.

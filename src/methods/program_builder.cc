@@ -1,6 +1,7 @@
 // Checks a spec and builds its Program.
 #include <algorithm>
 
+#include "methods/recipe.h"
 #include "methods/registry.h"
 
 namespace kvasir {
@@ -42,67 +43,40 @@ Status CheckEvicted(std::string_view spec, std::span<const MethodInfo* const> wr
 // the codec, the codec.
 class ProgramBuilder {
  public:
-  ProgramBuilder(std::string_view spec, std::span<const MethodInfo* const> more)
-      : spec_(spec), more_(more) {
+  // teaches: an error names a spec that is right; those of attempts to find it need not.
+  ProgramBuilder(std::string_view spec, std::span<const MethodInfo* const> more, bool teaches)
+      : spec_(spec), more_(more), teaches_(teaches) {
     program_->spec_ = spec;
   }
 
-  Status Add(const SpecItem& item) {
-    const MethodInfo* info = Find(item.name);
-    if (info == nullptr) return tl::unexpected<Error>(UnknownMethod(spec_, item.name));
-    KV_ASSIGN_OR_RETURN(const Params params, Params::Check(item, info->params));
-    KV_ASSIGN_OR_RETURN(std::unique_ptr<Method> method, info->make(params));
-    if (info->role == Role::kPruner || info->role == Role::kCodec || info->of_codec) {
-      return AddStore(info, std::move(method));
-    }
-    if (info->encodes && stores_.size() == 1 && stores_[0]->role == Role::kPruner) {
-      chain_.pruner = std::move(program_->stores_[0]);
-      program_->stores_.clear();
-      stores_.clear();
-    } else if (!stores_.empty()) {
-      return Fail(
-          "--kv \"{}\": '{}' works on what is left of the cache, so it stands after '{}', which "
-          "decides what is left; write \"{} + {}\"",
-          spec_, stores_.front()->name, info->name, info->example, stores_.front()->name);
-    }
-    return info->role == Role::kWrapper ? AddWrapper(info, std::move(method))
-                                        : AddBase(info, std::move(method));
-  }
-
-  Result<std::shared_ptr<Program>> Done() {
-    if (!wrappers_.empty()) {
-      return Fail(
-          "--kv \"{}\": '{}' changes the method after it, and none follows; write \"{} + "
-          "streaming:budget=1024\"",
-          spec_, wrappers_.front()->name, wrappers_.front()->name);
-    }
-    if (!stores_.empty() && stores_.back()->of_codec) {
-      return Fail(
-          "--kv \"{}\": '{}' changes the codec after it, and none follows; write \"{} + "
-          "kivi:bits=2\"",
-          spec_, stores_.back()->name, stores_.back()->name);
-    }
-    program_->is_full_ = program_->is_full_ && stores_.empty();
-    KV_RETURN_IF_ERROR(CheckDecoding());
-    KV_RETURN_IF_ERROR(CheckMoves());
-    return std::move(program_);
+  Result<std::shared_ptr<Program>> Build() {
+    KV_ASSIGN_OR_RETURN(items_, ParseSpec(spec_));
+    for (const SpecItem& item : items_) KV_RETURN_IF_ERROR(Add(item));
+    return Done();
   }
 
  private:
-  const MethodInfo* Find(std::string_view name) const {
-    for (const MethodInfo* info : more_) {
-      if (info->name == name) return info;
-    }
-    return FindMethod(name);
-  }
+  const MethodInfo* Find(std::string_view name) const;
+  Status Add(const SpecItem& item);
   Status AddWrapper(const MethodInfo* info, std::unique_ptr<Method> method);
   Status AddBase(const MethodInfo* info, std::unique_ptr<Method> method);
   Status AddStore(const MethodInfo* info, std::unique_ptr<Method> method);
+  Status CheckStore(const MethodInfo* info) const;
+  Result<std::shared_ptr<Program>> Done();
   Status CheckDecoding() const;
   Status CheckMoves() const;
+  // What is wrong, and the nearest spec that is right.
+  template <class... Args>
+  tl::unexpected<Error> Refuse(fmt::format_string<Args...> what, Args&&... args) const {
+    return Fail("--kv \"{}\": {}; {}", spec_, fmt::format(what, std::forward<Args>(args)...),
+                teaches_ ? Recipe() : "");
+  }
+  std::string Recipe() const;
 
   std::string_view spec_;
   std::span<const MethodInfo* const> more_;
+  const bool teaches_;
+  std::vector<SpecItem> items_;
   std::shared_ptr<Program> program_ = std::make_shared<Program>();
   Program::Chain chain_;
   std::vector<const MethodInfo*> wrappers_;  // that wait for their base, the outermost first
@@ -111,15 +85,54 @@ class ProgramBuilder {
   bool has_base_ = false;
 };
 
+const MethodInfo* ProgramBuilder::Find(std::string_view name) const {
+  for (const MethodInfo* info : more_) {
+    if (info->name == name) return info;
+  }
+  return FindMethod(name);
+}
+
+std::string ProgramBuilder::Recipe() const {
+  std::vector<PlacedItem> items;
+  for (const SpecItem& item : items_) items.push_back({item, Find(item.name)});
+  const bool known =
+      std::all_of(items.begin(), items.end(), [](const PlacedItem& each) { return each.method; });
+  if (known) {
+    for (const std::string& recipe : Recipes(items)) {
+      if (ProgramBuilder(recipe, more_, false).Build()) return fmt::format("write \"{}\"", recipe);
+    }
+  }
+  return "leave one out";
+}
+
+Status ProgramBuilder::Add(const SpecItem& item) {
+  const MethodInfo* info = Find(item.name);
+  if (info == nullptr) return tl::unexpected<Error>(UnknownMethod(spec_, item.name));
+  KV_ASSIGN_OR_RETURN(const Params params, Params::Check(item, info->params));
+  KV_ASSIGN_OR_RETURN(std::unique_ptr<Method> method, info->make(params));
+  if (info->stores()) return AddStore(info, std::move(method));
+  if (info->encodes && stores_.size() == 1 && stores_[0]->role == Role::kPruner) {
+    chain_.pruner = std::move(program_->stores_[0]);
+    program_->stores_.clear();
+    stores_.clear();
+  } else if (!stores_.empty()) {
+    return Refuse(
+        "'{}' works on what is left of the cache, so it stands after '{}', which decides what is "
+        "left",
+        stores_.front()->name, info->name);
+  }
+  return info->role == Role::kWrapper ? AddWrapper(info, std::move(method))
+                                      : AddBase(info, std::move(method));
+}
+
 Status ProgramBuilder::AddWrapper(const MethodInfo* info, std::unique_ptr<Method> method) {
   if (std::count(wrappers_.begin(), wrappers_.end(), info) > 0) {
     return Fail("--kv \"{}\": '{}' is stacked twice on one method", spec_, info->name);
   }
   if (info->encodes && !wrappers_.empty()) {
-    return Fail(
-        "--kv \"{}\": '{}' stores what the methods after it would drop, so it stands before all "
-        "of them; write \"{} + {} + …\"",
-        spec_, info->name, info->name, wrappers_.front()->name);
+    return Refuse(
+        "'{}' stores what the methods after it would drop, so it stands before all of them",
+        info->name);
   }
   if (info->encodes) encoder_ = info;
   wrappers_.push_back(info);
@@ -138,10 +151,8 @@ Status ProgramBuilder::AddBase(const MethodInfo* info, std::unique_ptr<Method> m
   has_base_ = true;
   for (const MethodInfo* wrapper : wrappers_) {
     if (wrapper->scored && !info->scored) {
-      return Fail(
-          "--kv \"{}\": '{}' changes scores and budgets, and '{}' writes none; write "
-          "\"{} + snapkv:budget=20%\", or another base that scores",
-          spec_, wrapper->name, info->name, wrapper->name);
+      return Refuse("'{}' changes scores and budgets, and '{}' writes none", wrapper->name,
+                    info->name);
     }
   }
   KV_RETURN_IF_ERROR(CheckEvicted(spec_, wrappers_, *info));
@@ -158,35 +169,32 @@ Status ProgramBuilder::AddBase(const MethodInfo* info, std::unique_ptr<Method> m
   return {};
 }
 
-Status ProgramBuilder::AddStore(const MethodInfo* info, std::unique_ptr<Method> method) {
+Status ProgramBuilder::CheckStore(const MethodInfo* info) const {
   if (!wrappers_.empty()) {
-    return Fail(
-        "--kv \"{}\": '{}' changes a method that decides what stays, and '{}' is none; write "
-        "\"{} + snapkv:budget=20% + {}\"",
-        spec_, wrappers_.front()->name, info->name, wrappers_.front()->name, info->name);
+    return Refuse("'{}' changes a method that decides what stays, and '{}' is none",
+                  wrappers_.front()->name, info->name);
   }
   if (info->role == Role::kCodec && encoder_ != nullptr) {
     return Fail("--kv \"{}\": '{}' and '{}' both say how entries are stored; leave one out", spec_,
                 encoder_->name, info->name);
   }
   if (info->role == Role::kPruner && encoder_ != nullptr) {
-    return Fail(
-        "--kv \"{}\": '{}' drops channels of keys before they are encoded, so it stands before "
-        "'{}'; write \"{} + {}{}\"",
-        spec_, info->name, encoder_->name, info->name, encoder_->name,
-        encoder_->role == Role::kWrapper ? " + …" : "");
+    return Refuse("'{}' drops channels of keys before they are encoded, so it stands before '{}'",
+                  info->name, encoder_->name);
   }
   for (const MethodInfo* before : stores_) {
-    if (before == info) {
-      return Fail("--kv \"{}\": '{}' is stacked twice", spec_, info->name);
-    }
+    if (before == info) return Fail("--kv \"{}\": '{}' is stacked twice", spec_, info->name);
     if (before->fixes_keys && info->fixes_keys) {
       return Fail(
-          "--kv \"{}\": '{}' and '{}' both choose among the channels of keys; put 'kivi', 'q8' or "
-          "'q4' after one of them",
-          spec_, before->name, info->name);
+          "--kv \"{}\": '{}' and '{}' both choose among the channels of keys; leave one out", spec_,
+          before->name, info->name);
     }
   }
+  return {};
+}
+
+Status ProgramBuilder::AddStore(const MethodInfo* info, std::unique_ptr<Method> method) {
+  KV_RETURN_IF_ERROR(CheckStore(info));
   if (info->role == Role::kCodec) {
     encoder_ = info;
     program_->has_codec_ = true;
@@ -194,6 +202,19 @@ Status ProgramBuilder::AddStore(const MethodInfo* info, std::unique_ptr<Method> 
   stores_.push_back(info);
   program_->stores_.insert(program_->stores_.begin(), std::move(method));
   return {};
+}
+
+Result<std::shared_ptr<Program>> ProgramBuilder::Done() {
+  if (!wrappers_.empty()) {
+    return Refuse("'{}' changes the method after it, and none follows", wrappers_.front()->name);
+  }
+  if (!stores_.empty() && stores_.back()->of_codec) {
+    return Refuse("'{}' changes the codec after it, and none follows", stores_.back()->name);
+  }
+  program_->is_full_ = program_->is_full_ && stores_.empty();
+  KV_RETURN_IF_ERROR(CheckDecoding());
+  KV_RETURN_IF_ERROR(CheckMoves());
+  return std::move(program_);
 }
 
 // What acts while generating can need queries that no longer fit.
@@ -225,10 +246,7 @@ Status ProgramBuilder::CheckMoves() const {
 
 Result<std::shared_ptr<Program>> Program::Build(std::string_view spec,
                                                 std::span<const MethodInfo* const> more) {
-  ProgramBuilder builder(spec, more);
-  KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec(spec));
-  for (const SpecItem& item : items) KV_RETURN_IF_ERROR(builder.Add(item));
-  return builder.Done();
+  return ProgramBuilder(spec, more, true).Build();
 }
 
 }  // namespace kvasir

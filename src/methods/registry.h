@@ -34,6 +34,8 @@ struct MethodInfo {
   bool of_codec = false;    // a wrapper of a codec
   bool encodes = false;     // a wrapper of a base that stores what the base would drop
   bool fixes_keys = false;  // keys that it has stored cannot be given other positions
+  // It works on what is left of the cache, and so stands after the base.
+  bool stores() const { return role == Role::kCodec || role == Role::kPruner || of_codec; }
 };
 
 std::span<const MethodInfo* const> AllMethods();  // sorted by name

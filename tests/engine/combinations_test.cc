@@ -38,12 +38,8 @@ TEST(Combinations, ThatAreAllowedRunAndHoldTheirBudget) {
     ++n_run;
     auto roomy = OpenSession(model, {.kv = With(each.spec, "4k")});
     ASSERT_NE(roomy, nullptr) << each.spec;
-    const auto stores = [](std::string_view name) {
-      const MethodInfo& method = *FindMethod(name);
-      return method.role == Role::kCodec || method.role == Role::kPruner || method.of_codec;
-    };
     const auto logits = Feed(*roomy, prompt, forced);
-    if (!stores(each.first) && !stores(each.second)) {
+    if (!FindMethod(each.first)->stores() && !FindMethod(each.second)->stores()) {
       EXPECT_EQ(logits, expected) << each.spec;
     }
     auto tight = OpenSession(model, {.kv = With(each.spec, "40")});
