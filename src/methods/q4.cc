@@ -34,10 +34,10 @@ extern constinit const MethodInfo kQ4 = {
     .paper = "",
     .about =
         "5 bits a number. Entries are encoded one by one, so evicting gives their bytes back "
-        "exactly and "
-        "there is no residual. Outliers of keys live in a few channels, and a grid over channels "
-        "suffers from them: `kivi:bits=4` takes the same bytes and loses less; `hadamard + q4` "
-        "spreads the outliers. Not for models whose keys have no norm and large outliers (qwen2).",
+        "exactly and there is no residual. Outliers of keys live in a few channels, and a grid "
+        "over channels suffers from them: `kivi:bits=4` takes the same bytes and loses less; "
+        "`hadamard + q4` spreads the outliers. Not for models whose keys have no norm and large "
+        "outliers (qwen2).",
     .example = "q4:window=0",
     .params = kParams,
     .make = &Make,

@@ -34,13 +34,10 @@ extern constinit const MethodInfo kQ8 = {
     .paper = "",
     .about =
         "8.5 bits a number, with a loss that few tasks can measure. Needs nothing, drops nothing, "
-        "works "
-        "with every evictor, and entries are encoded one by one, so evicting gives their bytes "
-        "back "
-        "exactly. The prompt is read at full precision; `--kv-type q8` stores it in 8 bits from "
-        "the "
-        "first token on, which is for when even one layer at full precision is too much. For less "
-        "than 8 bits keys want `kivi`.",
+        "works with every evictor, and entries are encoded one by one, so evicting gives their "
+        "bytes back exactly. The prompt is read at full precision; `--kv-type q8` stores it in 8 "
+        "bits from the first token on, which is for when even one layer at full precision is too "
+        "much. For less than 8 bits keys want `kivi`.",
     .example = "q8:window=0",
     .params = kParams,
     .make = &Make,
