@@ -216,20 +216,6 @@ Result<HeldEntries> Simulate(std::string_view spec, int64_t n_prompt, int64_t n_
   return held;
 }
 
-std::string_view RoleName(Role role) {
-  switch (role) {
-    case Role::kBase:
-      return "base";
-    case Role::kWrapper:
-      return "wrapper";
-    case Role::kCodec:
-      return "codec";
-    case Role::kPruner:
-      return "pruner";
-  }
-  return "";
-}
-
 namespace {
 
 Result<Needs> ExampleNeeds(const MethodInfo& method) {
@@ -267,8 +253,7 @@ std::string MethodSaves(const MethodInfo& method) {
   constexpr int64_t kPrompt = 4096;
   const auto held = Simulate(ItemText(ExampleItem(method)), kPrompt, 0);
   if (!held) return "";
-  const bool in_bytes = method.role == Role::kCodec || method.role == Role::kPruner;
-  if (in_bytes || method.stands_for != nullptr) {
+  if (method.role == Role::kCodec || method.role == Role::kPruner) {
     return fmt::format("{:.0f} % of the bytes", 100 * held->bytes_share);
   }
   return held->after_prompt < kPrompt
@@ -284,7 +269,7 @@ Result<int> ExplainSpec(Context& context) {
     PrintError(program.error().message);
     return kExitUsage;
   }
-  KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec((*program)->reads_as()));
+  KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec(spec));
   const Json chains = ChainsJson(items);
   KV_ASSIGN_OR_RETURN(const HeldEntries held, Simulate(spec, n_prompt, kGenerated));
   const Needs needs = (*program)->needs(kToyModel);

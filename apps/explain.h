@@ -13,7 +13,6 @@ namespace kvasir::cli {
 
 struct Context;
 
-std::string_view RoleName(Role role);
 // "the last 32 queries", "every token", "nothing"; with the parameters of the method's example.
 std::string MethodNeeds(const MethodInfo& method);
 // "holds 1024 of 4096 entries", "31 % of the bytes", likewise.

@@ -228,6 +228,10 @@ int64_t HeadCache::AppendPages(int64_t n) const {
   return n_pages + (std::max<int64_t>(0, n - n_free) + kPageEntries - 1) / kPageEntries;
 }
 
+int64_t HeadCache::AppendBytes(int64_t n) const {
+  return AppendPages(n) * (format_.k_bytes() + format_.v_bytes());
+}
+
 void HeadCache::AddAppendBlocks(int64_t n, BlockCounts& blocks) const {
   const int64_t n_pages = AppendPages(n);
   if (n_pages == 0) return;
@@ -360,6 +364,10 @@ std::vector<float> HeadCache::Column(int column) const {
     values.push_back(PageAt(place).ColumnOf(column, place.slot));
   });
   return values;
+}
+
+int64_t HeadCache::n_staged(PlaneKind kind) const {
+  return n_stored(kind, kind == PlaneKind::kKeys ? format_.k() : format_.v());
 }
 
 int64_t HeadCache::n_stored(PlaneKind kind, const PlaneFormat& format) const {

@@ -9,9 +9,7 @@
 // format; Encode moves them to runs of other formats. Evicting clears live bits, frees pages that
 // became empty, and packs a run where holes waste much: more than an eighth; entries that are
 // encoded in groups are copied by whole groups, and taken apart only where more than half would be
-// wasted.
-//
-// Entries are numbered in the order of the text, whatever runs they lie in.
+// wasted. Entries are numbered in the order of the text, whatever runs they lie in.
 //
 // A page may be shared by several heads (Fork). Its bytes are then immutable: whoever writes copies
 // first. Live bits belong to the reference, so evicting from a shared page copies nothing. A plane
@@ -25,32 +23,12 @@
 #include <span>
 #include <vector>
 
+#include "cache/encoding.h"
 #include "cache/merge_sets.h"
 #include "cache/page.h"
 #include "cache/page_pool.h"
 
 namespace kvasir {
-
-// Rotates a key [head_dim] that is rotated at position `from` so that it is rotated at `to`.
-class KeyRotator {
- public:
-  virtual ~KeyRotator() = default;
-  virtual void Rotate(float* key, int32_t from, int32_t to) const = 0;
-};
-
-// What Encode makes of some entries; a plane that is not given stays as it is. A format's `dim` is
-// the head's business: leave it 0. Keys go through the head's key map.
-struct Encoding {
-  std::optional<PlaneFormat> k, v;
-};
-
-// Of the entries whose keys (or values) are stored as `format` (`dim` 0: any), in the order of the
-// text, those [first, first + n).
-struct StoredSpan {
-  PlaneKind kind = PlaneKind::kKeys;
-  PlaneFormat format;
-  int64_t first = 0, n = 0;
-};
 
 class HeadCache {
  public:
@@ -73,9 +51,7 @@ class HeadCache {
   Status Append(int64_t n, int32_t first_order, std::vector<SlotRange>& slots);
   // Pages that Append(n) takes from the pool, at most; their bytes; their planes.
   int64_t AppendPages(int64_t n) const;
-  int64_t AppendBytes(int64_t n) const {
-    return AppendPages(n) * (format_.k_bytes() + format_.v_bytes());
-  }
+  int64_t AppendBytes(int64_t n) const;
   void AddAppendBlocks(int64_t n, BlockCounts& blocks) const;
   // Bytes of the planes of its pages; shared: of those that another head has too.
   int64_t PlaneBytesHeld(bool shared) const;
@@ -98,9 +74,7 @@ class HeadCache {
   int64_t n_stored(PlaneKind kind, const PlaneFormat& format) const;
   std::vector<int32_t> Entries(const StoredSpan& span) const;
   // Entries that are as they were appended.
-  int64_t n_staged(PlaneKind kind) const {
-    return n_stored(kind, kind == PlaneKind::kKeys ? format_.k() : format_.v());
-  }
+  int64_t n_staged(PlaneKind kind) const;
 
   // Verbs. Keep: exactly these entries remain (ascending). Drop: entries [first, first + n) go.
   void Keep(std::span<const int32_t> entries);
@@ -128,8 +102,7 @@ class HeadCache {
   const KeyMapPtr& key_map() const { return key_map_; }
   // Frees the pages all of whose entries are of order < `order` (out of a sliding window).
   void FreePagesBefore(int32_t order);
-  // Drops all entries of order >= `order`.
-  void Truncate(int32_t order);
+  void Truncate(int32_t order);  // drops all entries of order >= `order`
   void Clear();
 
   // A second head with the same entries; pages are shared until one of them writes.
@@ -177,8 +150,7 @@ class HeadCache {
   static void SyncRef(Run& run, size_t index);  // after the page's arrays or planes changed
   void CopyFacts(const Page& from, Page& to) const;
   Status MakeWritable(Run& run, size_t index);
-  // How this head, alone, uses the bytes of a plane.
-  bool IsOwn(const Plane* plane) const;
+  bool IsOwn(const Plane* plane) const;  // no other head uses its bytes
   void Refresh();  // after any change: table_, size_, in_order_
   static RunRef RefOf(const Run& run);
   int32_t LastOrder() const;  // of the last entry in slot order; INT32_MIN: there is none

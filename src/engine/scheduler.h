@@ -83,9 +83,10 @@ class Scheduler {
   // to read, and gives their final hidden states: out [ids, hidden].
   Status ReadHidden(std::unique_ptr<Sequence>& sequence, std::span<const int32_t> ids,
                     int64_t n_left, MatView<float> out);
-  int64_t Erase(int slot);  // an idle slot's cache: tokens it held; -1: the slot is busy
-  // What an idle slot holds, to bytes and back; tokens. Only the tenant whose cache it is may.
+  // What an idle slot holds, erased, to bytes and back; tokens. Only the tenant whose cache it is
+  // may, and a slot that is empty is anybody's.
   using SlotResult = tl::expected<int64_t, BatchError>;
+  SlotResult EraseSlot(int slot, const std::string& tenant);
   SlotResult SaveSlot(int slot, const std::string& tenant, ByteWriter& file) const;
   SlotResult RestoreSlot(int slot, const std::string& tenant, ByteReader& file);
   bool expiring() const;  // an idle slot's cache has a time at which it goes
@@ -142,6 +143,7 @@ class Scheduler {
   void Leave(BatchJob& job, bool keep_cache);
   Sequence& SequenceOf(const BatchJob& job) { return *slots_[job.slot].sequence; }
   CacheKey KeyOf(const BatchJob& job) const;
+  static tl::expected<void, BatchError> CheckMayTouch(const Slot& slot, const std::string& tenant);
 
   std::shared_ptr<LoadedModel> model_;
   const BatchOptions options_;

@@ -129,14 +129,6 @@ bool Scheduler::ReclaimIdle() {
   return true;
 }
 
-int64_t Scheduler::Erase(int slot) {
-  Slot& erased = slots_[slot];
-  if (erased.job != nullptr) return -1;
-  const int64_t n = erased.sequence ? erased.sequence->size() : 0;
-  erased.sequence.reset();
-  return n;
-}
-
 bool Scheduler::expiring() const {
   return std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
     return slot.job == nullptr && slot.expires != Clock::time_point::max();

@@ -9,20 +9,36 @@ constexpr char kMagic[] = "kvasir-slot-1";
 constexpr uint64_t kMostText = 1 << 16;  // bytes of a spec, a salt, a name
 constexpr uint64_t kMostPins = 1024;
 
+tl::unexpected<BatchError> Refuse(Refusal refusal, std::string message) {
+  return tl::unexpected<BatchError>({refusal, std::move(message)});
+}
+
 }  // namespace
+
+tl::expected<void, BatchError> Scheduler::CheckMayTouch(const Slot& slot,
+                                                        const std::string& tenant) {
+  if (slot.job != nullptr) return Refuse(Refusal::kBusy, "the slot is busy");
+  const bool empty = !slot.sequence || slot.sequence->size() == 0;
+  if (!empty && slot.key.tenant != tenant) {
+    return Refuse(Refusal::kBadRequest, "the slot holds the cache of another API key");
+  }
+  return {};
+}
+
+Scheduler::SlotResult Scheduler::EraseSlot(int index, const std::string& tenant) {
+  Slot& slot = slots_[index];
+  if (const auto may = CheckMayTouch(slot, tenant); !may) return tl::unexpected(may.error());
+  const int64_t n = slot.sequence ? slot.sequence->size() : 0;
+  slot.sequence.reset();
+  return n;
+}
 
 Scheduler::SlotResult Scheduler::SaveSlot(int index, const std::string& tenant,
                                           ByteWriter& file) const {
-  const auto refuse = [](Refusal refusal, std::string message) {
-    return tl::unexpected<BatchError>({refusal, std::move(message)});
-  };
   const Slot& slot = slots_[index];
-  if (slot.job != nullptr) return refuse(Refusal::kBusy, "the slot is busy");
+  if (const auto may = CheckMayTouch(slot, tenant); !may) return tl::unexpected(may.error());
   if (!slot.sequence || slot.sequence->size() == 0) {
-    return refuse(Refusal::kBadRequest, "the slot is empty");
-  }
-  if (slot.key.tenant != tenant) {
-    return refuse(Refusal::kBadRequest, "the slot holds the cache of another API key");
+    return Refuse(Refusal::kBadRequest, "the slot is empty");
   }
   file.Bytes(kMagic, sizeof(kMagic));
   file.Text(slot.key.spec);
@@ -41,11 +57,8 @@ Scheduler::SlotResult Scheduler::SaveSlot(int index, const std::string& tenant,
 
 Scheduler::SlotResult Scheduler::RestoreSlot(int index, const std::string& tenant,
                                              ByteReader& file) {
-  const auto refuse = [](Refusal refusal, std::string message) {
-    return tl::unexpected<BatchError>({refusal, std::move(message)});
-  };
   Slot& slot = slots_[index];
-  if (slot.job != nullptr) return refuse(Refusal::kBusy, "the slot is busy");
+  if (const auto may = CheckMayTouch(slot, tenant); !may) return tl::unexpected(may.error());
   char magic[sizeof(kMagic)] = {};
   file.Bytes(magic, sizeof(magic));
   CacheKey key;
@@ -60,20 +73,20 @@ Scheduler::SlotResult Scheduler::RestoreSlot(int index, const std::string& tenan
     end = file.Value<int32_t>();
   }
   if (!file.ok() || !std::equal(magic, magic + sizeof(magic), kMagic)) {
-    return refuse(Refusal::kBadRequest, "not a saved slot");
+    return Refuse(Refusal::kBadRequest, "not a saved slot");
   }
   if (key.tenant != tenant) {
-    return refuse(Refusal::kBadRequest, "it was saved with another API key");
+    return Refuse(Refusal::kBadRequest, "it was saved with another API key");
   }
   auto spec =
       SequenceSpec::Make(*model_, {.kv = key.spec, .kv_type = key.type, .ctx = options_.ctx});
-  if (!spec) return refuse(Refusal::kBadRequest, spec.error().message);
+  if (!spec) return Refuse(Refusal::kBadRequest, spec.error().message);
   while (Available() < static_cast<int64_t>(file.n_left()) && ReclaimIdle()) {
   }
   auto sequence = std::make_unique<Sequence>(model_, *spec, pool_);
   Status read = sequence->Read(file);
   if (read && file.n_left() > 0) read = kvasir::Fail("bytes follow the end");
-  if (!read) return refuse(Refusal::kBadRequest, read.error().message);
+  if (!read) return Refuse(Refusal::kBadRequest, read.error().message);
   sequence->Pin(std::move(pins));
   slot.sequence = std::move(sequence);
   slot.key = std::move(key);

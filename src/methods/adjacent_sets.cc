@@ -38,6 +38,16 @@ std::vector<float> AdjacentCosines(std::span<const float> keys, int64_t dim) {
   return cosines;
 }
 
+std::vector<float> KeyNorms(std::span<const float> keys, int64_t dim) {
+  std::vector<float> norms;
+  for (size_t first = 0; first < keys.size(); first += dim) {
+    double square = 0;
+    for (int64_t c = 0; c < dim; ++c) square += double{keys[first + c]} * keys[first + c];
+    norms.push_back(static_cast<float>(std::sqrt(square)));
+  }
+  return norms;
+}
+
 std::vector<int32_t> JoinAbove(std::span<const float> cosine, const std::vector<bool>& may_join,
                                float eps, int64_t longest) {
   std::vector<bool> joined(cosine.size());

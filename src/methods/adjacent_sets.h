@@ -9,6 +9,8 @@ namespace kvasir {
 
 // cosine[i] of keys i and i + 1; keys [n][dim]: [n - 1]. 0 where a key is zero.
 std::vector<float> AdjacentCosines(std::span<const float> keys, int64_t dim);
+// [n] of keys [n][dim].
+std::vector<float> KeyNorms(std::span<const float> keys, int64_t dim);
 
 // Sets are given by where they begin: [sets + 1], from 0 to n. may_join[i]: entries i and i + 1 may
 // be in one set.

@@ -1,5 +1,7 @@
 #include "methods/combinations.h"
 
+#include "methods/recipe.h"
+
 namespace kvasir {
 
 SpecItem ExampleItem(const MethodInfo& method) {
@@ -14,24 +16,11 @@ SpecItem ExampleItem(const MethodInfo& method) {
 
 namespace {
 
-// A spec of both in the order in which they can stand, with what they need after them: wrappers a
-// base (one that keys alone decide suits most of them), wrappers of a codec a codec.
+// A spec of both in the order in which they can stand, with what they need after them. A base that
+// keys alone decide suits most wrappers.
 std::string Joined(const MethodInfo& first, const MethodInfo& second) {
-  const bool encodes = first.encodes || second.encodes;  // after a pruner, before a base
-  const auto stage = [&](const MethodInfo& method) {
-    if (method.of_codec) return 3;
-    if (method.role == Role::kPruner) return encodes ? -1 : 2;
-    if (method.role == Role::kCodec) return 4;
-    return method.role == Role::kWrapper ? 0 : 1;
-  };
-  const bool swap = stage(first) > stage(second);
-  const MethodInfo &a = swap ? second : first, &b = swap ? first : second;
-  std::string spec = ItemText(ExampleItem(a));
-  if (stage(a) == 0 && stage(b) > 1) spec += " + keydiff:budget=1024";
-  spec += " + " + ItemText(ExampleItem(b));
-  if (stage(b) == 0) spec += " + keydiff:budget=1024";
-  if (stage(b) == 3) spec += " + q4";
-  return spec;
+  return InOrder({{ExampleItem(first), &first}, {ExampleItem(second), &second}},
+                 "keydiff:budget=1024", "q4");
 }
 
 }  // namespace

@@ -5,17 +5,17 @@
 // score[i] = (||k_i||^2 / sum over the block) (||v_i||^2 / sum over the block), blocks of `window`
 // entries aligned to the first; over their total. Differs from the paper: exact norms in place of
 // a random projection of them, as kvpress has it.
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"sinks", ParamKind::kInteger, "4", "0..65536", "first entries that stay"},
     {"window", ParamKind::kInteger, "16", "1..65536", "entries that leverage is relative to"},
-    {"when", ParamKind::kWord, "prompt", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    WhenParam("prompt"),
 };
 
 class Cur final : public Method {

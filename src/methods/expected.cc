@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
@@ -18,7 +19,7 @@ namespace {
 constexpr int64_t kSlack = 128;  // generated tokens between two cuts: scores cost much
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"future", ParamKind::kInteger, "512", "1..65536", "positions ahead that are averaged over"},
     {"sinks", ParamKind::kInteger, "4", "0..65536",
      "first entries, which stay; their queries do not count"},

@@ -4,6 +4,7 @@
 //
 // score[j] = mean over window rows and the group of (entries that row sees) softmax(q k)[j].
 // Differs from the paper: the whole prompt at once, not chunk after chunk in front of the question.
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
@@ -17,8 +18,7 @@ constexpr ParamInfo kParams[] = {
      "weigh a row by the entries it sees, so that rows count alike"},
     {"renumber", ParamKind::kFlag, "true", "true|false",
      "what stays gets the positions 0, 1, 2, …, as in the paper"},
-    {"when", ParamKind::kWord, "prompt", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    WhenParam("prompt"),
 };
 
 class Finch final : public Method {

@@ -1,4 +1,4 @@
-// What a codec leaves as it was appended: options that all codecs have.
+// What a codec leaves as it was appended: options that all codecs have, and those of some.
 #pragma once
 
 #include <algorithm>
@@ -38,6 +38,24 @@ struct FullPrecision {
     const bool keys = kind == PlaneKind::kKeys;
     return {kind, keys ? head.format().k() : head.format().v(), sinks, n};
   }
+  // For codecs that store entries one by one: all others in this format.
+  void EncodeOthers(const LayerView& at, const PlaneFormat& format, LayerPlan& plan) const {
+    if (Skips(at)) return;
+    for (int h = 0; h < plan.n_heads(); ++h) {
+      const HeadCache& head = at.heads[h];
+      const bool is_base = Matches(head.format().k(), format) && !plan.key_map(h);
+      const int64_t n = is_base ? 0 : Eligible(head, PlaneKind::kKeys);
+      plan.Encode(h, Oldest(head, PlaneKind::kKeys, n), {format, format});
+    }
+  }
 };
+
+// `residual` of codecs that store entries in groups: how many wait for that.
+inline Result<int64_t> GroupedResidual(std::string_view method, const Params& params) {
+  const int64_t residual = params.GetInt("residual");
+  if (residual % kGroupSlots == 0) return residual;
+  return Fail("--kv \"{}:residual={}\": a multiple of {} is needed, such as {}", method, residual,
+              kGroupSlots, residual / kGroupSlots * kGroupSlots);
+}
 
 }  // namespace kvasir

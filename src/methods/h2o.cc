@@ -7,21 +7,21 @@
 // `recent` of the budget stay, and the others with the most mass.
 // kvpress: mass[j] over the number of queries that can see j, nothing recent protected, at the
 // prompt's end only.
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"recent", ParamKind::kNumber, "50%", "0..1",
      "share of the budget for the most recent entries"},
     {"normalise", ParamKind::kFlag, "false", "true|false",
      "divide by how many queries can see an entry, which early ones have more of"},
     {"variant", ParamKind::kWord, "paper", "paper|kvpress",
      "kvpress: normalised, recent=0, when=prompt unless given"},
-    {"when", ParamKind::kWord, "always", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    WhenParam("always"),
 };
 
 class H2o final : public Method {

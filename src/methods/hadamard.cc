@@ -36,12 +36,11 @@ extern constinit const MethodInfo kHadamard = {
     .about =
         "Stands before a codec. Keys, and the queries that meet them, are multiplied by a "
         "Walsh-Hadamard matrix (of the largest power of two that divides head_dim, block by "
-        "block), "
-        "which changes no dot product. It helps codecs whose grid spans channels (q4, q8), where "
-        "one outlier spoils 32 channels. Codecs that give each channel its own grid (kivi) deal "
-        "with outliers already: there it mixes quiet channels with loud ones and usually loses. "
-        "Costs one small transform a query; keys that are stored so cannot be moved to other "
-        "positions, so nothing that renumbers goes with it.",
+        "block), which changes no dot product. It helps codecs whose grid spans channels (q4, "
+        "q8), where one outlier spoils 32 channels. Codecs that give each channel its own grid "
+        "(kivi) deal with outliers already: there it mixes quiet channels with loud ones and "
+        "usually loses. Costs one small transform a query; keys that are stored so cannot be "
+        "moved to other positions, so nothing that renumbers goes with it.",
     .example = "hadamard + q4",
     .params = {},
     .make = &Make,

@@ -4,15 +4,15 @@
 // score[i] = -cos(k_i, mean over j of k_j / ||k_j||), a KV head by itself.
 #include <cmath>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
-    {"when", ParamKind::kWord, "prompt", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    kBudgetParam,
+    WhenParam("prompt"),
 };
 
 class KeyDiff final : public Method {

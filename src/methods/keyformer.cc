@@ -13,13 +13,14 @@
 // formula, unless noise=element.
 #include <limits>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"recent", ParamKind::kBudget, "30%", "",
      "the most recent entries that stay: a share of the budget, or a count"},
     {"noise", ParamKind::kWord, "token", "token|element|off",
@@ -36,8 +37,7 @@ constexpr ParamInfo kParams[] = {
      "divide by how many queries can see an entry, which early ones have more of"},
     {"freeze", ParamKind::kFlag, "false", "true|false",
      "as the paper's code: what leaves the recent window while generating is lost"},
-    {"when", ParamKind::kWord, "always", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    WhenParam("always"),
 };
 
 class Keyformer final : public Method {

@@ -52,11 +52,7 @@ class Kivi final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  const int64_t residual = params.GetInt("residual");
-  if (residual % kGroupSlots != 0) {
-    return Fail("--kv \"kivi:residual={}\": a multiple of {} is needed, such as {}", residual,
-                kGroupSlots, residual / kGroupSlots * kGroupSlots);
-  }
+  KV_ASSIGN_OR_RETURN(const int64_t residual, GroupedResidual("kivi", params));
   const auto bits = [&](std::string_view name) {
     const int64_t own = params.GetInt(name);
     return static_cast<int>(own > 0 ? own : params.GetInt("bits"));
@@ -73,15 +69,14 @@ extern constinit const MethodInfo kKivi = {
     .summary = "keys in 2, 4 or 8 bits by channel, values by token; the newest stay",
     .paper = "arXiv 2402.02750",
     .about =
-        "Outliers of keys live in a few channels, so each channel of 32 entries gets its own grid; "
-        "values have none and get a grid for 32 channels of an entry. With its f16 grid a number "
-        "takes 3 bits at 2, 5 at 4, 9 at 8. Needs nothing, drops nothing. The newest `residual` "
-        "entries stay as they are, so short texts lose nothing and save nothing. 4 bits cost "
-        "little "
-        "on any model; 2 bits cost much on models that share a KV head among many query heads "
-        "(grouped-query attention): keep the first layers with `first_layers=2` there. Evictors "
-        "that act while generating leave holes in the groups; their bytes come back when half of a "
-        "head's slots are holes.",
+        "Outliers of keys live in a few channels, so each channel of 32 entries gets its own "
+        "grid; values have none and get a grid for 32 channels of an entry. With its f16 grid a "
+        "number takes 3 bits at 2, 5 at 4, 9 at 8. Needs nothing, drops nothing. The newest "
+        "`residual` entries stay as they are, so short texts lose nothing and save nothing. 4 "
+        "bits cost little on any model; 2 bits cost much on models that share a KV head among "
+        "many query heads (grouped-query attention): keep the first layers with `first_layers=2` "
+        "there. Evictors that act while generating leave holes in the groups; their bytes come "
+        "back when half of a head's slots are holes.",
     .example = "kivi:bits=2",
     .params = kParams,
     .make = &Make,

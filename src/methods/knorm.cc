@@ -3,15 +3,15 @@
 // rotation, so the norm of a key does not depend on its position.
 #include <cmath>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
-    {"when", ParamKind::kWord, "prompt", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    kBudgetParam,
+    WhenParam("prompt"),
 };
 
 class Knorm final : public Method {

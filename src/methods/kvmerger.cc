@@ -168,7 +168,7 @@ class KvMerger final : public Method {
   std::vector<bool> MayJoin(const LayerView& at, std::span<const int32_t> orders,
                             std::span<const float> keys, const std::vector<bool>& fixed) const {
     const size_t n = orders.size();
-    const std::vector<float> norms = Norms(keys, at.model.head_dim);
+    const std::vector<float> norms = KeyNorms(keys, at.model.head_dim);
     std::vector<bool> may_join(n - 1);
     for (size_t i = 0; i + 1 < n; ++i) {
       const bool crosses = std::any_of(at.turns.begin(), at.turns.end(), [&](int32_t border) {
@@ -179,16 +179,6 @@ class KvMerger final : public Method {
                     std::abs(norms[i] - norms[i + 1]) <= o_.gap * longer;
     }
     return may_join;
-  }
-
-  static std::vector<float> Norms(std::span<const float> keys, int64_t dim) {
-    std::vector<float> norms;
-    for (size_t first = 0; first < keys.size(); first += dim) {
-      double square = 0;
-      for (int64_t c = 0; c < dim; ++c) square += double{keys[first + c]} * keys[first + c];
-      norms.push_back(static_cast<float>(std::sqrt(square)));
-    }
-    return norms;
   }
 
   void MergeHead(const LayerView& at, int h, int64_t target, std::span<const float> mass,

@@ -10,19 +10,19 @@
 #include <cmath>
 #include <numeric>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"sinks", ParamKind::kInteger, "16", "0..65536", "first entries that stay"},
     {"lag", ParamKind::kInteger, "128", "2..65536", "entries a partition"},
     {"cross", ParamKind::kFlag, "false", "true|false",
      "partitions compete by score; else each keeps the same share"},
-    {"when", ParamKind::kWord, "prompt", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    WhenParam("prompt"),
 };
 
 // Adds half the softmax over [lag] of how much the entries of x spread against those of `next`.

@@ -127,14 +127,12 @@ extern constinit const MethodInfo kMiKv = {
     .paper = "arXiv 2402.18096",
     .about =
         "Nothing is forgotten: the entries that the base keeps stay at full precision, all others "
-        "in `lo_bits`. With h2o:budget=20% and 2 bits the cache takes a third of `full` (h2o alone "
-        "a fifth): compare at equal bytes, not at equal budgets. Better than eviction where any "
-        "part of the text may be asked for. All entries are read at each step, so it saves memory "
-        "more than time. A base that scores (h2o, snapkv, tova) suits it best; it stands before "
-        "all "
-        "wrappers. What has low bits never comes back, whatever attention it gets later. `think` "
-        "in "
-        "front of it drops key channels of what goes to low bits.",
+        "in `lo_bits`. With h2o:budget=20% and 2 bits the cache takes a third of `full` (h2o "
+        "alone a fifth): compare at equal bytes, not at equal budgets. Better than eviction where "
+        "any part of the text may be asked for. All entries are read at each step, so it saves "
+        "memory more than time. A base that scores (h2o, snapkv, tova) suits it best; it stands "
+        "before all wrappers. What has low bits never comes back, whatever attention it gets "
+        "later. `think` in front of it drops key channels of what goes to low bits.",
     .example = "mikv:lo_bits=2 + h2o:budget=20%",
     .params = kParams,
     .make = &Make,

@@ -13,14 +13,7 @@ class Q4 final : public Method {
   explicit Q4(const FullPrecision& full) : full_(full) {}
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    if (full_.Skips(at)) return;
-    const PlaneFormat format = TokenPlane(4, 0);
-    for (int h = 0; h < plan.n_heads(); ++h) {
-      const HeadCache& head = at.heads[h];
-      const bool is_base = Matches(head.format().k(), format) && !plan.key_map(h);
-      const int64_t n = is_base ? 0 : full_.Eligible(head, PlaneKind::kKeys);
-      plan.Encode(h, full_.Oldest(head, PlaneKind::kKeys, n), {format, format});
-    }
+    full_.EncodeOthers(at, TokenPlane(4, 0), plan);
   }
 
  private:
@@ -41,10 +34,10 @@ extern constinit const MethodInfo kQ4 = {
     .paper = "",
     .about =
         "5 bits a number. Entries are encoded one by one, so evicting gives their bytes back "
-        "exactly and "
-        "there is no residual. Outliers of keys live in a few channels, and a grid over channels "
-        "suffers from them: `kivi:bits=4` takes the same bytes and loses less; `hadamard + q4` "
-        "spreads the outliers. Not for models whose keys have no norm and large outliers (qwen2).",
+        "exactly and there is no residual. Outliers of keys live in a few channels, and a grid "
+        "over channels suffers from them: `kivi:bits=4` takes the same bytes and loses less; "
+        "`hadamard + q4` spreads the outliers. Not for models whose keys have no norm and large "
+        "outliers (qwen2).",
     .example = "q4:window=0",
     .params = kParams,
     .make = &Make,

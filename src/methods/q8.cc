@@ -13,14 +13,7 @@ class Q8 final : public Method {
   explicit Q8(const FullPrecision& full) : full_(full) {}
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    if (full_.Skips(at)) return;
-    const PlaneFormat format = Q8Plane(0);
-    for (int h = 0; h < plan.n_heads(); ++h) {
-      const HeadCache& head = at.heads[h];
-      const bool is_base = Matches(head.format().k(), format) && !plan.key_map(h);
-      const int64_t n = is_base ? 0 : full_.Eligible(head, PlaneKind::kKeys);
-      plan.Encode(h, full_.Oldest(head, PlaneKind::kKeys, n), {format, format});
-    }
+    full_.EncodeOthers(at, Q8Plane(0), plan);
   }
 
  private:
@@ -41,13 +34,10 @@ extern constinit const MethodInfo kQ8 = {
     .paper = "",
     .about =
         "8.5 bits a number, with a loss that few tasks can measure. Needs nothing, drops nothing, "
-        "works "
-        "with every evictor, and entries are encoded one by one, so evicting gives their bytes "
-        "back "
-        "exactly. The prompt is read at full precision; `--kv-type q8` stores it in 8 bits from "
-        "the "
-        "first token on, which is for when even one layer at full precision is too much. For less "
-        "than 8 bits keys want `kivi`.",
+        "works with every evictor, and entries are encoded one by one, so evicting gives their "
+        "bytes back exactly. The prompt is read at full precision; `--kv-type q8` stores it in 8 "
+        "bits from the first token on, which is for when even one layer at full precision is too "
+        "much. For less than 8 bits keys want `kivi`.",
     .example = "q8:window=0",
     .params = kParams,
     .make = &Make,

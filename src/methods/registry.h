@@ -16,6 +16,7 @@ namespace kvasir {
 // A wrapper changes the next base (or codec) and only that; a base decides what stays; a pruner
 // drops key channels of what is left, and a codec stores it in fewer bits.
 enum class Role : uint8_t { kBase, kWrapper, kCodec, kPruner };
+std::string_view RoleName(Role role);  // "base"
 
 struct MethodInfo {
   std::string_view name;
@@ -35,6 +36,8 @@ struct MethodInfo {
   bool fixes_keys = false;  // keys that it has stored cannot be given other positions
   // Not a method but a name for a spec of others, which it chooses; `make` is null then.
   Result<std::string> (*stands_for)(const Params&) = nullptr;
+  // It works on what is left of the cache, and so stands after the base.
+  bool stores() const { return role == Role::kCodec || role == Role::kPruner || of_codec; }
 };
 
 std::span<const MethodInfo* const> AllMethods();  // sorted by name

@@ -12,13 +12,14 @@
 #include <cmath>
 #include <numeric>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"every", ParamKind::kInteger, "128", "1..65536",
      "generated tokens above the budget at which it is met again"},
     {"window", ParamKind::kInteger, "8", "1..1024", "last queries that vote, and stay"},
@@ -157,12 +158,11 @@ extern constinit const MethodInfo kRKv = {
     .paper = "arXiv 2505.24133",
     .about =
         "For long reasoning, where a model says the same thing again and again: attention alone "
-        "keeps every repetition. Bounds the cache while generating, between `budget` and "
-        "`every` - 1 entries more. Compares all pairs of keys, so a prompt of many thousand "
-        "tokens is compressed slowly (the square of its length): use `snapkv` for those. "
-        "Redundancy "
-        "weighs nine times as much as importance by default, which for one question about a "
-        "document keeps the unusual rather than the asked-for: raise `lambda` there.",
+        "keeps every repetition. Bounds the cache while generating, between `budget` and `every` "
+        "- 1 entries more. Compares all pairs of keys, so a prompt of many thousand tokens is "
+        "compressed slowly (the square of its length): use `snapkv` for those. Redundancy weighs "
+        "nine times as much as importance by default, which for one question about a document "
+        "keeps the unusual rather than the asked-for: raise `lambda` there.",
     .example = "rkv:budget=1024,every=128",
     .params = kParams,
     .make = &Make,

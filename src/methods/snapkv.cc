@@ -6,6 +6,7 @@
 // Differs from the paper's code: one set a KV head, not a query head (the sheet's engine rule).
 #include <algorithm>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
@@ -22,8 +23,7 @@ constexpr ParamInfo kParams[] = {
      "in a further turn vote again over what was kept and what is new; else the turn is added"},
     {"variant", ParamKind::kWord, "paper", "paper|kvpress",
      "kvpress: window 64, kernel 5, pool avg unless given"},
-    {"when", ParamKind::kWord, "prompt", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    WhenParam("prompt"),
 };
 
 class SnapKv final : public Method {

@@ -153,6 +153,17 @@ Result<std::vector<SpecItem>> ParseSpec(std::string_view text) {
   return items;
 }
 
+std::string ItemText(const SpecItem& item) {
+  std::string text = item.name;
+  char separator = ':';
+  for (const auto& [name, value] : item.params) {
+    const std::string_view quote = value.find_first_of("+,; ") == std::string::npos ? "" : "\"";
+    text += fmt::format("{}{}={}{}{}", separator, name, quote, value, quote);
+    separator = ',';
+  }
+  return text;
+}
+
 Result<std::vector<std::string>> SplitSpecs(std::string_view text) {
   KV_ASSIGN_OR_RETURN(const std::vector<std::string_view> parts, Split(text, ';'));
   std::vector<std::string> specs;

@@ -20,6 +20,8 @@ struct SpecItem {
 
 // "a:k=v,k2=v2 + b". Syntax only; an error points at the place.
 Result<std::vector<SpecItem>> ParseSpec(std::string_view text);
+// "name:key=value,key=value", which ParseSpec reads as this item.
+std::string ItemText(const SpecItem& item);
 // "spec; spec; spec"
 Result<std::vector<std::string>> SplitSpecs(std::string_view text);
 

@@ -3,16 +3,16 @@
 // rotation and numbers them by their place in the cache: stack `renumber` for that.
 #include <algorithm>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"sinks", ParamKind::kInteger, "4", "0..65536", "first entries that always stay"},
-    {"when", ParamKind::kWord, "always", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    WhenParam("always"),
 };
 
 class Streaming final : public Method {

@@ -111,14 +111,13 @@ extern constinit const MethodInfo kThink = {
     .summary = "drops the key channels that matter least to the last queries",
     .paper = "arXiv 2407.21018",
     .about =
-        "At the prompt's end each KV head drops a share of its key channels, one choice for all of "
-        "its entries but the newest; tokens that come later keep all channels (before a codec they "
-        "lose them when they are encoded). Keys shrink by `ratio`, values stay: 0.4 saves a fifth "
-        "of the cache. Choices are made for the prompt's last question; another question in a "
-        "later "
-        "turn may want other channels, and a shared document wants them unpruned. Stands after "
-        "evictors and before a codec. Keys without some of their channels cannot be moved to other "
-        "positions, so nothing that renumbers goes with it.",
+        "At the prompt's end each KV head drops a share of its key channels, one choice for all "
+        "of its entries but the newest; tokens that come later keep all channels (before a codec "
+        "they lose them when they are encoded). Keys shrink by `ratio`, values stay: 0.4 saves a "
+        "fifth of the cache. Choices are made for the prompt's last question; another question in "
+        "a later turn may want other channels, and a shared document wants them unpruned. Stands "
+        "after evictors and before a codec. Keys without some of their channels cannot be moved "
+        "to other positions, so nothing that renumbers goes with it.",
     .example = "think:ratio=40%,recent=32",
     .params = kParams,
     .make = &Make,

@@ -1,17 +1,17 @@
 // Keeps what the newest token attends to, the same entries in all heads of a layer. Oren et al.,
 // EMNLP 2024, arXiv 2401.06104 (TOVA). Moment: compress at the prompt's end and after each
 // generated token; cost: one row of attention once more.
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"variant", ParamKind::kWord, "paper", "paper|kvpress",
      "kvpress: the newest entry stays in any case, and nothing is evicted while generating"},
-    {"when", ParamKind::kWord, "always", "prompt|always",
-     "act at the prompt's end only, or after each generated token too"},
+    WhenParam("always"),
 };
 
 class Tova final : public Method {

@@ -15,13 +15,14 @@
 #include <limits>
 #include <numeric>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
 namespace {
 
 constexpr ParamInfo kParams[] = {
-    {"budget", ParamKind::kBudget, "1024", "", "entries a KV head keeps, or a share of the prompt"},
+    kBudgetParam,
     {"gates", ParamKind::kText, "auto", "", "side file of trained gates for this model"},
     {"every", ParamKind::kInteger, "1", "1..65536",
      "generated tokens above the budget at which it is met again"},

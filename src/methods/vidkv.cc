@@ -10,7 +10,7 @@
 // Differs from the paper's code: its decoders (0 for a negative sign, no scale of values) are
 // defects; channels are chosen for each KV head; what is encoded is never encoded again; `protect`
 // goes by attention, since the similarity of a video's embeddings to a question's means nothing in
-// a text.
+// a text, and takes whole groups of what is encoded (the sheet's section 3.6).
 #include <algorithm>
 #include <functional>
 #include <limits>
@@ -31,7 +31,8 @@ constexpr ParamInfo kParams[] = {
     {"residual", ParamKind::kInteger, "128", "32..16777216",
      "entries that wait before they are encoded; a multiple of 32"},
     {"protect", ParamKind::kNumber, "0%", "0..0.5",
-     "share of the prompt, what its last queries look at, whose values take 2 bits"},
+     "share of what the prompt's end encodes, most looked at by its last 32 queries, whose values "
+     "take 2 bits"},
     kFirstLayers,
     kLastLayers,
     kSinks,
@@ -60,8 +61,7 @@ class VidKv final : public Method {
       const bool first = !plan.key_map(h);
       const Encoding encoding{SplitPlane(wide, 0), v_};
       if (first) plan.MapKeys(h, Split(at, h, head.Entries(span), wide));
-      const int64_t n_protected =
-          static_cast<int64_t>(static_cast<double>(span.n) * protect_) / kGroupSlots * kGroupSlots;
+      const int64_t n_protected = ProtectedOf(span.n);
       if (!first || n_protected == 0 || at.moment != Moment::kPromptEnd) {
         plan.Encode(h, span, encoding);
         continue;
@@ -85,6 +85,13 @@ class VidKv final : public Method {
   }
 
  private:
+  // Of the n entries that are encoded at the prompt's end: whole groups, and one at least.
+  int64_t ProtectedOf(int64_t n) const {
+    if (protect_ == 0) return 0;
+    const auto share = static_cast<int64_t>(static_cast<double>(n) * protect_ + 1e-9);
+    return std::max<int64_t>(1, share / kGroupSlots) * kGroupSlots;
+  }
+
   // An even number of channels is left for the transform.
   int WideChannels(int dim) const {
     const int n = static_cast<int>(dim * (key_bits_ - 1) + 1e-9);
@@ -124,11 +131,7 @@ class VidKv final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  const int64_t residual = params.GetInt("residual");
-  if (residual % kGroupSlots != 0) {
-    return Fail("--kv \"vidkv:residual={}\": a multiple of {} is needed, such as {}", residual,
-                kGroupSlots, residual / kGroupSlots * kGroupSlots);
-  }
+  KV_ASSIGN_OR_RETURN(const int64_t residual, GroupedResidual("vidkv", params));
   const TernaryScale scale =
       params.GetWord("alpha") == "lsq" ? TernaryScale::kLeastSquares : TernaryScale::kMean;
   const PlaneFormat values =
@@ -150,9 +153,11 @@ extern constinit const MethodInfo kVidKv = {
         "the others one sign of their Fourier spectrum; values are -1, 0 or 1 times a scale. With "
         "f16 scales for 32 entries that is 2.25 bits a key number at key_bits=1.5 and 2.5 a value "
         "number. Text is less redundant: expect a larger loss than kivi's 2 bits, and keep what "
-        "matters with `protect`, `sinks`, `window` and `first_layers`. Entries are encoded in "
-        "groups of 32 once `residual` of them wait; shorter texts lose nothing and save nothing. "
-        "Keys stored so cannot be moved to other positions.",
+        "matters with `sinks`, `window` and `first_layers`. `protect` gives the values of what "
+        "the prompt's last 32 queries look at most 2 bits, of each KV head its own, 32 entries or "
+        "more; the paper goes by what is similar to the question. Entries are encoded in groups "
+        "of 32 once `residual` of them wait; shorter texts lose nothing and save nothing. Keys "
+        "stored so cannot be moved to other positions.",
     .example = "vidkv:key_bits=1.5,value_bits=1.58",
     .params = kParams,
     .make = &Make,

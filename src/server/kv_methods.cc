@@ -3,23 +3,6 @@
 #include "server/endpoints.h"
 
 namespace kvasir::server {
-namespace {
-
-std::string_view RoleText(Role role) {
-  switch (role) {
-    case Role::kBase:
-      return "base";
-    case Role::kWrapper:
-      return "wrapper";
-    case Role::kCodec:
-      return "codec";
-    case Role::kPruner:
-      return "pruner";
-  }
-  return "";
-}
-
-}  // namespace
 
 void KvMethods(const Services& services, Call& call) {
   Json list = Json::array();
@@ -32,7 +15,7 @@ void KvMethods(const Services& services, Call& call) {
                         {"help", param.help}});
     }
     list.push_back({{"name", method->name},
-                    {"role", RoleText(method->role)},
+                    {"role", RoleName(method->role)},
                     {"family", method->family},
                     {"summary", method->summary},
                     {"paper", method->paper},

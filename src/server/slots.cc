@@ -131,10 +131,11 @@ void SlotAction(const Services& services, Call& call) {
   if (action != "erase") {
     return call.Fail({.message = "'action': expected save, restore or erase", .param = "action"});
   }
-  int64_t n_erased = -1;
-  services.engine.Between([&](Scheduler& scheduler) { n_erased = scheduler.Erase(slot); });
-  if (n_erased < 0) return call.Fail({.status = 409, .message = "the slot is busy"});
-  call.Reply({{"id_slot", slot}, {"n_erased", n_erased}});
+  Scheduler::SlotResult n_erased;
+  services.engine.Between(
+      [&](Scheduler& scheduler) { n_erased = scheduler.EraseSlot(slot, call.tenant); });
+  if (!n_erased) return call.Fail(FromBatch(n_erased.error()));
+  call.Reply({{"id_slot", slot}, {"n_erased", *n_erased}});
 }
 
 }  // namespace kvasir::server

@@ -3,10 +3,10 @@
 
 #include <cmath>
 #include <numeric>
-#include <random>
 
 #include "cache/cache_file.h"
 #include "cache/kv_cache.h"
+#include "tests/normal_vector.h"
 
 namespace kvasir {
 namespace {
@@ -24,11 +24,7 @@ class EncodeTest : public testing::Test {
 
   // The key and the value of an order: the same whenever they are asked for.
   static std::vector<float> Vector(int order, bool key) {
-    std::mt19937 random(2 * order + (key ? 1 : 0));
-    std::normal_distribution<float> normal;
-    std::vector<float> x(kDim);
-    for (float& each : x) each = normal(random);
-    return x;
+    return NormalVector(kDim, 2 * order + (key ? 1 : 0));
   }
   static void Append(HeadCache& head, int n, int first_order) {
     std::vector<SlotRange> slots;

@@ -5,21 +5,13 @@
 #include <climits>
 #include <cmath>
 #include <numeric>
-#include <random>
 
 #include "base/buffer.h"
 #include "kernels/codec.h"
+#include "tests/normal_vector.h"
 
 namespace kvasir {
 namespace {
-
-std::vector<float> Random(int n, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(n);
-  for (float& each : x) each = normal(random);
-  return x;
-}
 
 double Dot(const std::vector<float>& a, const std::vector<float>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
@@ -29,7 +21,7 @@ double Dot(const std::vector<float>& a, const std::vector<float>& b) {
 void ExpectFaithful(int dim, const KeyMap::Parts& parts) {
   const KeyMap map(dim, parts);
   for (uint32_t seed = 0; seed < 20; ++seed) {
-    const std::vector<float> q = Random(dim, 2 * seed), k = Random(dim, 2 * seed + 1);
+    const std::vector<float> q = NormalVector(dim, 2 * seed), k = NormalVector(dim, 2 * seed + 1);
     std::vector<float> mapped_q(map.dim()), mapped_k(map.dim()), back(dim);
     map.MapQuery(q.data(), mapped_q.data());
     map.MapKey(k.data(), mapped_k.data());
@@ -43,7 +35,7 @@ TEST(KeyMap, KeepsDotProducts) {
   for (int dim : {32, 64, 96, 128}) {
     std::vector<uint8_t> reversed(dim);
     for (int c = 0; c < dim; ++c) reversed[c] = static_cast<uint8_t>(dim - 1 - c);
-    std::vector<float> balancer = Random(dim, 7);
+    std::vector<float> balancer = NormalVector(dim, 7);
     for (float& b : balancer) b = std::exp(b);
     using Transform = KeyMap::Transform;
     ExpectFaithful(dim, {});
@@ -107,7 +99,7 @@ TEST(KeyMap, DroppedChannelsAreZero) {
   const KeyMap map(kDim, {.channels = kept});
   EXPECT_TRUE(map.drops_channels());
   EXPECT_EQ(map.dim(), 22);
-  const std::vector<float> q = Random(kDim, 1), k = Random(kDim, 2);
+  const std::vector<float> q = NormalVector(kDim, 1), k = NormalVector(kDim, 2);
   std::vector<float> mapped_q(22), mapped_k(22), zero_filled(kDim);
   map.MapQuery(q.data(), mapped_q.data());
   map.MapKey(k.data(), mapped_k.data());

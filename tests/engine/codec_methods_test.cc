@@ -284,7 +284,7 @@ TEST_F(CodecMethods, WhatDoesNotCombineIsSaid) {
   expect("mikv + h2o + kivi", "'mikv' and 'kivi' both");
   expect("adakv + mikv + h2o", "stands before all of them");
   expect("kivi + think", "write \"think + kivi\"");
-  expect("mikv + h2o + think", "write \"think + mikv + …\"");
+  expect("mikv + h2o + think", "write \"think + mikv + h2o\"");
   EXPECT_EQ(BuildError("think + mikv + h2o:budget=20%"), "");
   expect("think + hadamard + q4", "both choose among the channels");
   expect("think + vidkv", "both choose among the channels");

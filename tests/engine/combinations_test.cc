@@ -41,8 +41,7 @@ TEST(Combinations, ThatAreAllowedRunAndHoldTheirBudget) {
     ASSERT_NE(roomy, nullptr) << each.spec;
     const auto stores = [](std::string_view name) {
       const MethodInfo& method = *FindMethod(name);
-      return method.role == Role::kCodec || method.role == Role::kPruner || method.of_codec ||
-             method.stands_for != nullptr;
+      return method.stores() || method.stands_for != nullptr;
     };
     const auto logits = Feed(*roomy, prompt, forced);
     if (!stores(each.first) && !stores(each.second)) {

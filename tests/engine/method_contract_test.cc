@@ -42,23 +42,15 @@ std::string WithLong(const std::string& spec, const MethodInfo& method) {
         item.params.emplace_back(param.name, "500");
       }
     }
-    text += (text.empty() ? "" : " + ") + item.name;
-    for (size_t i = 0; i < item.params.size(); ++i) {
-      text +=
-          fmt::format("{}{}={}", i == 0 ? ":" : ",", item.params[i].first, item.params[i].second);
-    }
+    text += (text.empty() ? "" : " + ") + ItemText(item);
   }
   return text;
-}
-
-bool StandsLast(const MethodInfo& method) {
-  return method.role == Role::kCodec || method.role == Role::kPruner || method.of_codec;
 }
 
 // The example, with a budget (of a codec: a window at full precision) no smaller than any text.
 std::string Covering(const MethodInfo& method, const std::string& example) {
   const std::string spec = With(example, "4k", "4k");
-  if (!StandsLast(method) || method.role == Role::kPruner) return spec;
+  if (!method.stores() || method.role == Role::kPruner) return spec;
   const std::string item = spec.substr(spec.find_last_of('+') + 1);
   const bool has_window = item.find("window=") != std::string::npos;
   if (has_window) return std::regex_replace(spec, std::regex("window=[^, +]+$"), "window=4k");
@@ -213,7 +205,7 @@ TEST_P(MethodContract, GoesBackInTheTextOrSaysWhyNot) {
     head.Read(kind, 0, n, x.data());
     return x;
   };
-  if (!StandsLast(*GetParam()) && spec_ != "full") {
+  if (!GetParam()->stores() && spec_ != "full") {
     const auto before = Orders(*session);
     if (session->Truncate(kLeft)) {  // it has dropped nothing yet
       EXPECT_EQ(head.size(), kLeft);

@@ -91,6 +91,15 @@ class SchedulerTest : public testing::Test {
     return *told;
   }
 
+  // The same bits as without neighbours, and as many entries kept.
+  void ExpectAsAlone(const BatchRequest& request, Told& told) {
+    ASSERT_FALSE(told.error) << request.kv << ": " << told.error->message;
+    Told alone = Alone(request);
+    EXPECT_EQ(told.ids(), alone.ids()) << request.kv << told.done[0].n_preempted;
+    EXPECT_EQ(told.logprobs(), alone.logprobs()) << request.kv;
+    EXPECT_EQ(told.done[0].kv.entries, alone.done[0].kv.entries) << request.kv;
+  }
+
   int64_t PagesFor(int64_t n_tokens) {
     const auto spec = SequenceSpec::Make(*model_, {.kv = "full"});
     return Scheduler::PageBytes(**spec, model_->config().n_kv_heads, n_tokens);
@@ -144,12 +153,7 @@ TEST_F(SchedulerTest, NeighboursChangeNoBit) {
       for (int i = 0; i < 5; ++i) scheduler.Step();  // they come while others are on their way
     }
     RunAll(scheduler);
-    for (size_t i = 0; i < requests.size(); ++i) {
-      Told alone = Alone(requests[i]);
-      EXPECT_EQ(told[i]->ids(), alone.ids()) << kSpecs[i] << " " << step_rows;
-      EXPECT_EQ(told[i]->logprobs(), alone.logprobs()) << kSpecs[i] << " " << step_rows;
-      EXPECT_EQ(told[i]->done[0].kv.entries, alone.done[0].kv.entries) << kSpecs[i];
-    }
+    for (size_t i = 0; i < requests.size(); ++i) ExpectAsAlone(requests[i], *told[i]);
   }
 }
 
@@ -165,12 +169,7 @@ TEST_F(SchedulerTest, PreemptionChangesNoBit) {
   for (const BatchRequest& request : requests) told.push_back(Add(scheduler, request));
   RunAll(scheduler);
   EXPECT_GT(scheduler.figures().preemptions, 0);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    Told alone = Alone(requests[i]);
-    ASSERT_FALSE(told[i]->error) << requests[i].kv << ": " << told[i]->error->message;
-    EXPECT_EQ(told[i]->ids(), alone.ids()) << requests[i].kv << told[i]->done[0].n_preempted;
-    EXPECT_EQ(told[i]->logprobs(), alone.logprobs()) << requests[i].kv;
-  }
+  for (size_t i = 0; i < requests.size(); ++i) ExpectAsAlone(requests[i], *told[i]);
 }
 
 // The system gives less memory than the options promise, so pages run out in the midst of a step,
@@ -188,13 +187,7 @@ TEST_F(SchedulerTest, PagesThatRunOutWithinAStepChangeNoBit) {
     for (const BatchRequest& request : requests) told.push_back(Add(scheduler, request));
     RunAll(scheduler);
     EXPECT_GT(scheduler.figures().preemptions, 0);
-    for (size_t i = 0; i < requests.size(); ++i) {
-      Told alone = Alone(requests[i]);
-      ASSERT_FALSE(told[i]->error) << requests[i].kv << ": " << told[i]->error->message;
-      EXPECT_EQ(told[i]->ids(), alone.ids()) << requests[i].kv << told[i]->done[0].n_preempted;
-      EXPECT_EQ(told[i]->logprobs(), alone.logprobs()) << requests[i].kv;
-      EXPECT_EQ(told[i]->done[0].kv.entries, alone.done[0].kv.entries) << requests[i].kv;
-    }
+    for (size_t i = 0; i < requests.size(); ++i) ExpectAsAlone(requests[i], *told[i]);
   }
 }
 

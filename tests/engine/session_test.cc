@@ -22,6 +22,16 @@ class SessionTest : public testing::Test {
     auto session = OpenSession(model_, options);
     return Feed(*session, prompt_, forced_);
   }
+  // A session that has read the prompt generates as if nothing else had been done to it.
+  void ExpectGoesOn(Session& session, const std::string& spec) {
+    Logits after;
+    for (int32_t id : forced_) {
+      ASSERT_TRUE(session.Step(id));
+      after.emplace_back(session.logits().begin(), session.logits().end());
+    }
+    const Logits expected = RunSpec(spec);
+    EXPECT_TRUE(std::equal(after.begin(), after.end(), expected.begin() + 1)) << spec;
+  }
 };
 
 const char* const kSpecs[] = {"full", "streaming:budget=200", "snapkv:budget=150,window=16",
@@ -205,13 +215,7 @@ TEST_F(SessionTest, ForksGoTheirOwnWays) {
     auto fork = *session->Fork();
     EXPECT_EQ(session->pool().used_bytes(), alone);
     for (int32_t id : RandomIds(80, 11)) ASSERT_TRUE(fork->Step(id));
-    Logits after;
-    for (int32_t id : forced_) {
-      ASSERT_TRUE(session->Step(id));
-      after.emplace_back(session->logits().begin(), session->logits().end());
-    }
-    const Logits expected = RunSpec(spec);
-    EXPECT_TRUE(std::equal(after.begin(), after.end(), expected.begin() + 1)) << spec;
+    ExpectGoesOn(*session, spec);
   }
 }
 
@@ -276,13 +280,7 @@ TEST_F(SessionTest, InterruptedPromptIsRolledBack) {
     EXPECT_FALSE(session->Feed(forced_, [&](int64_t, int64_t) { return ++calls < 3; }));
     EXPECT_EQ(session->tokens(), prompt_);
     EXPECT_EQ(session->pool().used_bytes(), bytes);
-    Logits after;
-    for (int32_t id : forced_) {
-      ASSERT_TRUE(session->Step(id));
-      after.emplace_back(session->logits().begin(), session->logits().end());
-    }
-    const Logits expected = RunSpec(spec);
-    EXPECT_TRUE(std::equal(after.begin(), after.end(), expected.begin() + 1)) << spec;
+    ExpectGoesOn(*session, spec);
   }
 }
 

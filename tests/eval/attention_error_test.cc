@@ -34,12 +34,8 @@ TEST(AttentionError, IsNextToNothingWhereTheBudgetCoversEverything) {
                               .lengths = {300},
                               .n_samples = 1,
                               .specs = {"full", "h2o:budget=4k", "snapkv:budget=10%"}};
-  const RunEvents events;
-  Runner runner(model, options, events);
-  const auto cells = runner.Plan();
-  ASSERT_TRUE(cells) << cells.error().message;
   ResultFile results;
-  ASSERT_TRUE(runner.Run(*cells, results));
+  RunAll(model, options, results);
   const auto error = [&](size_t i) { return results.outcomes()[i].figures.at("attention_error"); };
   EXPECT_EQ(FigureOf(*TheTask("attention")), "attention_error");
   EXPECT_EQ(error(0), 0);

@@ -54,6 +54,16 @@ inline std::vector<const Outcome*> Pointers(const ResultFile& results) {
   return pointers;
 }
 
+// All samples of all specs.
+inline void RunAll(const std::shared_ptr<LoadedModel>& model, const RunOptions& options,
+                   ResultFile& results) {
+  const RunEvents events;
+  Runner runner(model, options, events);
+  const auto cells = runner.Plan();
+  ASSERT_TRUE(cells) << cells.error().message;
+  ASSERT_TRUE(runner.Run(*cells, results));
+}
+
 inline const Task* TheTask(const std::string& name) {
   const auto found = FindTasks(name);
   if (!found) ADD_FAILURE() << found.error().message;

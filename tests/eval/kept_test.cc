@@ -66,12 +66,8 @@ TEST(TextTasks, FullIsAtNoDistanceFromItself) {
                                 .lengths = {400},
                                 .n_samples = 2,
                                 .specs = {"full", "streaming:budget=20%"}};
-    const RunEvents events;
-    Runner runner(model, options, events);
-    const auto cells = runner.Plan();
-    ASSERT_TRUE(cells) << cells.error().message;
     ResultFile results;
-    ASSERT_TRUE(runner.Run(*cells, results));
+    RunAll(model, options, results);
     ASSERT_EQ(results.outcomes().size(), 4u);
     const auto& full = results.outcomes()[0].figures;
     EXPECT_EQ(full.at("kl_max"), 0) << task;

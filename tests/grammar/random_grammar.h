@@ -128,7 +128,7 @@ class RandomGrammar {
   }
 
   Places FindEnds(const Expr& e, size_t from) {
-    Places ends;
+    Places ends, at = {from};
     switch (e.kind) {
       case Expr::kLiteral:
         if (text_.substr(from).starts_with(e.text)) ends.insert(from + e.text.size());
@@ -140,21 +140,18 @@ class RandomGrammar {
         }
         break;
       case Expr::kSequence:
-        ends = {from};
-        for (const Ptr& part : e.parts) ends = EndsOfAll(*part, ends);
-        break;
+        for (const Ptr& part : e.parts) at = EndsOfAll(*part, at);
+        return at;
       case Expr::kChoice:
         for (const Ptr& part : e.parts) ends.merge(Ends(*part, from));
         break;
-      case Expr::kRepeat: {
-        Places at = {from};
+      case Expr::kRepeat:
         if (e.min == 0) ends = at;
         for (int n = 1; e.max < 0 ? n <= e.min + static_cast<int>(text_.size()) : n <= e.max; ++n) {
           at = EndsOfAll(*e.parts[0], at);
           if (n >= e.min) ends.insert(at.begin(), at.end());
         }
         break;
-      }
       case Expr::kCall:
         return Ends(*bodies_[e.rule], from);
     }

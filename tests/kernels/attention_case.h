@@ -1,5 +1,4 @@
-// A head cache for tests, with garbage (NaN) wherever nothing was written, and attention in
-// float64.
+// A head cache for tests, with garbage (NaN) where nothing was written; attention in float64.
 #pragma once
 
 #include <algorithm>
@@ -45,14 +44,13 @@ class HeadCase {
         if ((refs_[p].live >> slot & 1) == 0 || !dead(static_cast<int>(p), slot)) continue;
         refs_[p].live &= ~(uint64_t{1} << slot);
         const std::vector<float> garbage(head_dim_, std::nanf(""));
-        const Page& page = pages_[p];
-        if (SlotsTogether(page.k_format.codec) == 1) {
-          EncodeEntries(isa_, page.k_format, PlaneKind::kKeys, garbage.data(), 0, slot, 1,
-                        page.k.data());
-        }
-        if (SlotsTogether(page.v_format.codec) == 1) {
-          EncodeEntries(isa_, page.v_format, PlaneKind::kValues, garbage.data(), 0, slot, 1,
-                        page.v.data());
+        Page& page = pages_[p];
+        for (const PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
+          const bool keys = kind == PlaneKind::kKeys;
+          const PlaneFormat& format = keys ? page.k_format : page.v_format;
+          if (SlotsTogether(format.codec) > 1) continue;
+          Buffer& plane = keys ? page.k : page.v;
+          EncodeEntries(isa_, format, kind, garbage.data(), 0, slot, 1, plane.data());
         }
       }
     }
@@ -141,8 +139,8 @@ class HeadCase {
   struct Page {
     PlaneFormat k_format, v_format;
     Buffer k, v;
-    std::vector<int32_t> order;
-    std::vector<float> bias;
+    std::vector<int32_t> order{};
+    std::vector<float> bias{};
     mutable std::vector<float> k_decoded{}, v_decoded{};  // when first asked for
   };
   struct RunSpec {
@@ -163,22 +161,15 @@ class HeadCase {
     const bool keys = kind == PlaneKind::kKeys;
     std::vector<float>& to = keys ? page.k_decoded : page.v_decoded;
     const PlaneFormat& format = keys ? page.k_format : page.v_format;
-    if (to.empty()) {
-      to.resize(64 * format.dim);
-      DecodeEntries(format, kind, keys ? refs_[p].k : refs_[p].v, 0, 64, to.data(), format.dim);
-    }
+    if (!to.empty()) return to.data();
+    to.resize(64 * format.dim);
+    DecodeEntries(format, kind, keys ? refs_[p].k : refs_[p].v, 0, 64, to.data(), format.dim);
     return to.data();
   }
 
   void AddPage(const PlaneFormat& k_format, const PlaneFormat& v_format, int n) {
-    Page page{k_format,
-              v_format,
-              Buffer(PlaneBytes(k_format, PlaneKind::kKeys)),
-              Buffer(PlaneBytes(v_format, PlaneKind::kValues)),
-              {},
-              {},
-              {},
-              {}};
+    Page page{k_format, v_format, Buffer(PlaneBytes(k_format, PlaneKind::kKeys)),
+              Buffer(PlaneBytes(v_format, PlaneKind::kValues))};
     std::memset(page.k.data(), 0xff, page.k.size());
     std::memset(page.v.data(), 0xff, page.v.size());
     std::vector<float> k = Normal(n * head_dim_, 1.0f), v = Normal(n * head_dim_, 1.0f);

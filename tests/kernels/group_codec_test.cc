@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "kernels/codec.h"
 #include "kernels/cpu/codec_layout.h"
 #include "kernels/transform.h"
+#include "tests/normal_vector.h"
 #include "tests/paths.h"
 
 namespace kvasir {
@@ -56,14 +56,6 @@ struct Encoded {
   }
 };
 
-std::vector<float> Normal(size_t n, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(n);
-  for (float& v : x) v = normal(random);
-  return x;
-}
-
 // 32 slots of `dim` channels; channel c repeats `group`.
 std::vector<float> InChannel(const std::vector<float>& group, int c, int dim) {
   std::vector<float> x(32 * dim, 0.0f);
@@ -105,7 +97,7 @@ TEST(GroupCodec, GroupsWorkedByHand) {
 
 // KIVI 4.
 TEST(GroupCodec, ALoudChannelOrEntryChangesNoOther) {
-  const std::vector<float> x = Normal(64 * 64, 1);
+  const std::vector<float> x = NormalVector(64 * 64, 1);
   std::vector<float> loud_channel = x, loud_entry = x;
   for (int i = 0; i < 64; ++i) loud_channel[i * 64 + 5] *= 1000;
   for (int c = 0; c < 64; ++c) loud_entry[9 * 64 + c] *= 1000;
@@ -177,7 +169,7 @@ TEST(GroupCodec, SignsOfSpectraWorkedByHand) {
 // VidKV 5: half of the spectrum decodes as the whole complex one does, and takes one bit a number.
 TEST(GroupCodec, HalfSpectrumIsTheWholeOne) {
   constexpr int kDim = 64;
-  const std::vector<float> x = Normal(32 * kDim, 5);
+  const std::vector<float> x = NormalVector(32 * kDim, 5);
   const RealFourier fourier(kDim);
   std::vector<float> y(x.size());
   for (int i = 0; i < 32; ++i) fourier.Forward(x.data() + i * kDim, y.data() + i * kDim);
@@ -252,7 +244,7 @@ TEST(GroupCodec, EveryPatternOfAByteComesBack) {
 
 // MiKV 3: at most half a step of the stored grid, and a constant group exactly.
 TEST(GroupCodec, ErrorsAreWithinHalfAStepAndConstantsExact) {
-  const std::vector<float> x = Normal(64 * 64, 8);
+  const std::vector<float> x = NormalVector(64 * 64, 8);
   for (int bits : {2, 3, 4, 8}) {
     const Encoded encoded(TokenPlane(bits, 64), kKeys, x);
     const std::vector<float> back = encoded.Decode(64);

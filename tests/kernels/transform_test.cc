@@ -3,19 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 #include <vector>
+
+#include "tests/normal_vector.h"
 
 namespace kvasir {
 namespace {
-
-std::vector<float> Normal(int n, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(n);
-  for (float& v : x) v = normal(random);
-  return x;
-}
 
 double Dot(const std::vector<float>& a, const std::vector<float>& b) {
   double sum = 0;
@@ -40,7 +33,7 @@ TEST(RealFourier, WorkedByHand) {
 TEST(RealFourier, MatchesTheDefinitionInDouble) {
   for (int n : {2, 4, 6, 10, 14, 32, 48, 52, 64, 80, 96, 116, 128, 250}) {
     const RealFourier fourier(n);
-    const std::vector<float> x = Normal(n, n);
+    const std::vector<float> x = NormalVector(n, n);
     std::vector<float> y(n), back(n);
     fourier.Forward(x.data(), y.data());
     for (int i = 0; i < n; ++i) {
@@ -67,7 +60,7 @@ TEST(RealFourier, MatchesTheDefinitionInDouble) {
 TEST(RealFourier, KeepsProducts) {
   for (int n : {32, 64, 96, 128}) {
     const RealFourier fourier(n);
-    const std::vector<float> q = Normal(n, 1), k = Normal(n, 2);
+    const std::vector<float> q = NormalVector(n, 1), k = NormalVector(n, 2);
     std::vector<float> fq(n), fk(n);
     fourier.Forward(q.data(), fq.data());
     fourier.Forward(k.data(), fk.data());
@@ -90,7 +83,7 @@ TEST(WalshHadamard, WorkedByHandAndItsOwnInverse) {
 
 TEST(WalshHadamard, KeepsProducts) {
   for (int n : {1, 16, 32, 64, 80, 96, 128, 256}) {
-    std::vector<float> q = Normal(n, 1), k = Normal(n, 2);
+    std::vector<float> q = NormalVector(n, 1), k = NormalVector(n, 2);
     const double before = Dot(q, k);
     WalshHadamard(q.data(), n);
     WalshHadamard(k.data(), n);

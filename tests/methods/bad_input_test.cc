@@ -24,13 +24,7 @@ std::string With(const MethodInfo& method, const std::string& name, const std::s
       std::erase_if(item.params, [&](const auto& param) { return param.first == name; });
       item.params.emplace_back(name, value);
     }
-    std::string text = item.name;
-    char separator = ':';
-    for (const auto& [key, given] : item.params) {
-      text += fmt::format("{}{}=\"{}\"", separator, key, given);
-      separator = ',';
-    }
-    spec += (spec.empty() ? "" : " + ") + text;
+    spec += (spec.empty() ? "" : " + ") + ItemText(item);
   }
   return spec;
 }

@@ -56,6 +56,7 @@ class Head {
       for (int c = 0; c < dim_; ++c) query_max_[0][c] = std::max(query_max_[0][c], std::abs(q[c]));
     }
   }
+  void Look(Row mass) { ops_.mass = {std::move(mass)}; }  // of the queries, by entry
   // A spec's choice and its storage, at a prompt's end or after a generated token.
   void Act(const std::string& spec, const Row& mass = {}, int64_t n_generated = 0) {
     const auto program = Program::Build(spec);
@@ -93,7 +94,7 @@ class Head {
  private:
   class QueryOps final : public Ops {
    public:
-    std::vector<Row> AttentionMass(const LayerView&, const ScoreRequest&) override { return {}; }
+    std::vector<Row> AttentionMass(const LayerView&, const ScoreRequest&) override { return mass; }
     Row OutputNorms(const LayerView&, int) override { return {}; }
     QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
     Row QueryEnergy(const LayerView&, int, int64_t last_rows) override {
@@ -105,6 +106,7 @@ class Head {
       return energy;
     }
     Rows queries;
+    std::vector<Row> mass;
   };
 
   int dim_;
@@ -296,6 +298,48 @@ TEST(VidKv, NumbersOfTheSheet) {
       for (int c = 0; c < 4; ++c) EXPECT_NEAR(k[i][kQuiet[c]], quiet_back[c], 4e-3) << i;
       EXPECT_NEAR(v[i][7], scale * static_cast<float>(trits[i % 8]), 1e-3) << i;
     }
+  }
+}
+
+// Test 9 in the engine's way: 20 % of 6272 are 1248 in whole groups, all of them protected.
+TEST(VidKv, ProtectsWhatIsLookedAtMost) {
+  constexpr int kTokens = 6272, kProtected = 1248;
+  const Rows values = Normal(kTokens, 16, 2);
+  Head head(Normal(kTokens, 16, 1), values);
+  std::vector<int32_t> looked_at(kTokens);
+  std::iota(looked_at.begin(), looked_at.end(), 0);
+  std::shuffle(looked_at.begin(), looked_at.end(), std::mt19937(3));
+  looked_at.resize(kProtected);
+  std::ranges::sort(looked_at);
+  Row mass(kTokens, .1f);
+  for (int32_t entry : looked_at) mass[entry] = 1;
+  head.Look(mass);
+  head.Act("vidkv:residual=32,protect=20%");
+  const PlaneFormat two_bits = ChannelPlane(2, 0);
+  ASSERT_EQ(head.head().n_stored(PlaneKind::kValues, two_bits), kProtected);
+  EXPECT_EQ(head.head().n_stored(PlaneKind::kValues, TernaryPlane(0)), kTokens - kProtected);
+  EXPECT_EQ(head.head().Entries({PlaneKind::kValues, two_bits, 0, kProtected}), looked_at);
+  const Rows back = head.Read(PlaneKind::kValues);
+  for (int first = 0; first < kProtected; first += 32) {
+    for (int c = 0; c < 16; ++c) {
+      float low = INFINITY, high = -INFINITY, error = 0;
+      for (int i = first; i < first + 32; ++i) {
+        const float v = values[looked_at[i]][c];
+        low = std::min(low, v), high = std::max(high, v);
+        error = std::max(error, std::abs(v - back[looked_at[i]][c]));
+      }
+      EXPECT_LE(error, (high - low) / 6 + 4e-3f);  // half a step, and scales in f16
+    }
+  }
+}
+
+// A group at least, and whole groups: 30 % of 320 are 96.
+TEST(VidKv, ProtectsWholeGroups) {
+  for (const auto& [share, expected] : {std::pair("0%", 0), {"1%", 32}, {"30%", 96}}) {
+    Head head(Normal(320, 16, 1), Normal(320, 16, 2));
+    head.Look(Row(320, 1.0f));
+    head.Act(fmt::format("vidkv:protect={}", share));
+    EXPECT_EQ(head.head().n_stored(PlaneKind::kValues, ChannelPlane(2, 0)), expected) << share;
   }
 }
 

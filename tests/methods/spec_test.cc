@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <regex>
+#include <set>
+
 #include "methods/registry.h"
 
 namespace kvasir {
@@ -57,6 +60,50 @@ TEST(Spec, ErrorsTeach) {
   EXPECT_THAT(ErrorOf("snapkv + streaming"), HasSubstr("two bases"));
   EXPECT_THAT(ErrorOf("snapkv + + full"), HasSubstr("not a method name"));
   EXPECT_THAT(ErrorOf("snapkv:budget=\"9"), HasSubstr("quote is not closed"));
+}
+
+TEST(Spec, ItemsAreWrittenAsTheyAreRead) {
+  const std::string text = "razor:heads=\"a + b, c;d\",budget=30%";
+  const auto items = ParseSpec(text);
+  ASSERT_TRUE(items);
+  EXPECT_EQ(ItemText((*items)[0]), text);
+}
+
+// Whatever stack of two or three methods is refused: where its error says what to write, that
+// builds.
+TEST(Spec, RecipesOfErrorsAreLegal) {
+  const std::regex recipe("write \"([^\"]+)\"");
+  std::set<std::string> written;
+  const auto check = [&](const std::string& spec) {
+    const std::string error = ErrorOf(spec);
+    if (error.empty()) return;
+    for (std::sregex_iterator at(error.begin(), error.end(), recipe), end; at != end; ++at) {
+      written.insert((*at)[1]);
+    }
+    EXPECT_TRUE(std::regex_search(error, recipe) || error.find("leave") != std::string::npos ||
+                error.find("stack") != std::string::npos)
+        << error;
+  };
+  for (const MethodInfo* a : AllMethods()) {
+    check(std::string(a->name));
+    for (const MethodInfo* b : AllMethods()) {
+      check(fmt::format("{} + {}", a->name, b->name));
+      for (const MethodInfo* c : AllMethods()) {
+        check(fmt::format("{} + {} + {}", a->name, b->name, c->name));
+      }
+    }
+  }
+  EXPECT_GT(written.size(), 100u);
+  for (const std::string& spec : written) EXPECT_EQ(ErrorOf(spec), "") << spec;
+}
+
+TEST(Spec, RecipesKeepWhatWasWritten) {
+  EXPECT_THAT(ErrorOf("snapkv:budget=300 + adakv:floor=10%"),
+              HasSubstr("write \"adakv:floor=10% + snapkv:budget=300\""));
+  EXPECT_THAT(ErrorOf("adakv + streaming:sinks=8 + kivi"),
+              HasSubstr("write \"adakv + snapkv:budget=20% + kivi\""));
+  EXPECT_THAT(ErrorOf("q4 + snapkv + q8"), HasSubstr("write \"snapkv + q4\""));
+  EXPECT_THAT(ErrorOf("h2o + mikv + think"), HasSubstr("write \"think + mikv + h2o\""));
 }
 
 TEST(Spec, GoodSpecsBuild) {

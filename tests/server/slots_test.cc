@@ -42,6 +42,13 @@ class SlotsTest : public ServerTest {
     request["max_tokens"] = 8;
     return request;
   }
+  static constexpr const char *kAlice = "X-Api-Key: key-of-alice\r\n",
+                              *kBob = "X-Api-Key: key-of-bob\r\n";
+  void StartWithKeys() {
+    options_.api_key_file = folder_ + ".keys";
+    std::ofstream(options_.api_key_file) << "key-of-alice name=alice\nkey-of-bob name=bob\n";
+    Start();
+  }
   static int Cached(const RawReply& reply) {
     return reply.json()["usage"]["prompt_tokens_details"]["cached_tokens"];
   }
@@ -125,16 +132,28 @@ TEST_F(SlotsTest, WhatCannotBeSavedOrRestoredIsSaid) {
 }
 
 TEST_F(SlotsTest, AKeyGetsNoOthersCache) {
-  const std::string keys = folder_ + ".keys";
-  std::ofstream(keys) << "key-of-alice name=alice\nkey-of-bob name=bob\n";
-  options_.api_key_file = keys;
-  Start();
-  const char *alice = "X-Api-Key: key-of-alice\r\n", *bob = "X-Api-Key: key-of-bob\r\n";
-  FirstTurn(Json::object(), alice);
-  EXPECT_EQ(Act("save", {{"filename", "a"}}, bob).status, 400);
-  ASSERT_EQ(Act("save", {{"filename", "a"}}, alice).status, 200);
-  EXPECT_EQ(Act("restore", {{"filename", "a"}}, bob, 1).status, 400);
-  EXPECT_EQ(Act("restore", {{"filename", "a"}}, alice, 1).status, 200);
+  StartWithKeys();
+  FirstTurn(Json::object(), kAlice);
+  EXPECT_EQ(Act("save", {{"filename", "a"}}, kBob).status, 400);
+  ASSERT_EQ(Act("save", {{"filename", "a"}}, kAlice).status, 200);
+  EXPECT_EQ(Act("restore", {{"filename", "a"}}, kBob, 1).status, 400);
+  EXPECT_EQ(Act("restore", {{"filename", "a"}}, kAlice, 1).status, 200);
+}
+
+TEST_F(SlotsTest, AKeyChangesNoOthersCache) {
+  StartWithKeys();
+  FirstTurn({{"id_slot", 1}}, kBob);
+  ASSERT_EQ(Act("save", {{"filename", "of_bob"}}, kBob, 1).status, 200);
+  FirstTurn(Json::object(), kAlice);
+  const RawReply refused = Act("erase", Json::object(), kBob);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_THAT(refused.body, HasSubstr("another API key"));
+  EXPECT_EQ(Act("restore", {{"filename", "of_bob"}}, kBob).status, 400);
+  EXPECT_EQ(Get(port(), "/slots", kAlice).json()[0]["n_tokens"], 200) << "it is as it was";
+  EXPECT_EQ(Act("erase", Json::object(), kAlice).json()["n_erased"], 200);
+  // An empty slot is anybody's.
+  EXPECT_EQ(Act("erase", Json::object(), kBob).json()["n_erased"], 0);
+  EXPECT_EQ(Act("restore", {{"filename", "of_bob"}}, kBob).status, 200);
 }
 
 // A request that waits for a slot hears that the server lives.
