@@ -151,7 +151,7 @@ class HeadCache {
   void CopyFacts(const Page& from, Page& to) const;
   Status MakeWritable(Run& run, size_t index);
   bool IsOwn(const Plane* plane) const;  // no other head uses its bytes
-  void Refresh();  // after any change: table_, size_, in_order_
+  void Refresh();                        // after any change: table_, size_, in_order_
   const Page& PageAt(const Place& place) const { return *runs_[place.run].pages[place.page]; }
   uint64_t& LiveAt(const Place& place) { return runs_[place.run].refs[place.page].live; }
   std::vector<Place> Places() const;  // of all entries, in the order of the text
