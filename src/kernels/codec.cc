@@ -122,13 +122,13 @@ Constants Rounded(const Grid& grid, float scale, float min) {
 
 Constants ConstantsOf(const Grid& grid, float low, float high) {
   if (!(low <= high)) low = high = 0;  // all NaN
-  if (!grid.has_min) return Rounded(grid, std::max(-low, high) / 127.0f, 0);
+  if (!grid.has_min) return Rounded(grid, std::max(-low, high) / (grid.zero - 1), 0);
   return Rounded(grid, (high - low) / static_cast<float>((1 << grid.bits) - 1), low);
 }
 
 cpu::CodeRange RangeOf(const Grid& grid) {
-  if (!grid.has_min) return {128, 1, 255};  // kQ8
-  return {0, 0, (1 << grid.bits) - 1};
+  const int zero = static_cast<int>(grid.zero), highest = (1 << grid.bits) - 1;
+  return {zero, grid.has_min ? 0 : 1, highest};  // without minima as far below zero as above
 }
 
 // f(bits, shift of the code, byte offset) for each array of codes.

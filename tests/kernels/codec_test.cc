@@ -121,7 +121,7 @@ float AllowedError(const PlaneFormat& format, const std::vector<float>& x, int i
   const int d = format.dim;
   const float v = x[i * d + c];
   int c0 = c, c1 = c + 1, i0 = i, i1 = i + 1;
-  if (format.codec == CodecId::kQ8 || format.codec == CodecId::kToken) {
+  if (format.group > 0) {  // by entry
     c0 = c / format.group * format.group;
     c1 = std::min<int>(c0 + format.group, d);
   } else {
