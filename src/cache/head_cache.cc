@@ -7,6 +7,14 @@
 namespace kvasir {
 namespace {
 
+template <class Run>
+RunRef RefOf(const Run& run) {
+  return {.pages = run.refs.data(),
+          .n_pages = static_cast<int32_t>(run.refs.size()),
+          .k = run.format.k,
+          .v = run.format.v};
+}
+
 uint64_t SlotMask(int slot, int n) {
   return (n == kPageEntries ? ~uint64_t{0} : (uint64_t{1} << n) - 1) << slot;
 }
@@ -208,13 +216,6 @@ int32_t HeadCache::LastOrder() const {
     }
   }
   return INT32_MIN;
-}
-
-RunRef HeadCache::RefOf(const Run& run) {
-  return {.pages = run.refs.data(),
-          .n_pages = static_cast<int32_t>(run.refs.size()),
-          .k = run.format.k,
-          .v = run.format.v};
 }
 
 int64_t HeadCache::AppendPages(int64_t n) const {

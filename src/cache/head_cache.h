@@ -129,8 +129,7 @@ class HeadCache {
     int32_t run, page;
     int slot;
   };
-  // The end of a run, where entries can be written.
-  struct Tail {
+  struct Tail {  // the end of a run, where entries can be written
     size_t page;
     int slot;
   };
@@ -143,7 +142,7 @@ class HeadCache {
   // Pages and planes: head_cache.cc.
   Result<Plane*> NewPlane(int64_t n_bytes);
   Result<Page*> NewPage(const RunFormat& format);
-  Page* PageWith(Plane* k, Plane* v) const;  // takes over one reference of each
+  Page* PageWith(Plane* k, Plane* v) const;  // takes over a reference of each
   void Unref(Plane* plane);
   void Unref(Page* page);
   void AddPage(Run& run, Page* page, uint64_t live);
@@ -151,8 +150,7 @@ class HeadCache {
   void CopyFacts(const Page& from, Page& to) const;
   Status MakeWritable(Run& run, size_t index);
   bool IsOwn(const Plane* plane) const;  // no other head uses its bytes
-  void Refresh();  // after any change: table_, size_, in_order_
-  static RunRef RefOf(const Run& run);
+  void Refresh();                        // after any change: table_, size_, in_order_
   int32_t LastOrder() const;  // of the last entry in slot order; INT32_MIN: there is none
   const Page& PageAt(const Place& place) const { return *runs_[place.run].pages[place.page]; }
   uint64_t& LiveAt(const Place& place) { return runs_[place.run].refs[place.page].live; }

@@ -191,8 +191,8 @@ Status ProgramBuilder::CheckStore(const MethodInfo* info) const {
     if (before == info) return Fail("--kv \"{}\": '{}' is stacked twice", shown_, info->name);
     if (before->fixes_keys && info->fixes_keys) {
       return Fail(
-          "--kv \"{}\": '{}' and '{}' both choose among the channels of keys; leave one out", shown_,
-          before->name, info->name);
+          "--kv \"{}\": '{}' and '{}' both choose among the channels of keys; leave one out",
+          shown_, before->name, info->name);
     }
   }
   return {};
