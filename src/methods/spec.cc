@@ -174,18 +174,6 @@ Result<std::vector<std::string>> SplitSpecs(std::string_view text) {
   return specs;
 }
 
-std::string ItemText(const SpecItem& item) {
-  std::string text = item.name;
-  char separator = ':';
-  for (const auto& [name, value] : item.params) {
-    const bool quoted = value.find_first_of("+,;") != std::string::npos;
-    text +=
-        fmt::format("{}{}={}{}{}", separator, name, quoted ? "\"" : "", value, quoted ? "\"" : "");
-    separator = ',';
-  }
-  return text;
-}
-
 int64_t Budget::Of(int64_t n) const {
   if (share <= 0) return count;
   // The epsilon keeps 20% of 600 at 120 although 0.2 has no exact double.

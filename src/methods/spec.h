@@ -25,9 +25,6 @@ std::string ItemText(const SpecItem& item);
 // "spec; spec; spec"
 Result<std::vector<std::string>> SplitSpecs(std::string_view text);
 
-// "name:key=value,key=value"
-std::string ItemText(const SpecItem& item);
-
 // How many entries a method may keep: a count, or a share of the prompt.
 struct Budget {
   int64_t count = 0;

@@ -126,7 +126,7 @@ TEST_P(OwnMass, MatchesFloat64) {
   for (const float softcap : {0.0f, 20.0f}) {
     for (const bool element : {false, true}) {
       const LogitSpec spec{0.125f, softcap};
-      std::vector<float> mass(head.n_slots()), again(head.n_slots());
+      std::vector<float> mass(head.n_slots()), again(head.n_slots()), beside(head.n_slots());
       OwnMassJob job{.runs = runs,
                      .q = q.data(),
                      .q_order = orders.data(),
@@ -142,9 +142,12 @@ TEST_P(OwnMass, MatchesFloat64) {
       ThreadPool one(1), two(2);
       OwnSoftmaxMass(GetParam(), spec, {&job, 1}, one, scratch_);
       job.mass = again.data();
-      const OwnMassJob both[] = {job, job};
+      OwnMassJob other = job;
+      other.mass = beside.data();
+      const OwnMassJob both[] = {job, other};
       OwnSoftmaxMass(GetParam(), spec, both, two, scratch_);
       EXPECT_EQ(mass, again);
+      EXPECT_EQ(mass, beside);
       std::vector<double> expected(head.n_slots());
       double total = 0;
       for (int r = 0; r < kRows; ++r) {
