@@ -117,17 +117,20 @@ HWY_INLINE void ValuesBlock(const std::byte* plane, int head_dim, uint64_t live,
     }
   }
   constexpr int kBlockBytes = kVectors * kLanes * kElementBytes<kCodec>;
-  for (; live != 0; live &= live - 1) {
-    const int slot = __builtin_ctzll(live);
-    if (next != nullptr) {
-      PrefetchBytes(next + (slot * head_dim + channel) * kElementBytes<kCodec>, kBlockBytes);
-    }
+  const auto add_slot = [&](int slot) HWY_ATTR {
+    const int first = slot * head_dim + channel;
+    if (next != nullptr) PrefetchBytes(next + first * kElementBytes<kCodec>, kBlockBytes);
     V ps[kQueries];
     for (int i = 0; i < kQueries; ++i) ps[i] = hn::Set(d, p[i * kLogitStride + slot]);
     for (int v = 0; v < kVectors; ++v) {
-      const V value = LoadElements<kCodec>(plane, slot * head_dim + channel + v * kLanes);
+      const V value = LoadElements<kCodec>(plane, first + v * kLanes);
       for (int i = 0; i < kQueries; ++i) acc[i][v] = hn::MulAdd(ps[i], value, acc[i][v]);
     }
+  };
+  if (live == ~uint64_t{0}) {  // most pages: addresses cost next to nothing
+    for (int slot = 0; slot < kPageEntries; ++slot) add_slot(slot);
+  } else {
+    for (; live != 0; live &= live - 1) add_slot(__builtin_ctzll(live));
   }
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kVectors; ++v) {
