@@ -62,29 +62,24 @@ extern constinit const MethodInfo kAuto = {
     .summary = "the combination of methods that answered best at a share of the bytes",
     .paper = "",
     .about =
-        "Stands for another spec, which `--explain`, --json and the lines of figures show as what "
-        "it reads as. Bits are given up before entries, those of values before those of keys. "
-        "What it stands for, and its answers on the board (noise / prose / four keys, KL; full "
-        "answers 1.00 / 0.45 / 0.78) on seeds that nobody tuned on:\n"
+        "Stands for another spec, which --explain, --json and the lines of figures show as what it "
+        "reads as. Bits are given up before entries, those of values before those of keys. What it "
+        "stands for, and its answers on the board on seeds that nobody tuned on (prose of 2k "
+        "tokens / four keys in 1k; full answers 0.89 / 0.85):\n"
         "   100%  full\n"
-        "    50%  kivi:k_bits=8,v_bits=4,residual=32                            1.00 / 0.45 / "
-        "0.76, "
-        "0.004\n"
-        "    20%  snapkv:window=32,kernel=21,budget=37% + the same              1.00 / 0.45 / "
-        "0.79, "
-        "0.037\n"
-        "    10%  snapkv:window=32,kernel=21,budget=24% + kivi:bits=4,residual=32  0.98 / 0.43 / "
-        "0.78, 0.063\n"
-        "     5%  adakv + snapkv:… budget=10% + kivi:bits=4,residual=32         0.97 / 0.38 / "
-        "0.74, "
-        "0.142\n"
-        "The best of all others at 20 % has 0.97 / 0.39 / 0.33, at 10 % 1.00 / 0.30 / 0.46 "
-        "(docs/results.md). From 60% on keys and values are in 8 bits, from 35% in 4; between "
-        "the marks the entries follow the share. With of=entries it is `snapkv` alone, and the "
-        "budget a share of the entries. The share of bytes holds for prompts of 8,000 tokens and "
-        "more, at 20 % of 4,000: the newest entries stay in f16. What leaves, leaves as the last "
-        "32 queries choose; for questions that come after the text was compressed take 50%, "
-        "where every entry stays.",
+        "    50%  kivi:k_bits=8,v_bits=4,residual=32                                0.89 / 0.85\n"
+        "    20%  snapkv:window=32,kernel=21,budget=37%\n"
+        "         + kivi:k_bits=8,v_bits=4,residual=32                              0.89 / 0.78\n"
+        "    10%  snapkv:window=32,kernel=21,budget=24% + kivi:bits=4,residual=32   0.89 / 0.82\n"
+        "     5%  adakv + snapkv:window=32,kernel=21,budget=10%\n"
+        "         + kivi:bits=4,residual=32                                         0.89 / 0.15\n"
+        "The best other method there has 0.89 / 0.33 at 20% and 0.89 / 0.15 at 10%; "
+        "docs/results.md has more tasks, distances to full and intervals. From 60% on keys and "
+        "values are in 8 bits, from 35% in 4; between the marks the entries follow the share. With "
+        "of=entries it is snapkv alone, and the budget a share of the entries. The share of bytes "
+        "holds for prompts of 8,000 tokens and more, at 20% of 4,000: the newest entries stay in "
+        "f16. What goes is what the last 32 queries do not ask for: for questions that come after "
+        "the text was compressed take 50%, where every entry stays.",
     .example = "auto:budget=20%",
     .params = kParams,
     .make = nullptr,
