@@ -10,6 +10,7 @@
 
 #include "engine/loaded_model.h"
 #include "grammar/json_schema.h"
+#include "grammar/token_mask.h"
 
 namespace {
 
