@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-
 #include "grammar/matcher.h"
 #include "tests/grammar/random_grammar.h"
 
