@@ -1,6 +1,7 @@
 // Documents and questions about them, published or generated.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 

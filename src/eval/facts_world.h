@@ -2,6 +2,7 @@
 // hops with exact answers, in place of question sets that may not be shipped.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 

@@ -1,6 +1,7 @@
 // Length fitting as RULER does it: the largest sample that leaves room for the answer.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 #include "eval/task.h"

@@ -1,6 +1,7 @@
 // What a cache holds of a prompt, in few bytes: for the drill-down of reports.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "cache/kv_cache.h"

@@ -1,6 +1,7 @@
 // What RULER's needle tasks and their relatives are made of: needle lines and haystacks.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 

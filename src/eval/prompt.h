@@ -1,6 +1,7 @@
 // A sample as tokens: the chat template around it, where it is split, which tokens hold the answer.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>

@@ -1,6 +1,7 @@
 // What tasks of published data share.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "eval/records.h"

@@ -1,6 +1,7 @@
 // Report: what result files hold, as rows and as one page that opens from disk without a network.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>

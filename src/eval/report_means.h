@@ -1,6 +1,7 @@
 // Means over samples that a summary's rows do not have: by depth of the answer and by layer.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <utility>

@@ -2,6 +2,7 @@
 // the lines hold is written down in docs/eval.md; readers rely on it.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <map>

@@ -2,6 +2,7 @@
 // over a prompt serves all specs that have not done it yet.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <set>

@@ -2,6 +2,7 @@
 // text, Markdown, CSV and JSON.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <span>

@@ -2,6 +2,7 @@
 // the table of task_table.cc.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>

@@ -1,6 +1,7 @@
 // Words and running prose of our own making: what stands in for texts that may not be shipped.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>

@@ -28,7 +28,8 @@ TEST(KeptSummary, ShowsSinksAndWindowAndIsSmall) {
   EXPECT_EQ(line[line.size() / 2], '0');
   EXPECT_EQ(line.back(), '9');
   EXPECT_LT(kept.dump().size(), 2048u);
-  for (const Json& full : KeptSummary(Read(model, "full")->cache(), 400)["map"]) {
+  const Json all = KeptSummary(Read(model, "full")->cache(), 400);
+  for (const Json& full : all["map"]) {
     EXPECT_EQ(full.get<std::string>().find_first_not_of('9'), std::string::npos);
   }
 }

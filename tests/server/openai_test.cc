@@ -130,7 +130,9 @@ TEST_F(OpenAiTest, SeedsRepeatAndSeveralAnswersDiffer) {
       texts[choice["index"]] += choice["delta"]["content"].get<std::string>();
     }
   }
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(texts[i], a["choices"][i]["message"]["content"]);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(texts[i], a["choices"][i]["message"]["content"].get<std::string>());
+  }
 }
 
 TEST_F(OpenAiTest, StopTextsEndAnAnswer) {

@@ -83,8 +83,8 @@ TEST_F(ReasoningServerTest, HasAPlaceInAChat) {
     reasoning += delta.value("reasoning_content", "");
     content += delta.value("content", "");
   }
-  EXPECT_EQ(reasoning, message["reasoning_content"]);
-  EXPECT_EQ(content, message["content"]);
+  EXPECT_EQ(reasoning, message["reasoning_content"].get<std::string>());
+  EXPECT_EQ(content, message["content"].get<std::string>());
 }
 
 TEST_F(ReasoningServerTest, IsABlockOfAMessageAndAnItemOfAResponse) {

@@ -264,7 +264,7 @@ TEST_F(StructuredTest, ResponsesCallFunctions) {
                                           "response.function_call_arguments.delta",
                                           "response.function_call_arguments.done",
                                           "response.output_item.done", "response.completed"));
-  EXPECT_EQ(arguments, call["arguments"]);
+  EXPECT_EQ(arguments, call["arguments"].get<std::string>());
   EXPECT_EQ(last["response"]["output"][0]["arguments"], arguments);
 
   // The call and its result go back as items; the chat that is meant is the same.
