@@ -15,14 +15,14 @@ constexpr Flag kModelFlag = {
     "",
     "",
     "GGUF file or Hugging Face folder (default: the one that `make model` installs)"};
-constexpr Flag kTypeFlag = {
-    "kv-type",
-    0,
-    kWord,
-    "TYPE",
-    "",
-    "f32|f16|bf16|q8|q4",
-    "base codec of the cache (default: f16; f32 where the weights are F32)"};
+constexpr Flag kTypeFlag = {"kv-type",
+                            0,
+                            kWord,
+                            "TYPE",
+                            "",
+                            "f32|f16|bf16|i16|q8|q4",
+                            "base codec of the cache (default: f16; i16: 16 bits that attention "
+                            "multiplies faster; f32 where the weights are F32)"};
 constexpr Flag kMemoryFlag = {"kv-memory",
                               0,
                               kBytes,

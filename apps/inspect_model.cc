@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kTypes[] = {"f32", "f16", "bf16", "q8", "q4"};
+constexpr const char* kTypes[] = {"f32", "f16", "bf16", "i16", "q8", "q4"};
 
 // Of /proc/meminfo: what can be had without swapping; 0 where it cannot be read.
 int64_t AvailableMemory() {

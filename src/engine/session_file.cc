@@ -9,7 +9,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-session-5";
+constexpr char kMagic[] = "kvasir-session-6";
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 #include "base/half.h"
 #include "kernels/cpu/codec_encode.h"
 #include "kernels/cpu/codec_layout.h"
+#include "kernels/cpu/i16_codes.h"
 
 namespace kvasir {
 namespace {
@@ -351,7 +352,9 @@ void CopyRow(PlaneKind kind, int dim, const std::byte* from, int from_slot, std:
 int64_t PlaneBytes(const PlaneFormat& format, PlaneKind kind) {
   KV_CHECK(CheckFormat(format, kind));
   int64_t bytes = int64_t{format.dim} * kPageEntries * cpu::FloatBytes(format.codec);
-  if (!IsFloat(format.codec)) {
+  if (format.codec == CodecId::kI16) {
+    bytes = cpu::I16Layout(kind, format.dim).end;
+  } else if (!IsFloat(format.codec)) {
     const Grids grids = cpu::GridsOf(format, kind);
     bytes = grids.grid[grids.n - 1].end;
   }
@@ -369,6 +372,12 @@ void EncodeEntries(Isa isa, const PlaneFormat& format, PlaneKind kind, const flo
     }
     return;
   }
+  if (format.codec == CodecId::kI16) {
+    for (int i = 0; i < n; ++i) {
+      cpu::EncodeI16(kind, format.dim, x + i * x_stride, slot + i, plane);
+    }
+    return;
+  }
   const Grids grids = cpu::GridsOf(format, kind);
   for (int g = 0; g < grids.n; ++g) {
     EncodeGrid(table, format, grids.grid[g], x, x_stride, slot, n, plane);
@@ -380,9 +389,11 @@ void DecodeEntries(const PlaneFormat& format, PlaneKind kind, const std::byte* p
   CheckSlots(format, kind, slot, n);
   const Grids grids = cpu::GridsOf(format, kind);
   for (int i = 0; i < n; ++i) {
-    if (IsFloat(format.codec)) DecodeFloats(format, kind, plane, slot + i, x + i * x_stride);
+    float* row = x + i * x_stride;
+    if (IsFloat(format.codec)) DecodeFloats(format, kind, plane, slot + i, row);
+    if (format.codec == CodecId::kI16) cpu::DecodeI16(kind, format.dim, plane, slot + i, row);
     for (int g = 0; g < grids.n; ++g) {
-      DecodeGrid(grids.grid[g], plane, slot + i, x + i * x_stride);
+      DecodeGrid(grids.grid[g], plane, slot + i, row);
     }
   }
 }
@@ -396,6 +407,12 @@ void CopyEntries(const PlaneFormat& format, PlaneKind kind, const std::byte* fro
   if (IsFloat(format.codec)) {
     const auto copy = format.codec == CodecId::kF32 ? CopyRow<uint32_t> : CopyRow<uint16_t>;
     for (int i = 0; i < n; ++i) copy(kind, format.dim, from, from_slot + i, to, to_slot + i);
+    return;
+  }
+  if (format.codec == CodecId::kI16) {
+    for (int i = 0; i < n; ++i) {
+      cpu::CopyI16(kind, format.dim, from, from_slot + i, to, to_slot + i);
+    }
     return;
   }
   const Grids grids = cpu::GridsOf(format, kind);

@@ -8,6 +8,9 @@
 // that f16 makes 0 becomes 2^-24. A constant group has scale 0, codes 0, and decodes to its
 // minimum. kQ8: scale = max|x| / 127, codes of -127 to 127.
 //
+// kI16: codes of an entry's keys by their Euclidean norm, of its values by the largest magnitude,
+// rounded to even (cpu/i16_codes.h).
+//
 // f16 and bf16 round to nearest even; f16 saturates at +-65504, so that finite values stay finite.
 #pragma once
 

@@ -40,6 +40,8 @@ std::string FormatName(const PlaneFormat& format) {
       return "f16";
     case CodecId::kBF16:
       return "bf16";
+    case CodecId::kI16:
+      return "i16";
     case CodecId::kQ8:
       return group == 32 ? fmt::format("q8{}", scales) : fmt::format("q8/{}{}", group, scales);
     case CodecId::kToken:
@@ -59,9 +61,10 @@ Result<PlaneFormat> ParseFormat(std::string_view name, int dim) {
   if (name == "f32") return FloatPlane(CodecId::kF32, dim);
   if (name == "f16") return FloatPlane(CodecId::kF16, dim);
   if (name == "bf16") return FloatPlane(CodecId::kBF16, dim);
+  if (name == "i16") return I16Plane(dim);
   if (name == "q8") return Q8Plane(dim);
   if (name == "q4") return TokenPlane(4, dim);
-  return Fail("no codec '{}': f32, f16, bf16, q8 or q4", name);
+  return Fail("no codec '{}': f32, f16, bf16, i16, q8 or q4", name);
 }
 
 }  // namespace kvasir

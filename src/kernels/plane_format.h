@@ -3,6 +3,7 @@
 //
 //   codec     what is stored                                                    encoded together
 //   kF32 …    floats                                                            1 slot
+//   kI16      16 bits, symmetric: one f32 scale for an entry                    1 slot
 //   kQ8       8 bits, symmetric: one scale for `group` channels of an entry     1 slot
 //   kToken    2, 3, 4 or 8 bits, asymmetric: scale and minimum for `group`      1 slot
 //             channels of an entry
@@ -13,9 +14,9 @@
 //   kTernary  values: -1, 0 or 1 (2 bits) times one scale for 32 slots of a     32 slots
 //             channel; 0 is what lies within half the mean magnitude
 //
-// Bits an element at 64 channels with f16 scales: kQ8 8.5; kToken b + 32 / group; kChannel b + 1;
-// kSplit 3 and 1.5; kTernary 2.5 (five trits a byte would make groups of 32 slots 2.25, and every
-// trit a multiplication).
+// Bits an element at 64 channels with f16 scales: kI16 16.5; kQ8 8.5; kToken b + 32 / group;
+// kChannel b + 1; kSplit 3 and 1.5; kTernary 2.5 (five trits a byte would make groups of 32
+// slots 2.25, and every trit a multiplication).
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,7 @@ inline constexpr int kGroupSlots = 32;     // slots encoded together where scale
 inline constexpr int kMostChannels = 256;  // stored channels of a plane
 
 enum class PlaneKind : uint8_t { kKeys, kValues };
-enum class CodecId : uint8_t { kF32, kF16, kBF16, kQ8, kToken, kChannel, kSplit, kTernary };
+enum class CodecId : uint8_t { kF32, kF16, kBF16, kI16, kQ8, kToken, kChannel, kSplit, kTernary };
 // The scale of kTernary: the mean magnitude of what is not 0 (least squares), or of all.
 enum class TernaryScale : uint8_t { kLeastSquares, kMean };
 
@@ -50,6 +51,7 @@ struct PlaneFormat {
 inline PlaneFormat FloatPlane(CodecId codec, int dim) {
   return {.codec = codec, .dim = static_cast<int16_t>(dim)};
 }
+inline PlaneFormat I16Plane(int dim) { return FloatPlane(CodecId::kI16, dim); }
 inline PlaneFormat Q8Plane(int dim, int group = 32) {
   return {.codec = CodecId::kQ8,
           .dim = static_cast<int16_t>(dim),
@@ -82,10 +84,10 @@ constexpr int SlotsTogether(CodecId codec) { return codec >= CodecId::kChannel ?
 // What is wrong with a format that comes from outside, such as a file.
 Status CheckFormat(const PlaneFormat& format, PlaneKind kind);
 
-// "f32", "f16", "bf16", "q8", "q4" (kToken of 4 bits and 32 channels), else as
+// "f32", "f16", "bf16", "i16", "q8", "q4" (kToken of 4 bits and 32 channels), else as
 // "token2/64", "channel2", "split32", "ternary"; "+f32" for f32 scales.
 std::string FormatName(const PlaneFormat& format);
-// The formats of a whole cache that a user can name: f32, f16, bf16, q8 or q4.
+// The formats of a whole cache that a user can name: f32, f16, bf16, i16, q8 or q4.
 Result<PlaneFormat> ParseFormat(std::string_view name, int dim);
 
 }  // namespace kvasir

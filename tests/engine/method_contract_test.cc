@@ -142,7 +142,7 @@ TEST_P(MethodContract, SavedAndForkedSessionsGoOnAlike) {
 }
 
 TEST_P(MethodContract, EveryCodecRuns) {
-  for (const char* codec : {"f32", "f16", "bf16", "q8", "q4"}) {
+  for (const char* codec : {"f32", "f16", "bf16", "i16", "q8", "q4"}) {
     for (const std::vector<float>& row : Run(spec_, {.kv_type = codec})) {
       for (float logit : row) ASSERT_TRUE(std::isfinite(logit)) << codec;
     }

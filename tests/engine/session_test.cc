@@ -71,7 +71,7 @@ TEST_F(SessionTest, ThreadsChangeNoBit) {
 TEST_F(SessionTest, EveryCodecRunsAndF32IsClosest) {
   const Logits exact = RunSpec("full", {.kv_type = "f32"});
   double before = 0;
-  for (const char* codec : {"f16", "bf16", "q8", "q4"}) {
+  for (const char* codec : {"i16", "f16", "bf16", "q8", "q4"}) {
     const Logits logits = RunSpec("full", {.kv_type = codec});
     double sum = 0;
     for (size_t i = 0; i < exact.back().size(); ++i) {

@@ -52,7 +52,7 @@ class Codec : public testing::TestWithParam<Isa> {
 };
 
 TEST(CodecNames, ParseBackAndRefuseOthers) {
-  for (const char* name : {"f32", "f16", "bf16", "q8", "q4"}) {
+  for (const char* name : {"f32", "f16", "bf16", "i16", "q8", "q4"}) {
     EXPECT_EQ(FormatName(*ParseFormat(name, 64)), name);
     EXPECT_EQ(ParseFormat(name, 64)->dim, 64);
   }
@@ -91,6 +91,9 @@ TEST(CodecSizes, AreWhatTheSheetsSay) {
   EXPECT_EQ(bytes(FloatPlane(CodecId::kF32, 64)), 64 * 64 * 4);
   EXPECT_EQ(bytes(FloatPlane(CodecId::kF16, 128), kValues), 64 * 128 * 2);
   EXPECT_EQ(bytes(FloatPlane(CodecId::kF16, 77)), 64 * 77 * 2);  // ThinK: 0.6 of 128
+  EXPECT_EQ(bytes(I16Plane(64)), 64 * 64 * 2 + 64 * 4);
+  EXPECT_EQ(bytes(I16Plane(77)), 64 * 78 * 2 + 64 * 4);  // in pairs
+  EXPECT_EQ(bytes(I16Plane(128), kValues), 64 * 128 * 2 + 64 * 4);
   EXPECT_EQ(bytes(Q8Plane(64)), 64 * 64 + 2 * 64 * 2);
   EXPECT_EQ(bytes(TokenPlane(4, 64), kValues), 64 * 32 + 2 * 2 * 64 * 2);
   // KIVI, G = 32: bits + 1 a number, for keys and values.
@@ -120,6 +123,14 @@ TEST(CodecSizes, AreWhatTheSheetsSay) {
 float AllowedError(const PlaneFormat& format, const std::vector<float>& x, int i, int c) {
   const int d = format.dim;
   const float v = x[i * d + c];
+  if (format.codec == CodecId::kI16) {  // half a step of keys; those of values are smaller
+    double norm = 0;
+    for (int k = 0; k < d; ++k) norm += double{x[i * d + k]} * x[i * d + k];
+    float largest = 0;
+    for (int k = 0; k < d; ++k) largest = std::max(largest, std::abs(x[i * d + k]));
+    const auto step = std::max(static_cast<float>(std::sqrt(norm) / 46300), largest / 32767);
+    return step / 2 + std::abs(v) * 0x1p-22f;
+  }
   int c0 = c, c1 = c + 1, i0 = i, i1 = i + 1;
   if (format.group > 0) {  // by entry
     c0 = c / format.group * format.group;
@@ -147,6 +158,8 @@ float AllowedError(const PlaneFormat& format, const std::vector<float>& x, int i
       return std::abs(v) * 0x1p-11f;
     case CodecId::kBF16:
       return std::abs(v) * 0x1p-8f;
+    case CodecId::kI16:
+      return 0;  // above
     case CodecId::kQ8:
       return amax / 127 / 2 + 2 * amax * half;
     case CodecId::kToken:
@@ -175,6 +188,25 @@ TEST_P(Codec, RoundTripsWithinItsStep) {
           }
         }
       }
+    }
+  }
+}
+
+TEST_P(Codec, IntegersOfSixteenBitsKeepZerosAndStayFinite) {
+  const float most = std::numeric_limits<float>::max();
+  for (PlaneKind kind : kKinds) {
+    const PlaneFormat format = I16Plane(16);
+    const auto back = [&](std::vector<float> x) {
+      x.resize(64 * 16);
+      return RoundTrip(format, kind, x);
+    };
+    EXPECT_EQ(back({}), std::vector<float>(64 * 16));
+    EXPECT_EQ(back({0, 1})[0], 0.0f);
+    EXPECT_NEAR(back({0, 1})[1], 1.0f, 1e-4f);
+    EXPECT_NEAR(back({1e-42f})[0], 0.0f, 1e-40f);
+    for (const float x : {most, -most, kInf, -kInf}) {
+      EXPECT_TRUE(std::isfinite(back({x, 1})[0])) << x;
+      EXPECT_GT(std::abs(back({x, 1})[0]), 1e38f) << x;
     }
   }
 }

@@ -42,7 +42,11 @@ inline std::vector<PlaneFormat> LowBitFormats(PlaneKind kind, int dim) {
 
 inline std::vector<PlaneFormat> FormatsOf(PlaneKind kind, int dim) {
   std::vector<PlaneFormat> formats = FloatFormats(dim);
-  if (kind == PlaneKind::kKeys) formats.push_back(FloatPlane(CodecId::kF16, dim * 3 / 5));
+  formats.push_back(I16Plane(dim));
+  if (kind == PlaneKind::kKeys) {
+    formats.push_back(FloatPlane(CodecId::kF16, dim * 3 / 5));
+    formats.push_back(I16Plane(dim * 3 / 5));
+  }
   for (const PlaneFormat& format : LowBitFormats(kind, dim)) formats.push_back(format);
   return formats;
 }

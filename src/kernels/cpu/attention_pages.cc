@@ -1,8 +1,10 @@
 #include "kernels/cpu/attention_pages.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/result.h"
+#include "kernels/cpu/i16_codes.h"
 
 namespace kvasir::cpu {
 namespace {
@@ -40,6 +42,12 @@ void PrefetchConstants(const Grids& grids, const std::byte* next) {
 }  // namespace
 
 const AttentionTable& AttentionTableOf(Isa isa) {
+  static const AttentionTable kVnni = [] {
+    AttentionTable table = N_AVX3::kAttention;
+    table.i16 = &kI16Avx512Vnni;
+    return table;
+  }();
+  if (isa >= Isa::kAvx512Vnni) return kVnni;
   return isa == Isa::kAvx2 ? N_AVX2::kAttention : N_AVX3::kAttention;
 }
 
@@ -62,8 +70,9 @@ int64_t PageTile::ScratchFloats(int n_queries, int n_rows, int head_dim) {
   const int64_t coded = RoundUp(n_queries * RowFloats(head_dim)) +
                         RoundUp(n_queries * CodedQueries::MostWeights(head_dim)) +
                         RoundUp(n_queries * CodedQueries::MostFacts(head_dim));
-  return RoundUp(int64_t{n_queries} * head_dim) + RoundUp(int64_t{kPageEntries} * head_dim) +
-         RoundUp(int64_t{2} * kPagesPerSplit * n_rows) + coded;
+  return RoundUp(int64_t{n_queries} * head_dim) + RoundUp(n_queries) +
+         RoundUp(int64_t{kPageEntries} * head_dim) + RoundUp(int64_t{2} * kPagesPerSplit * n_rows) +
+         coded;
 }
 
 PageTile::PageTile(const AttentionTable& table, const LogitSpec& spec, const QueryTile& tile,
@@ -73,8 +82,10 @@ PageTile::PageTile(const AttentionTable& table, const LogitSpec& spec, const Que
       tile_(tile),
       expand_(tile.n_queries() >= kExpandFrom),
       registers_(tile.n_queries(), expand_ ? table.max_queries : table.max_coded_queries),
+      i16_registers_(tile.n_queries(), table.i16->max_queries),
       packed_q_(scratch),
-      plane_(packed_q_ + RoundUp(int64_t{tile.n_queries()} * tile.head_dim)),
+      i16_steps_(packed_q_ + RoundUp(int64_t{tile.n_queries()} * tile.head_dim)),
+      plane_(i16_steps_ + RoundUp(tile.n_queries())),
       visible_(
           reinterpret_cast<uint64_t*>(plane_ + RoundUp(int64_t{kPageEntries} * tile.head_dim))) {
   const auto [low, high] = std::minmax_element(tile.q_order, tile.q_order + tile.n_rows);
@@ -167,9 +178,10 @@ const float* PageTile::QueryOf(int32_t run, int query) const {
 // The scale goes into the queries: one rounding a channel instead of one a logit.
 void PageTile::PackQueries(const ActivePage& page) {
   const int32_t run = tile_.run_q == nullptr ? 0 : page.run, dim = page.k->dim;
-  if (run == packed_run_ && dim == packed_dim_) return;
+  if (run == packed_run_ && dim == packed_dim_ && !packed_i16_) return;
   packed_run_ = run;
   packed_dim_ = dim;
+  packed_i16_ = false;
   for (int t = 0; t < registers_.n_tiles; ++t) {
     const int begin = registers_.Begin(t), n = registers_.Begin(t + 1) - begin;
     float* packed = packed_q_ + int64_t{begin} * dim;
@@ -178,6 +190,22 @@ void PageTile::PackQueries(const ActivePage& page) {
       for (int c = 0; c < dim; ++c) packed[c * n + i] = from[c] * spec_.scale;
     }
   }
+}
+
+I16Queries PageTile::RoundQueries(const ActivePage& page) {
+  const int32_t run = tile_.run_q == nullptr ? 0 : page.run, dim = page.k->dim;
+  const I16Queries queries = {reinterpret_cast<int32_t*>(packed_q_), i16_steps_, (dim + 1) / 2};
+  if (run == packed_run_ && dim == packed_dim_ && packed_i16_) return queries;
+  packed_run_ = run;
+  packed_dim_ = dim;
+  packed_i16_ = true;
+  for (int query = 0; query < tile_.n_queries(); ++query) {
+    int16_t codes[kMostChannels + 1];
+    i16_steps_[query] = KeyCodes(QueryOf(run, query), dim, codes) * spec_.scale;
+    codes[dim] = 0;
+    std::memcpy(packed_q_ + int64_t{query} * queries.n_pairs, codes, queries.n_pairs * 4);
+  }
+  return queries;
 }
 
 void PageTile::PackCodedQueries(const ActivePage& page) {
@@ -213,6 +241,8 @@ void PageTile::Logits(int i, const std::byte* next, float* logits) {
     PackQueries(page);
     const Floats keys = FloatsOf(*page.k, page.ref->k, next);
     table_.logits(keys.codec, keys.plane, page.k->dim, packed_q_, registers_, keys.next, logits);
+  } else if (page.k->codec == CodecId::kI16) {
+    table_.i16->logits(page.ref->k, RoundQueries(page), i16_registers_, next, logits);
   } else {
     PackCodedQueries(page);
     PrefetchConstants(k_grids_, next);
@@ -234,6 +264,10 @@ void PageTile::Values(int i, const std::byte* next, const float* p, float* acc) 
     const Floats values = FloatsOf(*page.v, page.ref->v, next);
     table_.values(values.codec, values.plane, tile_.head_dim, page.seen, p, registers_, values.next,
                   acc);
+    return;
+  }
+  if (page.v->codec == CodecId::kI16) {
+    table_.i16->values(page.ref->v, tile_.head_dim, page.seen, p, i16_registers_, next, acc);
     return;
   }
   if (*page.v != v_format_) {

@@ -88,20 +88,24 @@ class PageTile {
   uint64_t See(const PageRef& ref, uint64_t* visible) const;
   const float* QueryOf(int32_t run, int query) const;
   void PackQueries(const ActivePage& page);
+  I16Queries RoundQueries(const ActivePage& page);
   void PackCodedQueries(const ActivePage& page);
 
   const AttentionTable& table_;
   const LogitSpec spec_;
   const QueryTile& tile_;
   const bool expand_;  // decode planes to floats first
-  const RegisterTiles registers_;
+  const RegisterTiles registers_, i16_registers_;
   int32_t lowest_order_, highest_order_;  // of the rows
   // Where the next page is.
   int64_t at_page_ = 0;
   size_t at_run_ = 0;
   int32_t at_page_of_run_ = 0;
+  // Floats [n_queries][dim] by register tile, or where the keys are 16-bit integers pairs of them.
   int32_t packed_run_ = -1, packed_dim_ = 0;
-  float* packed_q_;  // [n_queries][dim] by register tile
+  bool packed_i16_ = false;
+  float* packed_q_;
+  float* i16_steps_;  // [n_queries]
   int32_t coded_run_ = -1;
   PlaneFormat coded_format_;
   Grids k_grids_;

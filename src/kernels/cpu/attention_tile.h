@@ -9,6 +9,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/cpu/attention_codes.h"
+#include "kernels/cpu/attention_i16.h"
 
 namespace kvasir::cpu {
 
@@ -23,9 +24,11 @@ struct RegisterTiles {
 inline constexpr int kLogitStride = kSplitEntries + 16;  // floats; not a power of two
 
 struct AttentionTable {
-  const CodeTable* codes;  // for planes of low bits; all others here are for floats
-  int max_queries;         // a register tile, where planes are floats
-  int max_coded_queries;   // where halves are decoded in registers
+  // For planes of low bits and of 16-bit integers; all others here are for floats.
+  const CodeTable* codes;
+  const I16Table* i16;
+  int max_queries;        // a register tile, where planes are floats
+  int max_coded_queries;  // where halves are decoded in registers
   // Decodes a whole plane, in its order; `next` is prefetched.
   void (*expand)(CodecId codec, const std::byte* plane, int dim, const std::byte* next, float* out);
   // logits[query][64] of one page; rows kLogitStride apart. `next` is prefetched unless null.

@@ -78,7 +78,7 @@ inline void Place(Grid& grid, int64_t at) {
   grid.end = grid.mins + (grid.has_min ? grid.mins - grid.scales : 0);
 }
 
-// The grids of a low-bit plane.
+// The grids of a low-bit plane; none of others.
 inline Grids GridsOf(const PlaneFormat& format, PlaneKind kind) {
   Grids grids;
   Grid grid{.n_channels = format.dim,
@@ -97,6 +97,7 @@ inline Grids GridsOf(const PlaneFormat& format, PlaneKind kind) {
     case CodecId::kF32:
     case CodecId::kF16:
     case CodecId::kBF16:
+    case CodecId::kI16:  // i16_codes.h
       break;
     case CodecId::kQ8:
       add(8, false, 128);

@@ -1,0 +1,34 @@
+#include <immintrin.h>
+
+#include <type_traits>
+
+#include "hwy/base.h"
+#include "kernels/cpu/attention_i16.h"
+#include "kernels/cpu/attention_tile.h"
+#include "kernels/cpu/i16_codes.h"
+
+#if HWY_COMPILER_GCC_ACTUAL  // of its own intrinsics, which start from undefined registers
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
+HWY_PUSH_ATTRIBUTES("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512cd")
+namespace kvasir::cpu {
+namespace {
+
+#include "kernels/cpu/attention_i16-inl.h"
+#include "kernels/cpu/attention_i16_avx512-inl.h"
+
+struct Avx512 : Avx512Ints {
+  // As a statement: from the intrinsic GCC 12 makes copies of all sums.
+  static HWY_INLINE void AddPairs(I& sum, I x, I w) {
+    asm("vpaddd %1, %0, %0" : "+v"(sum) : "v"(_mm512_madd_epi16(x, w)));
+  }
+};
+
+}  // namespace
+
+const I16Table kI16Avx512 = {Avx512::kQueries, &Logits<Avx512>, &Values<Avx512>};
+
+}  // namespace kvasir::cpu
+HWY_POP_ATTRIBUTES
