@@ -49,8 +49,10 @@ def running(command, port):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
                 break
-            except urllib.error.HTTPError:
-                break
+            except urllib.error.HTTPError as error:
+                if error.code != 503:  # 503: it is loading its model
+                    break
+                time.sleep(0.1)
             except OSError:
                 if process.poll() is not None:
                     raise RuntimeError("it ended") from None
