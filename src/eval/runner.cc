@@ -248,7 +248,8 @@ Status Runner::Ask(const Cell& cell, const Sample& sample, size_t turn, const Pr
 Status Runner::Generated(const Task& task, const Sample& sample, size_t turn, SessionImpl& session,
                          Work& work) const {
   GenerateOptions options;
-  options.n_tokens = sample.max_new;
+  const int max_new = sample.turns[turn].max_new;
+  options.n_tokens = max_new > 0 ? max_new : sample.max_new;
   if (sample.newline_stops) options.stop = {"\n"};
   options.on_text = [&](std::string_view) { return !events_.interrupted(); };
   KV_ASSIGN_OR_RETURN(const Generation answer, Generate(session, options));
