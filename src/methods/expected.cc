@@ -62,12 +62,13 @@ class Expected final : public Method {
     const int64_t n = at.heads[h].size(), d = at.model.head_dim, group = at.model.group();
     const int64_t first = std::min(options_.sinks, n);
     const std::vector<float> keys = ReadPlane(at.heads[h], PlaneKind::kKeys);
-    std::vector<double> scores(n), logits(n), product(d);
+    std::vector<double> scores(n), logits(n), product(d), folded(d * d);
     for (int64_t q = h * group; q < (h + 1) * group; ++q) {
       double most = -INFINITY, total = 0;
+      Fold(queries.covariance.data() + q * d * d, d, folded.data());
       for (int64_t i = first; i < n; ++i) {
-        logits[i] = Exponent(keys.data() + i * d, queries.mean.data() + q * d,
-                             queries.covariance.data() + q * d * d, d, product.data());
+        logits[i] = Exponent(keys.data() + i * d, queries.mean.data() + q * d, folded.data(), d,
+                             product.data());
         most = std::max(most, logits[i]);
       }
       for (int64_t i = first; i < n; ++i) total += logits[i] = std::exp(logits[i] - most);
@@ -79,15 +80,25 @@ class Expected final : public Method {
     return std::vector<float>(scores.begin(), scores.end());
   }
 
-  // product: [d], for the time being
-  double Exponent(const float* key, const double* mean, const double* covariance, int64_t d,
+  // The same quadratic form in the upper triangle alone: half the work for every key.
+  static void Fold(const double* covariance, int64_t d, double* folded) {
+    for (int64_t i = 0; i < d; ++i) {
+      folded[i * d + i] = covariance[i * d + i];
+      for (int64_t j = i + 1; j < d; ++j) {
+        folded[i * d + j] = covariance[i * d + j] + covariance[j * d + i];
+      }
+    }
+  }
+
+  // folded: [d][d], upper triangle; product: [d], for the time being
+  double Exponent(const float* key, const double* mean, const double* folded, int64_t d,
                   double* product) const {
     double linear = 0, square = 0;
     for (int64_t i = 0; i < d; ++i) linear += key[i] * mean[i];
     if (!options_.covariance) return linear;
     std::fill_n(product, d, 0.0);  // row by row: sums of their own for all columns
     for (int64_t i = 0; i < d; ++i) {
-      for (int64_t j = 0; j < d; ++j) product[j] += key[i] * covariance[i * d + j];
+      for (int64_t j = i; j < d; ++j) product[j] += key[i] * folded[i * d + j];
     }
     for (int64_t j = 0; j < d; ++j) square += product[j] * key[j];
     return linear + square / 2;
