@@ -173,46 +173,30 @@ Result<eval::ResultFile> OpenResults(Context& context) {
   return results;
 }
 
-}  // namespace
+int ListTasks(Context& context) {
+  if (context.console.json()) {
+    context.console.WriteJson(ListJson());
+  } else {
+    context.console.Write(ListText());
+  }
+  return kExitDone;
+}
 
-Result<int> EvalCommand(Context& context) {
+eval::RunEvents EventsOf(Context& context, ProgressBar& bar) {
+  return {.interrupted = [] { return Interrupt::Pending(); },
+          .progress = [&bar](int64_t done, int64_t total) { bar.Show(done, total); },
+          .warn =
+              [&context, &bar](const std::string& line) {
+                bar.Clear();
+                context.console.Warn(line);
+              }};
+}
+
+// What this command's cells have shown, now and before: its file may hold other samples too.
+Status ShowResults(Context& context, const eval::RunOptions& options, const eval::Runner& runner,
+                   std::span<const Cell> cells, const eval::ResultFile& results, const Json& header,
+                   const eval::RunSummary& run) {
   const Args& args = context.args;
-  if (args.On("list")) {
-    if (context.console.json()) {
-      context.console.WriteJson(ListJson());
-    } else {
-      context.console.Write(ListText());
-    }
-    return kExitDone;
-  }
-  if (!args.Given("task")) {
-    return WrongUsage(context, "nothing to do: give --task NAME; --list shows the tasks");
-  }
-  if (args.On("resume") && !args.Given("out")) {
-    return WrongUsage(context, "--resume needs the file to go on with: --out FILE");
-  }
-  KV_ASSIGN_OR_RETURN(const eval::RunOptions options, OptionsOf(args));
-  KV_RETURN_IF_ERROR(CheckEvalOutputs(args));
-  KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model, LoadModel(context));
-  WarnAboutContext(context, model->facts());
-
-  ProgressBar bar(context.console, "evaluating");
-  const eval::RunEvents events = {
-      .interrupted = [] { return Interrupt::Pending(); },
-      .progress = [&](int64_t done, int64_t total) { bar.Show(done, total); },
-      .warn =
-          [&](const std::string& line) {
-            bar.Clear();
-            context.console.Warn(line);
-          }};
-  eval::Runner runner(std::static_pointer_cast<LoadedModel>(model), options, events);
-  KV_ASSIGN_OR_RETURN(const std::vector<Cell> cells, runner.Plan());
-  KV_ASSIGN_OR_RETURN(eval::ResultFile results, OpenResults(context));
-  const Json header = HeaderOf(args, model->facts(), options, cells);
-  KV_RETURN_IF_ERROR(results.Append(header));
-  KV_ASSIGN_OR_RETURN(const eval::RunSummary run, runner.Run(cells, results));
-  bar.Clear();
-
   const std::set<std::string> keys = runner.KeysOf(cells);
   std::vector<const eval::Outcome*> outcomes;
   for (const eval::Outcome& outcome : results.outcomes()) {
@@ -229,14 +213,42 @@ Result<int> EvalCommand(Context& context) {
   };
   KV_RETURN_IF_ERROR(WriteEvalOutputs(args, summary, page));
   if (context.console.json()) {
-    Json document = {{"run", header},
-                     {"rows", eval::SummaryJson(summary)},
-                     {"failed", run.n_failed},
-                     {"interrupted", run.interrupted}};
-    context.console.WriteJson(document);
+    context.console.WriteJson({{"run", header},
+                               {"rows", eval::SummaryJson(summary)},
+                               {"failed", run.n_failed},
+                               {"interrupted", run.interrupted}});
   } else {
     context.console.Write(eval::SummaryText(summary));
   }
+  return {};
+}
+
+}  // namespace
+
+Result<int> EvalCommand(Context& context) {
+  const Args& args = context.args;
+  if (args.On("list")) return ListTasks(context);
+  if (!args.Given("task")) {
+    return WrongUsage(context, "nothing to do: give --task NAME; --list shows the tasks");
+  }
+  if (args.On("resume") && !args.Given("out")) {
+    return WrongUsage(context, "--resume needs the file to go on with: --out FILE");
+  }
+  KV_ASSIGN_OR_RETURN(const eval::RunOptions options, OptionsOf(args));
+  KV_RETURN_IF_ERROR(CheckEvalOutputs(args));
+  KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model, LoadModel(context));
+  WarnAboutContext(context, model->facts());
+
+  ProgressBar bar(context.console, "evaluating");
+  const eval::RunEvents events = EventsOf(context, bar);
+  eval::Runner runner(std::static_pointer_cast<LoadedModel>(model), options, events);
+  KV_ASSIGN_OR_RETURN(const std::vector<Cell> cells, runner.Plan());
+  KV_ASSIGN_OR_RETURN(eval::ResultFile results, OpenResults(context));
+  const Json header = HeaderOf(args, model->facts(), options, cells);
+  KV_RETURN_IF_ERROR(results.Append(header));
+  KV_ASSIGN_OR_RETURN(const eval::RunSummary run, runner.Run(cells, results));
+  bar.Clear();
+  KV_RETURN_IF_ERROR(ShowResults(context, options, runner, cells, results, header, run));
   TellEnd(context, run);
   if (run.interrupted) return kExitInterrupted;
   return run.n_failed > 0 ? kExitFailed : kExitDone;

@@ -61,7 +61,7 @@ std::string Page(const MethodInfo& method) {
     const std::string fallback =
         param.fallback.empty() ? "must be given" : fmt::format("default {}", param.fallback);
     const std::string range = param.range.empty() ? "" : fmt::format(", {}", param.range);
-    page += fmt::format("  {:<12}{}\n{:14}{}, {}{}\n", param.name, param.help, "",
+    page += fmt::format("  {:<13}{}\n{:15}{}, {}{}\n", param.name, param.help, "",
                         KindName(param.kind), fallback, range);
   }
   return page + fmt::format("\nExample:\n  kvasir run -p \"...\" --kv \"{}\"\n", method.example);

@@ -4,7 +4,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <atomic>
+#include <memory>
 #include <thread>
 
 #include "commands.h"
@@ -43,25 +44,48 @@ server::ServerOptions OptionsOf(const Args& args) {
   return options;
 }
 
-// SIGTERM and SIGINT, taken by waiting for them: no handler, no race. Blocked before any thread
-// starts, so that all threads have them blocked.
+// SIGTERM and SIGINT, taken by a thread that waits for them: no handler, no race. Made before any
+// other thread starts, so that all of them have the signals blocked.
 class EndSignals {
  public:
-  EndSignals() {
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGTERM);
-    sigaddset(&set_, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  EndSignals() : state_(std::make_shared<State>()) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
     signal(SIGPIPE, SIG_IGN);
-  }
-  int Wait() const {
-    int which = 0;
-    sigwait(&set_, &which);
-    return which;
+    std::thread([set, state = state_] { Take(set, *state); }).detach();
   }
 
+  // Until this is called a signal ends the process: a load cannot be stopped half-way, and leaves
+  // nothing to put in order. From now on the first one is only told, and a second one ends it.
+  void TellFirst() { state_->first = kAwaited; }
+  int Wait() const {
+    state_->first.wait(kAwaited);
+    return state_->first;
+  }
+  static int ExitCode(int which) { return which == SIGINT ? kExitInterrupted : kExitDone; }
+
  private:
-  sigset_t set_;
+  static constexpr int kNotAwaited = 0, kAwaited = -1;
+  struct State {
+    std::atomic<int> first{kNotAwaited};  // then the signal
+  };
+
+  static void Take(const sigset_t& set, State& state) {
+    while (true) {
+      int which = 0;
+      sigwait(&set, &which);
+      int before = kAwaited;
+      if (!state.first.compare_exchange_strong(before, which)) {
+        _exit(before == kNotAwaited ? ExitCode(which) : 128 + which);
+      }
+      state.first.notify_all();
+    }
+  }
+
+  std::shared_ptr<State> state_;
 };
 
 // Large blocks go back to the system when they are freed: else they are carved out of what others
@@ -76,21 +100,25 @@ void RaiseFileLimit() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
+bool IsLoopback(const std::string& host) {
+  return host == "127.0.0.1" || host == "::1" || host == "localhost";
+}
+
 }  // namespace
 
 Result<int> ServeCommand(Context& context) {
-  const EndSignals signals;
+  EndSignals signals;
   RaiseFileLimit();
   ReturnLargeBlocks();
+  const Args& args = context.args;
+  // Clients that come early are told that the model is being loaded.
+  KV_ASSIGN_OR_RETURN(const std::unique_ptr<server::Server> server,
+                      server::Server::Listen(OptionsOf(args)));
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model, LoadModel(context));
   WarnAboutContext(context, model->facts());
-  const Args& args = context.args;
-  KV_ASSIGN_OR_RETURN(
-      const std::unique_ptr<server::Server> server,
-      server::Server::Start(std::static_pointer_cast<LoadedModel>(model), OptionsOf(args)));
-  const bool loopback = args.Text("host") == "127.0.0.1" || args.Text("host") == "::1" ||
-                        args.Text("host") == "localhost";
-  if (!loopback && !args.Given("api-key-file")) {
+  signals.TellFirst();
+  KV_RETURN_IF_ERROR(server->Serve(std::static_pointer_cast<LoadedModel>(model)));
+  if (!IsLoopback(args.Text("host")) && !args.Given("api-key-file")) {
     context.console.Warn(
         "everybody who reaches this address may use the server; --api-key-file "
         "asks for keys");
@@ -99,12 +127,10 @@ Result<int> ServeCommand(Context& context) {
       fmt::format("serving on http://{}:{}/v1", args.Text("host"), server->port()));
   const int which = signals.Wait();
   context.console.Info("shutting down: requests at hand are answered first");
-  // A second signal ends it at once.
-  std::thread([&signals] { _exit(128 + signals.Wait()); }).detach();
   if (!server->Drain(std::chrono::seconds(args.Int("drain-seconds")))) {
     context.console.Warn("some answers were cut short");
   }
-  return which == SIGINT ? kExitInterrupted : kExitDone;
+  return EndSignals::ExitCode(which);
 }
 
 }  // namespace kvasir::cli

@@ -101,6 +101,8 @@ if(KVASIR_TESTS)
   add_test(NAME cli COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/cli/cli_test.py
                             $<TARGET_FILE:kvasir>)
   set_tests_properties(cli PROPERTIES RUN_SERIAL ON)  # it waits for terminals and signals
+  add_test(NAME ruler COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/cli/ruler_test.py
+                              $<TARGET_FILE:kvasir>)
   add_test(NAME load_maker COMMAND ${Python3_EXECUTABLE}
                                    ${PROJECT_SOURCE_DIR}/tests/bench/load_maker_test.py)
 endif()

@@ -32,10 +32,11 @@ def commands(args):
         "llama.cpp, batches": ([args.peers_python, HERE / "llama_batch_server.py", "--model",
                                 args.model, "--parallel", most, "--threads", threads, "--ctx", ctx,
                                 "--extra-buffers", str(args.extra_buffers)], {"ignore_eos": True}),
-        # One request at a time.
+        # One request at a time; as it comes, a new request cuts the stream of the one at hand.
         "llama-cpp-python's server": (
             [args.peers_python, "-m", "llama_cpp.server", "--model", args.model, "--n_threads",
-             threads, "--n_threads_batch", threads, "--n_ctx", ctx, "--flash_attn", "True"],
+             threads, "--n_threads_batch", threads, "--n_ctx", ctx, "--flash_attn", "True",
+             "--interrupt_requests", "False"],
             {"logit_bias": {args.end_token: -100}}),
     }
 
@@ -49,8 +50,10 @@ def running(command, port):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
                 break
-            except urllib.error.HTTPError:
-                break
+            except urllib.error.HTTPError as error:
+                if error.code != 503:  # 503: it is loading its model
+                    break
+                time.sleep(0.1)
             except OSError:
                 if process.poll() is not None:
                     raise RuntimeError("it ended") from None
@@ -70,8 +73,11 @@ def load(args, port, clients, body):
     return json.loads(done.stdout)["figures"]
 
 
-def row(name, clients, f):
-    return (f"| {name} | {clients} | {f['total_tokens_per_s']:.0f} | "
+def row(name, clients, f, args):
+    total = f["total_tokens_per_s"]
+    if f["prompt_tokens"] == 0:  # the server tells none in a stream; a word is a token
+        total = f["generated_tokens_per_s"] * (args.words + args.tokens) / args.tokens
+    return (f"| {name} | {clients} | {total:.0f} | "
             f"{f['generated_tokens_per_s']:.0f} | {f['decode_tokens_per_s'] or 0:.0f} | "
             f"{1000 * f['ttft_s']['p50']:.0f} | {1000 * f['ttft_s']['p99']:.0f} | "
             f"{1000 * f['inter_token_s']['p50']:.1f} | {1000 * f['inter_token_s']['p99']:.0f} | "
@@ -82,7 +88,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--model", default=os.environ.get("KVASIR_MODEL", ""))
     parser.add_argument("--kvasir", default=ROOT / "build/release/kvasir")
-    parser.add_argument("--peers-python", default=ROOT / "build/peers-venv/bin/python")
+    parser.add_argument("--peers-python", default=pathlib.Path(
+        os.environ.get("KVASIR_PEERS_VENV", ROOT / "build/peers-venv")) / "bin/python")
     parser.add_argument("--servers", default="Kvasir;llama.cpp, batches;llama-cpp-python's server")
     parser.add_argument("--clients", type=lambda text: [int(n) for n in text.split(",")],
                         default=[1, 4, 8, 16])
@@ -102,7 +109,8 @@ def main():
         command, body = commands(args)[name]
         with running(command, 18400 + number):
             for clients in args.clients:
-                print(row(name, clients, load(args, 18400 + number, clients, body)), flush=True)
+                print(row(name, clients, load(args, 18400 + number, clients, body), args),
+                      flush=True)
 
 
 if __name__ == "__main__":

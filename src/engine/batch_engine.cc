@@ -155,6 +155,8 @@ void BatchEngine::Between(const std::function<void(Scheduler&)>& work) {
     const std::lock_guard lock(mutex_);
     between_.emplace_back([&] {
       work(scheduler_);
+      counted_at_ = {};
+      Publish();  // who waited finds in figures() and slots() what the work did
       done.set_value();
     });
   }

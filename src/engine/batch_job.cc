@@ -63,6 +63,15 @@ void BatchJob::NotePrompt(int64_t first_row_order, MatView<const float> logits) 
   }
 }
 
+void BatchJob::TellProgress(int64_t n_read) const {
+  if (!request->progress) return;
+  BatchEvent event{.kind = BatchEvent::Kind::kProgress, .answer = answer, .n_read = n_read};
+  event.outcome.n_prompt = n_prompt();
+  event.outcome.n_cached = n_cached;
+  event.outcome.times.prompt_ms = Ms(Clock::now() - admitted);
+  (*on_event_)(std::move(event));
+}
+
 void BatchJob::TellPromptRead() {
   prompt_read = Clock::now();
   if (!request->prompt_logprobs) return;
@@ -79,7 +88,16 @@ void BatchJob::Tell(std::string text, bool all) {
     event.tokens.push_back(std::move(held_.front().second));
     held_.pop_front();
   }
-  if (!event.text.empty() || !event.tokens.empty()) (*on_event_)(std::move(event));
+  if (event.text.empty() && event.tokens.empty()) return;
+  event.ids = TakeIds();
+  if (request->figures) NoteFigures(event.outcome);
+  (*on_event_)(std::move(event));
+}
+
+std::vector<int32_t> BatchJob::TakeIds() {
+  if (!request->token_ids) return {};
+  const int64_t first = n_prompt() + std::exchange(n_ids_told_, n_generated());
+  return {text_.begin() + first, text_.end()};
 }
 
 void BatchJob::Draw(std::span<const float> logits) {
@@ -152,24 +170,28 @@ void BatchJob::EndFor(std::string warning) {
   outcome_.warnings.push_back(std::move(warning));
 }
 
+void BatchJob::NoteFigures(BatchOutcome& outcome) const {
+  outcome.n_prompt = n_prompt();
+  outcome.first_of_prompt = answer == 0;
+  outcome.n_cached = n_cached;
+  outcome.n_generated = n_generated();
+  outcome.n_preempted = n_preempted;
+  outcome.times = {.queue_ms = Ms(admitted - submitted),
+                   .prompt_ms = Ms(prompt_read - admitted),
+                   .first_token_ms = n_generated() > 0 ? Ms(first_token - submitted) : 0,
+                   .decode_ms = n_generated() > 0 ? Ms(last_token - first_token) : 0,
+                   .total_ms = Ms(Clock::now() - submitted)};
+}
+
 void BatchJob::TellDone(const Sequence& held, int in_slot) {
-  const Clock::time_point now = Clock::now();
-  outcome_.n_prompt = n_prompt();
-  outcome_.first_of_prompt = answer == 0;
-  outcome_.n_cached = n_cached;
-  outcome_.n_generated = n_generated();
-  outcome_.n_preempted = n_preempted;
+  NoteFigures(outcome_);
   outcome_.slot = in_slot;
   outcome_.kv = held.Report();
   outcome_.kept_map = KeptMap(held, request->kept_bins);
-  outcome_.times = {.queue_ms = Ms(admitted - submitted),
-                    .prompt_ms = Ms(prompt_read - admitted),
-                    .first_token_ms = n_generated() > 0 ? Ms(first_token - submitted) : 0,
-                    .decode_ms = n_generated() > 0 ? Ms(last_token - first_token) : 0,
-                    .total_ms = Ms(now - submitted)};
   (*on_event_)({.kind = BatchEvent::Kind::kDone,
                 .answer = answer,
                 .n_generated = n_generated(),
+                .ids = TakeIds(),
                 .outcome = outcome_});
 }
 

@@ -49,6 +49,7 @@ class BatchJob {
   // Prompt tokens [first, first + rows) from the logits of the tokens before them; token 0 has
   // none.
   void NotePrompt(int64_t first_row_order, MatView<const float> logits);
+  void TellProgress(int64_t n_read) const;
   void TellPromptRead();
   void TellDone(const Sequence& sequence, int slot);
   void TellError(BatchError error);
@@ -66,6 +67,8 @@ class BatchJob {
   TokenRecord Record(std::span<const float> logits, std::span<const int32_t> before,
                      int32_t id) const;
   void Tell(std::string text, bool all);
+  std::vector<int32_t> TakeIds();
+  void NoteFigures(BatchOutcome& outcome) const;
 
   const LoadedModel* model_;
   std::shared_ptr<const BatchEventFn> on_event_;
@@ -81,6 +84,7 @@ class BatchJob {
   // Records whose text is not out yet, with the byte of the answer at which they begin.
   std::deque<std::pair<int64_t, TokenRecord>> held_;
   int64_t n_bytes_ = 0, n_told_ = 0;  // bytes of the answer: made, told
+  int64_t n_ids_told_ = 0;            // tokens of the answer
   BatchOutcome outcome_;
 };
 

@@ -39,6 +39,12 @@ struct BatchRequest {
   double ttl_s = -1;         // how long the slot's cache is kept for a next turn; < 0: no limit
   std::vector<std::pair<int32_t, int32_t>> pins = {};  // [first, end) of the prompt: never evicted
   int64_t kept_bins = 0;  // parts of the text of which the outcome tells what is kept
+  // Requests of a tenant that name the same one are alike: of slots that would serve equally well
+  // it gets one that served the last of them.
+  std::string affinity = {};
+  bool token_ids = false;                                  // events carry the ids of their tokens
+  bool figures = false;                                    // and counts and times so far
+  bool progress = false;                                   // how far the prompt is read is told
   std::shared_ptr<const TokenConstraint> constraint = {};  // copied for each answer
 };
 
@@ -88,13 +94,15 @@ struct BatchError {
 };
 
 struct BatchEvent {
-  enum class Kind : uint8_t { kPromptRead, kText, kDone, kError } kind = Kind::kText;
+  enum class Kind : uint8_t { kProgress, kPromptRead, kText, kDone, kError } kind = Kind::kText;
   int answer = 0;                        // 0 … n_answers - 1
   std::string text = {};                 // kText: whole characters
   int64_t n_generated = 0;               // tokens so far
+  int64_t n_read = 0;                    // kProgress: tokens of the prompt that are read
+  std::vector<int32_t> ids = {};         // as asked by token_ids: tokens since the last event
   std::vector<TokenRecord> tokens = {};  // where log-probabilities are wanted: those of the text,
                                          // or of the prompt
-  BatchOutcome outcome = {};             // kDone
+  BatchOutcome outcome = {};             // kDone; before, as asked by figures: what is known yet
   BatchError error = {};                 // kError: no event follows, for any answer
 };
 

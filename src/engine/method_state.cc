@@ -170,20 +170,22 @@ void MethodState::Keep(int layer, int head, const std::optional<std::vector<int3
   }
 }
 
+void MethodState::CopyRows(const MethodState& other, int layer, int64_t n) {
+  LastQueries& rows = queries_[layer];
+  const LastQueries& from = other.queries_[layer];
+  const int64_t q_width = int64_t{model_.n_q_heads} * model_.head_dim;
+  rows.order.insert(rows.order.end(), from.order.end() - n, from.order.end());
+  rows.q.insert(rows.q.end(), from.q.end() - n * q_width, from.q.end());
+  rows.lse.insert(rows.lse.end(), from.lse.end() - n * model_.n_q_heads, from.lse.end());
+}
+
 void MethodState::TakeLayer(const MethodState& other, int layer) {
   if (!stats_.empty()) stats_[layer] = other.stats_[layer];
   for (int h = 0; needs_.query_max && h < model_.n_kv_heads; ++h) {
     const size_t at = static_cast<size_t>(layer) * model_.n_kv_heads + h;
     query_max_[at] = other.query_max_[at];
   }
-  const auto take = [&](std::vector<std::vector<float>>& mine,
-                        const std::vector<std::vector<float>>& theirs) {
-    const size_t first = static_cast<size_t>(layer) * model_.n_kv_heads;
-    for (int h = 0; !mine.empty() && h < model_.n_kv_heads; ++h) {
-      mine[first + h] = theirs[first + h];
-    }
-  };
-  take(gates_, other.gates_);
+  TakeColumn(gates_, other.gates_, layer);
   if (queries_.empty()) return;
   LastQueries& rows = queries_[layer];
   const LastQueries& from = other.queries_[layer];
@@ -192,10 +194,18 @@ void MethodState::TakeLayer(const MethodState& other, int layer) {
   rows.order.assign(from.order.end() - n, from.order.end());
   rows.q.assign(from.q.end() - n * q_width, from.q.end());
   rows.lse.assign(from.lse.end() - n * model_.n_q_heads, from.lse.end());
-  if (!needs_.mass) return;
-  n_added_[layer] = n;
-  take(mass_, other.mass_);
-  take(noise_, other.noise_);
+  if (needs_.mass) n_added_[layer] = n;
+}
+
+void MethodState::TakeMass(const MethodState& other, int layer) {
+  TakeColumn(mass_, other.mass_, layer);
+  TakeColumn(noise_, other.noise_, layer);
+}
+
+void MethodState::TakeColumn(std::vector<std::vector<float>>& mine,
+                             const std::vector<std::vector<float>>& theirs, int layer) const {
+  const size_t first = static_cast<size_t>(layer) * model_.n_kv_heads;
+  for (int h = 0; !mine.empty() && h < model_.n_kv_heads; ++h) mine[first + h] = theirs[first + h];
 }
 
 void MethodState::Merge(int layer, int head, const MergeSets& sets) {

@@ -32,9 +32,14 @@ class MethodState {
   void Merge(int layer, int head, const MergeSets& sets);
   void EndLayer(int layer);
   void EndStep() { ++n_steps_; }  // a token was generated
-  // What another state has collected of a layer, as far as it was asked for here. REQUIRES: the
-  // other was asked for at least as much, and for the same mass rule and gates.
+  // The newest n rows that another state has of a layer, before it adds them up: for a state that
+  // gives the same rows mass by a rule of its own. REQUIRES: both were asked for mass.
+  void CopyRows(const MethodState& other, int layer, int64_t n);
+  // What another state has collected of a layer, but for mass, as far as it was asked for here.
+  // REQUIRES: the other was asked for at least as much, and for the same gates.
   void TakeLayer(const MethodState& other, int layer);
+  // The mass of a layer's entries, if it was asked for here. REQUIRES: the other has the same rule.
+  void TakeMass(const MethodState& other, int layer);
   // The entries of the cache of order >= n are gone, and so many generated tokens.
   void Truncate(const KvCache& cache, int32_t n, int64_t n_steps);
 
@@ -59,6 +64,9 @@ class MethodState {
   void AddOwnMass(Forward& forward, std::span<const HeadCache> heads, int layer,
                   std::span<const RowBlock> blocks);
   void DropRows(int layer, int64_t n_done);
+  // A layer's numbers of entries, from a state that was asked for them; empty here: not wanted.
+  void TakeColumn(std::vector<std::vector<float>>& mine,
+                  const std::vector<std::vector<float>>& theirs, int layer) const;
   // Numbers of entries, of a layer's heads; empty: there are none.
   std::span<const std::vector<float>> Column(const std::vector<std::vector<float>>& column,
                                              int layer) const;

@@ -233,6 +233,7 @@ void Scheduler::Finish(std::vector<Work>& works, std::span<Piece> pieces, MatVie
     if (LeavesStep(job, piece)) continue;
     sequence.Commit(std::span(job.text()).subspan(sequence.size(), work.n));
     if (work.prompt && job.request->prompt_logprobs) NotePrompts(work, piece, x);
+    if (work.prompt && job.n_generated() == 0) job.TellProgress(sequence.size());
     if (work.prompt && sequence.size() == job.prompt_end()) {
       sequence.EndPrompt();
       if (job.n_generated() == 0) {
@@ -397,6 +398,7 @@ std::vector<SlotFacts> Scheduler::slots() const {
     SlotFacts& fact = facts.emplace_back();
     fact.id = static_cast<int>(s);
     fact.busy = slot.job != nullptr;
+    if (fact.busy || slot.sequence) fact.tenant = slot.key.tenant;
     if (slot.sequence) {
       fact.spec = slot.sequence->spec().program->spec();
       fact.n_tokens = slot.sequence->size();

@@ -61,7 +61,7 @@ struct SlotFacts {
   int id = 0;
   bool busy = false;
   uint64_t request = 0;
-  std::string spec;
+  std::string tenant, spec;  // whose cache it is, and what shapes it; "": empty
   int64_t n_tokens = 0, n_prompt = 0, n_generated = 0, n_remain = 0, ctx = 0, kv_bytes = 0;
 };
 
@@ -102,7 +102,7 @@ class Scheduler {
   struct Slot {
     std::unique_ptr<Sequence> sequence;  // null: empty
     CacheKey key;
-    std::string session;
+    std::string session, affinity;  // of the request that it served last
     BatchJob* job = nullptr;
     Clock::time_point last_used = {}, expires = Clock::time_point::max();
   };
@@ -118,6 +118,7 @@ class Scheduler {
   bool Place(Answers& answers);
   std::vector<int> FreeSlots(const BatchJob& job, size_t n) const;
   int64_t Usable(const Slot& slot, const BatchJob& job) const;
+  static bool IsAkin(const Slot& slot, const BatchRequest& request);
   int64_t Predicted(const BatchJob& job, int64_t n_held) const;
   bool Fits(const BatchJob& job, int64_t n_held, size_t n_answers);
   void Occupy(Slot& slot, BatchJob& job);

@@ -52,12 +52,17 @@ int64_t Scheduler::Usable(const Slot& slot, const BatchJob& job) const {
   return common >= std::max<int64_t>(1, slot.sequence->compressed_at()) ? common : 0;
 }
 
+bool Scheduler::IsAkin(const Slot& slot, const BatchRequest& request) {
+  return !request.affinity.empty() && slot.affinity == request.affinity &&
+         slot.key.tenant == request.tenant;
+}
+
 // Slots for n answers, the first one best for going on; fewer: not enough are free.
 std::vector<int> Scheduler::FreeSlots(const BatchJob& job, size_t n) const {
   struct Candidate {
     int index;
     int64_t usable;
-    bool empty;
+    bool empty, akin;
     Clock::time_point last_used;
   };
   std::vector<Candidate> candidates;
@@ -65,15 +70,20 @@ std::vector<int> Scheduler::FreeSlots(const BatchJob& job, size_t n) const {
     const Slot& slot = slots_[s];
     if (slot.job != nullptr) continue;
     int64_t usable = job.sequence ? 0 : Usable(slot, job);
-    // A few words in common are no reason to give up a long cache while there is another slot.
-    if (slot.sequence && usable * 2 < slot.sequence->size()) usable = std::min<int64_t>(usable, 1);
-    candidates.push_back({static_cast<int>(s), usable, !slot.sequence, slot.last_used});
+    const bool akin = IsAkin(slot, *job.request);
+    // A few words in common are no reason to give up a long cache while there is another slot; most
+    // of the prompt is one where the requests are alike.
+    const bool much = slot.sequence && (usable * 2 >= slot.sequence->size() ||
+                                        (akin && usable * 2 >= job.n_prompt()));
+    if (!much) usable = std::min<int64_t>(usable, 1);
+    candidates.push_back({static_cast<int>(s), usable, !slot.sequence, akin, slot.last_used});
   }
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
     if (std::max<int64_t>(a.usable, 1) != std::max<int64_t>(b.usable, 1)) {
       return a.usable > b.usable;
     }
-    return a.empty != b.empty ? a.empty : a.last_used < b.last_used;
+    if (a.empty != b.empty) return a.empty;
+    return a.akin != b.akin ? a.akin : a.last_used < b.last_used;
   });
   std::vector<int> chosen;
   const int wanted = job.request->slot;
@@ -206,6 +216,7 @@ bool Scheduler::Place(Answers& answers) {
     leader.admitted = Clock::now();
     figures_.cached_tokens += held;
     figures_.queue_s.Add(std::chrono::duration<double>(leader.admitted - leader.submitted).count());
+    leader.TellProgress(held);
   }
   leader.followers = static_cast<int>(answers.size()) - 1;
   for (size_t i = 0; i < answers.size(); ++i) {
@@ -221,6 +232,7 @@ void Scheduler::Occupy(Slot& slot, BatchJob& job) {
   slot.job = &job;
   slot.key = KeyOf(job);
   slot.session = job.request->session;
+  slot.affinity = job.request->affinity;
 }
 
 }  // namespace kvasir

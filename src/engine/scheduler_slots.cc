@@ -91,6 +91,7 @@ Scheduler::SlotResult Scheduler::RestoreSlot(int index, const std::string& tenan
   slot.sequence = std::move(sequence);
   slot.key = std::move(key);
   slot.session = std::move(session);
+  slot.affinity.clear();
   slot.last_used = Clock::now();
   slot.expires = Clock::time_point::max();
   return slot.sequence->size();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 
 namespace kvasir {
 namespace {
@@ -13,15 +12,16 @@ double MsSince(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// Everything that any of them needs. Query statistics have a start, and attention mass a rule, that
-// members must agree on; gates of its own make a member read alone.
+// Everything that any of them needs. Query statistics have a start that members must agree on, and
+// gates of its own make a member read alone; of attention mass the first rule is taken, and others
+// are collected apart.
 Needs Union(const Needs& a, const Needs& b) {
   Needs both = a;
   both.last_queries = std::max(a.last_queries, b.last_queries);
   both.at_decode = a.at_decode || b.at_decode;
   both.mass = a.mass || b.mass;
   both.query_max = a.query_max || b.query_max;
-  if (b.mass) both.mass_rule = b.mass_rule;
+  if (!a.mass) both.mass_rule = b.mass_rule;
   if (b.gates != nullptr) both.gates = b.gates;
   both.query_stats_from = std::max(a.query_stats_from, b.query_stats_from);
   both.moves = a.moves || b.moves;
@@ -36,7 +36,18 @@ class GroupReader {
   GroupReader(LoadedModel& model, const SessionOptions& options, SessionGroup& group,
               const std::vector<size_t>& members, std::span<const int32_t> tokens)
       : model_(model), options_(options), group_(group), members_(members), tokens_(tokens) {
-    for (const size_t m : members_) needs_ = Union(needs_, member(m).spec().needs);
+    Needs needs;
+    for (const size_t m : members_) needs = Union(needs, member(m).spec().needs);
+    collected_.emplace_back(needs, model_.info());
+    rules_.push_back(needs.mass_rule);
+    for (const size_t m : members_) {
+      const Needs& own = member(m).spec().needs;
+      if (!own.mass || std::find(rules_.begin(), rules_.end(), own.mass_rule) != rules_.end()) {
+        continue;
+      }
+      collected_.emplace_back(Needs{.mass = true, .mass_rule = own.mass_rule}, model_.info());
+      rules_.push_back(own.mass_rule);
+    }
   }
 
   Status Run(const ProgressFn& progress) {
@@ -45,8 +56,7 @@ class GroupReader {
     // A copy of the pointer: the first member may fail and go, the pool must stay.
     const std::shared_ptr<PagePool> pool = member(members_[0]).pool_;
     KvCache lead = member(members_[0]).cache_.Empty(*pool);
-    MethodState state(needs_, model_.info());
-    state.StartPrompt(static_cast<int32_t>(n));
+    for (MethodState& state : collected_) state.StartPrompt(static_cast<int32_t>(n));
     for (const size_t m : members_) member(m).StartPrompt(n);
     Buffer rows;
     rows.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
@@ -54,11 +64,11 @@ class GroupReader {
     Clock::time_point start = Clock::now();
     model_.forward().Embed(tokens_, x);
     for (int l = 0; l < config.n_layers; ++l) {
-      KV_RETURN_IF_ERROR(ReadLayer(l, x, lead, state, progress));
+      KV_RETURN_IF_ERROR(ReadLayer(l, x, lead, progress));
       group_.forward_ms += MsSince(start);
-      for (const size_t m : members_) TakeOver(m, l, lead, state);
+      for (const size_t m : members_) TakeOver(m, l, lead);
       for (HeadCache& head : lead.layer(l)) head.Clear();
-      state.EndLayer(l);
+      for (MethodState& state : collected_) state.EndLayer(l);
       start = Clock::now();
     }
     std::vector<float> logits(config.n_vocab);
@@ -85,8 +95,7 @@ class GroupReader {
  private:
   Sequence& member(size_t m) { return SequenceOf(**group_.members[m].session); }
 
-  Status ReadLayer(int l, MatView<float> x, KvCache& lead, MethodState& state,
-                   const ProgressFn& progress) {
+  Status ReadLayer(int l, MatView<float> x, KvCache& lead, const ProgressFn& progress) {
     const int64_t n = x.shape[0];
     for (int64_t first = 0; first < n; first += options_.chunk) {
       const int64_t done = (l * n + first) / model_.config().n_layers;
@@ -96,23 +105,31 @@ class GroupReader {
                       .first_row = 0,
                       .n_rows = n_rows,
                       .first_order = static_cast<int32_t>(first)};
-      state.Attach(segment);
+      collected_[0].Attach(segment);
       KV_RETURN_IF_ERROR(model_.forward().Run(
           l, l + 1, Mat(x.row(first), n_rows, x.shape[1], x.stride[0]), {&segment, 1}));
       const bool windowed = model_.config().layers[l].window > 0;
-      state.AddRows(model_.forward(), windowed ? std::span<HeadCache>() : lead.layer(l), l,
-                    first + n_rows == n);
+      for (size_t i = 1; i < collected_.size(); ++i) {
+        collected_[i].CopyRows(collected_[0], l, n_rows);
+      }
+      for (MethodState& state : collected_) {
+        state.AddRows(model_.forward(), windowed ? std::span<HeadCache>() : lead.layer(l), l,
+                      first + n_rows == n);
+      }
     }
     return {};
   }
 
-  void TakeOver(size_t m, int l, const KvCache& lead, const MethodState& state) {
+  void TakeOver(size_t m, int l, const KvCache& lead) {
     GroupMember& each = group_.members[m];
     if (!each.session) return;
     const Clock::time_point start = Clock::now();
     Sequence& sequence = member(m);
     sequence.cache_.ForkLayer(l, lead);
-    sequence.state_.TakeLayer(state, l);
+    const Needs& needs = sequence.spec().needs;
+    const auto rule = std::find(rules_.begin(), rules_.end(), needs.mass_rule) - rules_.begin();
+    sequence.state_.TakeLayer(collected_[0], l);
+    if (needs.mass) sequence.state_.TakeMass(collected_[rule], l);
     const Status status = sequence.Compress(l, Moment::kPromptEnd);
     sequence.state_.EndLayer(l);
     each.compress_ms += MsSince(start);
@@ -124,20 +141,21 @@ class GroupReader {
   SessionGroup& group_;
   const std::vector<size_t>& members_;
   const std::span<const int32_t> tokens_;
-  Needs needs_;
+  // What the members' methods want collected: the first has all but the mass of further rules, of
+  // which each has a state of its own.
+  std::vector<MethodState> collected_;
+  std::vector<MassRule> rules_;  // of collected_
 };
 
 Result<SessionGroup> ReadTogether(const std::shared_ptr<LoadedModel>& model,
                                   const SessionOptions& options, std::span<const std::string> specs,
                                   std::span<const int32_t> tokens, const ProgressFn& progress) {
   SessionGroup group;
-  // Those whose query statistics start at one place (-1: they need none) and whose attention mass
-  // has one rule read together. A limit of memory is each session's own, which one pool for all of
-  // them could not keep.
+  // Those whose query statistics start at one place (-1: they need none) read together. A limit of
+  // memory is each session's own, which one pool for all of them could not keep.
   struct Pass {
     int32_t stats_from = -1;
     bool alone = false;
-    std::optional<MassRule> rule = {};
     std::vector<size_t> members;
   };
   std::vector<Pass> passes;
@@ -152,8 +170,7 @@ Result<SessionGroup> ReadTogether(const std::shared_ptr<LoadedModel>& model,
     const int32_t from = needs.query_stats_from;
     const bool alone = needs.gates != nullptr || options.kv_memory > 0;
     auto pass = std::find_if(passes.begin(), passes.end(), [&](const Pass& p) {
-      const bool one_rule = !needs.mass || !p.rule || *p.rule == needs.mass_rule;
-      return !p.alone && one_rule && (p.stats_from == from || p.stats_from < 0 || from < 0);
+      return !p.alone && (p.stats_from == from || p.stats_from < 0 || from < 0);
     });
     if (pass == passes.end() || alone) {
       pass = passes.insert(passes.end(), Pass{.alone = alone, .members = {}});
@@ -162,7 +179,6 @@ Result<SessionGroup> ReadTogether(const std::shared_ptr<LoadedModel>& model,
       GroupReader::SharePool(sequence, GroupReader::SequenceOf(**first.session));
     }
     pass->stats_from = std::max(pass->stats_from, from);
-    if (needs.mass) pass->rule = needs.mass_rule;
     pass->members.push_back(m);
   }
   for (const Pass& pass : passes) {

@@ -11,7 +11,7 @@
 
 namespace kvasir::eval {
 
-inline constexpr int kGeneratorVersion = 1;
+inline constexpr int kGeneratorVersion = 2;
 
 class Random {
  public:

@@ -10,13 +10,13 @@
 namespace kvasir::eval {
 namespace {
 
-// Specs whose caches are held at a time: each holds a compressed prompt until its questions are
-// answered. Counted as if each were the full cache in 16 bits.
+// What the specs that read a prompt together may hold: each keeps its cache until its questions are
+// answered. The more there are, the fewer passes over the prompt.
 constexpr int64_t kCacheBytes = int64_t{4} << 30;
+constexpr size_t kFewestSpecs = 4;  // however long the prompt
 
-size_t SpecsAtATime(const ModelFacts& facts, int64_t n_tokens) {
-  const int64_t bytes = 4 * n_tokens * facts.n_layers * facts.n_kv_heads * facts.head_dim;
-  return static_cast<size_t>(std::clamp<int64_t>(kCacheBytes / std::max<int64_t>(bytes, 1), 4, 64));
+int64_t FullBytes(const ModelFacts& facts, int64_t n_tokens) {  // in 16 bits
+  return 4 * n_tokens * facts.n_layers * facts.n_kv_heads * facts.head_dim;
 }
 
 constexpr std::string_view WrapName(Wrap wrap) {
@@ -140,16 +140,29 @@ Result<RunSummary> Runner::Run(const std::vector<Cell>& cells, ResultFile& resul
 }
 
 Status Runner::RunSample(const Cell& cell, const Sample& sample, std::vector<Work>& works) {
-  const size_t n_at_once = SpecsAtATime(model_->facts(), cell.length);
-  for (size_t first = 0; first < works.size(); first += n_at_once) {
-    const auto some = std::span(works).subspan(first, std::min(n_at_once, works.size() - first));
+  for (std::span<Work> rest = works; !rest.empty();) {
+    const std::span<Work> some = rest.first(NTogether(cell, rest));
+    rest = rest.subspan(some.size());
     if (cell.task->facts().answering == Answering::kText) {
       KV_RETURN_IF_ERROR(RunText(sample, some));
     } else {
       KV_RETURN_IF_ERROR(RunTurns(cell, sample, some));
     }
+    for (const Work& work : some) {
+      if (work.error.empty()) cache_bytes_[{work.spec, cell.length}] = work.kv.bytes;
+    }
   }
   return {};
+}
+
+size_t Runner::NTogether(const Cell& cell, std::span<const Work> works) const {
+  size_t n = 0;
+  for (int64_t bytes = 0; n < works.size(); ++n) {
+    const auto known = cache_bytes_.find({works[n].spec, cell.length});
+    bytes += known == cache_bytes_.end() ? FullBytes(model_->facts(), cell.length) : known->second;
+    if (n >= kFewestSpecs && bytes > kCacheBytes) break;
+  }
+  return n;
 }
 
 Result<SessionGroup> Runner::Read(std::span<const Work> works,
@@ -248,7 +261,8 @@ Status Runner::Ask(const Cell& cell, const Sample& sample, size_t turn, const Pr
 Status Runner::Generated(const Task& task, const Sample& sample, size_t turn, SessionImpl& session,
                          Work& work) const {
   GenerateOptions options;
-  options.n_tokens = sample.max_new;
+  const int max_new = sample.turns[turn].max_new;
+  options.n_tokens = max_new > 0 ? max_new : sample.max_new;
   if (sample.newline_stops) options.stop = {"\n"};
   options.on_text = [&](std::string_view) { return !events_.interrupted(); };
   KV_ASSIGN_OR_RETURN(const Generation answer, Generate(session, options));

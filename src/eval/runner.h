@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -87,6 +88,8 @@ class Runner {
 
   static std::string HashOfFile(const std::string& path);
   Scope ScopeOf(const Task& task) const;
+  // How many of the first of these read a prompt together.
+  size_t NTogether(const Cell& cell, std::span<const Work> works) const;
   Status RunSample(const Cell& cell, const Sample& sample, std::vector<Work>& works);
   Status RunTurns(const Cell& cell, const Sample& sample, std::span<Work> works);
   Status RunText(const Sample& sample, std::span<Work> works);
@@ -107,6 +110,8 @@ class Runner {
   const RunOptions& options_;
   const RunEvents& events_;
   Workshop workshop_;
+  // What a spec's cache held after a prompt of a length; not known yet: counted as the full one.
+  std::map<std::pair<std::string, int64_t>, int64_t> cache_bytes_;
   const std::string file_hash_;  // of --file: a text that has changed makes other samples
 };
 

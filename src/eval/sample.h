@@ -21,6 +21,7 @@ struct Turn {
   std::string answer_prefix = {};  // first words of the answer, put after the assistant's header
   std::vector<std::string> answers = {};
   std::vector<Span> evidence = {};  // bytes of Sample::context that hold the answer
+  int max_new = 0;                  // tokens of this answer; 0: Sample::max_new
   Json meta = Json::object();       // depth, kind, …
 };
 
@@ -41,7 +42,8 @@ enum class Wrap : uint8_t {
 struct Sample {
   std::string context;
   std::vector<Turn> turns;
-  int max_new = 32;  // tokens of an answer
+  int max_new = 32;                  // tokens of an answer, the most that any turn has
+  std::vector<std::string> choices;  // what the right answers are told from, where a score wants it
   Wrap wrap = Wrap::kChat;
   // Turns are one conversation: the right answers of earlier ones are its history, and the methods
   // compress the context with the first question.

@@ -18,6 +18,7 @@ void AddSyntheticTasks(TaskList& tasks);  // tasks_synthetic.cc
 void AddTextTasks(TaskList& tasks);       // tasks_text.cc
 void AddLongBenchTasks(TaskList& tasks);  // tasks_longbench.cc
 void AddSuiteTasks(TaskList& tasks);      // tasks_suites.cc
+void AddScBenchTasks(TaskList& tasks);    // tasks_scbench.cc
 void AddBfclTasks(TaskList& tasks);       // tasks_bfcl.cc
 
 }  // namespace kvasir::eval

@@ -17,6 +17,7 @@ std::span<const std::unique_ptr<Task>> AllTasks() {
     AddTextTasks(list);
     AddLongBenchTasks(list);
     AddSuiteTasks(list);
+    AddScBenchTasks(list);
     AddBfclTasks(list);
     return list;
   }();

@@ -2,18 +2,29 @@
 #include <algorithm>
 
 #include "eval/published.h"
-#include "eval/scoring.h"
+#include "eval/rouge.h"
 #include "eval/task_list.h"
 #include "eval/text_scores.h"
 
 namespace kvasir::eval {
 namespace {
 
-enum class Metric : uint8_t { kF1, kF1Zh, kRouge, kClass, kCount, kRetrieval, kRetrievalZh, kEdit };
+enum class Metric : uint8_t {
+  kF1,
+  kF1Zh,
+  kRouge,
+  kRougeZh,
+  kClass,
+  kCount,
+  kRetrieval,
+  kRetrievalZh,
+  kEdit
+};
 
 constexpr std::string_view MetricName(Metric metric) {
-  constexpr std::string_view kNames[] = {"f1",    "f1_zh_char", "rouge_l",      "classification",
-                                         "count", "retrieval",  "retrieval_zh", "edit_similarity"};
+  constexpr std::string_view kNames[] = {
+      "f1",    "f1_zh_char", "rouge_l",      "rouge_l_zh_char", "classification",
+      "count", "retrieval",  "retrieval_zh", "edit_similarity"};
   return kNames[static_cast<size_t>(metric)];
 }
 
@@ -44,6 +55,9 @@ constexpr LongBenchTask kTasks[] = {
     {"hotpotqa", Metric::kF1, 32, true, true, false, kQaBefore, kQaAfter},
     {"2wikimqa", Metric::kF1, 32, true, true, false, kQaBefore, kQaAfter},
     {"musique", Metric::kF1, 32, false, true, false, kQaBefore, kQaAfter},
+    {"dureader", Metric::kRougeZh, 128, false, true, false,
+     "Answer the question based on the Chinese articles given.\n\nArticles: ",
+     "\n\nAnswer the question based on the articles above, in Chinese.\n\nQuestion: {}\nAnswer:"},
     {"gov_report", Metric::kRouge, 512, true, true, false, kSummaryBefore, kSummaryAfter},
     {"qmsum", Metric::kRouge, 512, false, true, false,
      "Below is the transcript of a meeting and a question about it. Answer in one or more "
@@ -51,6 +65,9 @@ constexpr LongBenchTask kTasks[] = {
      "\n\nNow answer the question about the transcript in one or more sentences.\n\nQuestion: "
      "{}\nAnswer:"},
     {"multi_news", Metric::kRouge, 512, true, true, false, kSummaryBefore, kSummaryAfter},
+    {"vcsum", Metric::kRougeZh, 512, false, true, false,
+     "Below is the record of a meeting in Chinese. Write a summary of it in Chinese.\n\nMeeting:\n",
+     "\n\nNow write the summary of the meeting.\n\nSummary:"},
     {"trec", Metric::kClass, 64, true, false, true,
      "Determine the type of the question below. Here are some examples.\n\n", "\n{}"},
     {"triviaqa", Metric::kF1, 32, true, false, true,
@@ -85,7 +102,11 @@ class LongBench final : public PublishedTask {
       : PublishedTask(fmt::format("longbench{}_{}", e ? "_e" : "", task.name),
                       e ? "longbench_e" : "longbench", std::string(MetricName(task.metric)),
                       fmt::format("longbench/{}{}.jsonl", task.name, e ? "_e" : "")),
-        task_(task) {}
+        task_(task) {
+    if (task.metric == Metric::kF1Zh || task.metric == Metric::kRougeZh) {
+      facts_.stand_in = "single characters for a segmenter's words in the score";
+    }
+  }
 
   double Score(const Sample& sample, const Turn& turn, std::string_view text) const override {
     const std::string_view answer = task_.a_line ? FirstLine(text) : text;
@@ -133,6 +154,8 @@ class LongBench final : public PublishedTask {
         return QaF1ZhChar(text, gold);
       case Metric::kRouge:
         return RougeL(text, gold);
+      case Metric::kRougeZh:
+        return RougeLZhChar(text, gold);
       case Metric::kClass:
         return Classification(text, gold, sample.meta["classes"].get<std::vector<std::string>>());
       case Metric::kCount:

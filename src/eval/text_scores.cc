@@ -5,7 +5,6 @@
 #include <cmath>
 #include <map>
 #include <optional>
-#include <set>
 
 #include "eval/words.h"
 
@@ -58,54 +57,6 @@ std::vector<std::string> CharacterTokens(std::string_view text) {
     in_ascii = n == 1;
   }
   return tokens;
-}
-
-// Non-empty pieces between full stops, blanks collapsed; words by single blanks, so that a piece of
-// blanks is one empty word.
-std::vector<std::vector<std::string>> RougeSentences(std::string_view text) {
-  std::vector<std::vector<std::string>> sentences;
-  while (true) {
-    const size_t stop = text.find('.');
-    const std::string_view piece = text.substr(0, stop);
-    if (!piece.empty()) {
-      std::vector<std::string> words = SplitWords(piece);
-      if (words.empty()) words.push_back("");
-      sentences.push_back(std::move(words));
-    }
-    if (stop == std::string_view::npos) return sentences;
-    text.remove_prefix(stop + 1);
-  }
-}
-
-// Adds the words of one longest common subsequence.
-void AddCommonSubsequence(const std::vector<std::string>& gold,
-                          const std::vector<std::string>& prediction,
-                          std::set<std::string>& words) {
-  const size_t n = gold.size(), m = prediction.size();
-  std::vector<std::vector<int32_t>> table(n + 1, std::vector<int32_t>(m + 1));
-  for (size_t i = 1; i <= n; ++i) {
-    for (size_t j = 1; j <= m; ++j) {
-      table[i][j] = gold[i - 1] == prediction[j - 1] ? table[i - 1][j - 1] + 1
-                                                     : std::max(table[i - 1][j], table[i][j - 1]);
-    }
-  }
-  for (size_t i = n, j = m; i > 0 && j > 0;) {
-    if (gold[i - 1] == prediction[j - 1]) {
-      words.insert(gold[i - 1]);
-      --i;
-      --j;
-    } else if (table[i - 1][j] > table[i][j - 1]) {
-      --i;
-    } else {
-      --j;
-    }
-  }
-}
-
-std::set<std::string> UniqueWords(const std::vector<std::vector<std::string>>& sentences) {
-  std::set<std::string> words;
-  for (const auto& sentence : sentences) words.insert(sentence.begin(), sentence.end());
-  return words;
 }
 
 std::vector<std::string> Numbers(std::string_view text) {
@@ -187,19 +138,6 @@ double QaF1(std::string_view prediction, std::string_view gold) {
 
 double QaF1ZhChar(std::string_view prediction, std::string_view gold) {
   return BagF1(CharacterTokens(prediction), CharacterTokens(gold));
-}
-
-double RougeL(std::string_view prediction, std::string_view gold) {
-  const auto hypothesis = RougeSentences(prediction), reference = RougeSentences(gold);
-  if (hypothesis.empty() || reference.empty()) return 0;
-  std::set<std::string> common;
-  for (const auto& r : reference) {
-    for (const auto& h : hypothesis) AddCommonSubsequence(r, h, common);
-  }
-  const auto n = static_cast<double>(common.size());
-  const double recall = n / static_cast<double>(UniqueWords(reference).size());
-  const double precision = n / static_cast<double>(UniqueWords(hypothesis).size());
-  return 2 * precision * recall / (precision + recall + 1e-8);
 }
 
 double Classification(std::string_view prediction, std::string_view gold, Answers classes) {

@@ -15,8 +15,6 @@ std::string NormaliseAnswer(std::string_view text);
 double QaF1(std::string_view prediction, std::string_view gold);
 // Single characters for CJK instead of a segmenter's words: not comparable with published F1-zh.
 double QaF1ZhChar(std::string_view prediction, std::string_view gold);
-// Summary-level ROUGE-L F with sets of words, as the `rouge` package computes it.
-double RougeL(std::string_view prediction, std::string_view gold);
 // `classes`: names of all of them.
 double Classification(std::string_view prediction, std::string_view gold, Answers classes);
 // Share of the prediction's numbers that are the one of "Paragraph 7" (`zh`: the Chinese word).

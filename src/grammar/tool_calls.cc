@@ -177,30 +177,11 @@ void ToolCallParser::BeginObject() {
 }
 
 void ToolCallParser::FeedObject(char c) {
-  const auto refuse = [&] {
-    if (!named_) return Fail(c);
-    // The call has been announced; it ends with what was good of it.
-    held_.clear();
-    state_ = form_ == Form::kHermes ? State::kClosing : State::kBetween;
-    Feed(c);
-  };
   if (!named_) held_ += c;
-  const auto give_back = [&] {
-    if (!named_) held_.pop_back();
-    refuse();
-  };
   switch (part_) {
     case Part::kKeyOrEnd:
     case Part::kKey:
-      if (IsSpace(c)) return;
-      if (c == '"') {
-        key_.clear();
-        escaped_ = false;
-        part_ = Part::kInKey;
-        return;
-      }
-      if (c == '}' && part_ == Part::kKeyOrEnd) return EndObject();
-      return give_back();
+      return FeedKeyStart(c);
     case Part::kInKey:
       if (c == '"' && !escaped_) {
         part_ = Part::kColon;
@@ -210,16 +191,10 @@ void ToolCallParser::FeedObject(char c) {
       key_ += c;
       return;
     case Part::kColon:
-      if (IsSpace(c)) return;
-      if (c != ':') return give_back();
-      part_ = Part::kValue;
-      role_ = key_ == "name" && !named_                                          ? Role::kName
-              : (key_ == "arguments" || key_ == "parameters") && !has_arguments_ ? Role::kArguments
-                                                                                 : Role::kSkipped;
-      return;
+      return FeedColon(c);
     case Part::kValue:
       if (IsSpace(c)) return;
-      if (c == ',' || c == '}' || c == ']' || c == ':') return give_back();
+      if (c == ',' || c == '}' || c == ']' || c == ':') return LeaveObject(c);
       return FeedValueStart(c);
     case Part::kInString:
       if (c == '"' && !escaped_) return EndString();
@@ -227,32 +202,77 @@ void ToolCallParser::FeedObject(char c) {
       value_ += c;
       return;
     case Part::kInNested:
-      if (role_ == Role::kArguments) Argument(std::string_view(&c, 1));
-      if (in_string_) {
-        if (c == '"' && !escaped_) in_string_ = false;
-        escaped_ = c == '\\' && !escaped_;
-        return;
-      }
-      if (c == '"') in_string_ = true;
-      depth_ += (c == '{' || c == '[') - (c == '}' || c == ']');
-      if (depth_ == 0) EndValue();
-      return;
+      return FeedNested(c);
     case Part::kInScalar:
-      if (!IsSpace(c) && c != ',' && c != '}') {
-        value_ += c;
-        return;
-      }
-      if (role_ == Role::kName) return give_back();
-      if (role_ == Role::kArguments) Argument(value_ == "null" ? "{}" : value_);
-      EndValue();
-      [[fallthrough]];
+      return FeedScalar(c);
     case Part::kCommaOrEnd:
-      if (IsSpace(c)) return;
-      if (c == '}') return EndObject();
-      if (c != ',') return give_back();
-      part_ = Part::kKey;
-      return;
+      return FeedCommaOrEnd(c);
   }
+}
+
+// At a character that no such object has: it is read again as what comes after.
+void ToolCallParser::LeaveObject(char c) {
+  if (!named_) {
+    held_.pop_back();
+    return Fail(c);
+  }
+  // The call has been announced; it ends with what was good of it.
+  held_.clear();
+  state_ = form_ == Form::kHermes ? State::kClosing : State::kBetween;
+  Feed(c);
+}
+
+void ToolCallParser::FeedKeyStart(char c) {
+  if (IsSpace(c)) return;
+  if (c == '"') {
+    key_.clear();
+    escaped_ = false;
+    part_ = Part::kInKey;
+    return;
+  }
+  if (c == '}' && part_ == Part::kKeyOrEnd) return EndObject();
+  LeaveObject(c);
+}
+
+void ToolCallParser::FeedColon(char c) {
+  if (IsSpace(c)) return;
+  if (c != ':') return LeaveObject(c);
+  part_ = Part::kValue;
+  role_ = Role::kSkipped;
+  if (key_ == "name" && !named_) role_ = Role::kName;
+  if ((key_ == "arguments" || key_ == "parameters") && !has_arguments_) role_ = Role::kArguments;
+}
+
+// Inside an object or an array: its end is where its brackets and strings say.
+void ToolCallParser::FeedNested(char c) {
+  if (role_ == Role::kArguments) Argument(std::string_view(&c, 1));
+  if (in_string_) {
+    if (c == '"' && !escaped_) in_string_ = false;
+    escaped_ = c == '\\' && !escaped_;
+    return;
+  }
+  if (c == '"') in_string_ = true;
+  depth_ += (c == '{' || c == '[') - (c == '}' || c == ']');
+  if (depth_ == 0) EndValue();
+}
+
+// A number, true, false or null: it ends where something else begins.
+void ToolCallParser::FeedScalar(char c) {
+  if (!IsSpace(c) && c != ',' && c != '}') {
+    value_ += c;
+    return;
+  }
+  if (role_ == Role::kName) return LeaveObject(c);
+  if (role_ == Role::kArguments) Argument(value_ == "null" ? "{}" : value_);
+  EndValue();
+  FeedCommaOrEnd(c);
+}
+
+void ToolCallParser::FeedCommaOrEnd(char c) {
+  if (IsSpace(c)) return;
+  if (c == '}') return EndObject();
+  if (c != ',') return LeaveObject(c);
+  part_ = Part::kKey;
 }
 
 void ToolCallParser::FeedValueStart(char c) {

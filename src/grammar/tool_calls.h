@@ -74,7 +74,13 @@ class ToolCallParser {
   void Feed(char c);
   void FeedMarker(char c);
   void FeedObject(char c);
+  void FeedKeyStart(char c);
+  void FeedColon(char c);
   void FeedValueStart(char c);
+  void FeedNested(char c);
+  void FeedScalar(char c);
+  void FeedCommaOrEnd(char c);
+  void LeaveObject(char c);
   void FeedClosing(char c);
   void FeedBetween(char c);
   void BeginObject();

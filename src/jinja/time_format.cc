@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 namespace kvasir::jinja {
 namespace {
@@ -51,8 +52,57 @@ std::string_view Composed(char directive) {
   }
 }
 
+// A directive that is a number: its value, and how it is padded.
+struct Number {
+  int64_t value;
+  int width;
+  char pad = '0';
+};
+
+std::optional<Number> NumberOf(const std::tm& t, char directive) {
+  const int year = t.tm_year + 1900, hour_of_12 = (t.tm_hour + 11) % 12 + 1;
+  switch (directive) {
+    case 'C':
+      return Number{year / 100, 2};
+    case 'd':
+      return Number{t.tm_mday, 2};
+    case 'e':
+      return Number{t.tm_mday, 2, ' '};
+    case 'H':
+      return Number{t.tm_hour, 2};
+    case 'I':
+      return Number{hour_of_12, 2};
+    case 'j':
+      return Number{t.tm_yday + 1, 3};
+    case 'k':
+      return Number{t.tm_hour, 2, ' '};
+    case 'l':
+      return Number{hour_of_12, 2, ' '};
+    case 'm':
+      return Number{t.tm_mon + 1, 2};
+    case 'M':
+      return Number{t.tm_min, 2};
+    case 'S':
+      return Number{t.tm_sec, 2};
+    case 'u':
+      return Number{t.tm_wday == 0 ? 7 : t.tm_wday, 1};
+    case 'U':
+      return Number{(t.tm_yday + 7 - t.tm_wday) / 7, 2};
+    case 'w':
+      return Number{t.tm_wday, 1};
+    case 'W':
+      return Number{(t.tm_yday + 7 - (t.tm_wday + 6) % 7) / 7, 2};
+    case 'y':
+      return Number{year % 100, 2};
+    default:
+      return std::nullopt;
+  }
+}
+
 Result<std::string> Directive(const std::tm& t, char directive, char flag) {
-  const int year = t.tm_year + 1900;
+  if (const auto number = NumberOf(t, directive)) {
+    return Padded(number->value, number->width, number->pad, flag);
+  }
   switch (directive) {
     case '%':
       return "%";
@@ -69,46 +119,14 @@ Result<std::string> Directive(const std::tm& t, char directive, char flag) {
       return std::string(MonthName(t).substr(0, 3));
     case 'B':
       return std::string(MonthName(t));
-    case 'C':
-      return Padded(year / 100, 2, '0', flag);
-    case 'd':
-      return Padded(t.tm_mday, 2, '0', flag);
-    case 'e':
-      return Padded(t.tm_mday, 2, ' ', flag);
     case 'f':
       return "000000";
-    case 'H':
-      return Padded(t.tm_hour, 2, '0', flag);
-    case 'I':
-      return Padded((t.tm_hour + 11) % 12 + 1, 2, '0', flag);
-    case 'j':
-      return Padded(t.tm_yday + 1, 3, '0', flag);
-    case 'k':
-      return Padded(t.tm_hour, 2, ' ', flag);
-    case 'l':
-      return Padded((t.tm_hour + 11) % 12 + 1, 2, ' ', flag);
-    case 'm':
-      return Padded(t.tm_mon + 1, 2, '0', flag);
-    case 'M':
-      return Padded(t.tm_min, 2, '0', flag);
     case 'p':
       return t.tm_hour < 12 ? "AM" : "PM";
     case 'P':
       return t.tm_hour < 12 ? "am" : "pm";
-    case 'S':
-      return Padded(t.tm_sec, 2, '0', flag);
-    case 'u':
-      return Padded(t.tm_wday == 0 ? 7 : t.tm_wday, 1, '0', flag);
-    case 'U':
-      return Padded((t.tm_yday + 7 - t.tm_wday) / 7, 2, '0', flag);
-    case 'w':
-      return Padded(t.tm_wday, 1, '0', flag);
-    case 'W':
-      return Padded((t.tm_yday + 7 - (t.tm_wday + 6) % 7) / 7, 2, '0', flag);
-    case 'y':
-      return Padded(year % 100, 2, '0', flag);
     case 'Y':
-      return fmt::format("{}", year);
+      return fmt::format("{}", t.tm_year + 1900);
     case 'z':
     case 'Z':
       return "";  // a time without zone, as Python's datetime.now()

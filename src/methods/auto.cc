@@ -64,8 +64,9 @@ extern constinit const MethodInfo kAuto = {
     .about =
         "Stands for another spec, which --explain, --json and the lines of figures show as what it "
         "reads as. Bits are given up before entries, those of values before those of keys. What it "
-        "stands for, and its answers on the board on seeds that nobody tuned on (prose of 2k "
-        "tokens / four keys in 1k; full answers 0.89 / 0.85):\n"
+        "stands for, and its answers on the board on seeds that nobody tuned on (prose of about "
+        "1,300 "
+        "tokens / four keys in about 575; full answers 0.89 / 0.85):\n"
         "   100%  full\n"
         "    50%  kivi:k_bits=8,v_bits=4,residual=32                                0.89 / 0.85\n"
         "    20%  snapkv:window=32,kernel=21,budget=37%\n"

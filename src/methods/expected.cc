@@ -16,6 +16,7 @@
 namespace kvasir {
 namespace {
 
+constexpr int64_t kBlock = 16;   // keys whose exponents are computed side by side
 constexpr int64_t kSlack = 128;  // generated tokens between two cuts: scores cost much
 
 constexpr ParamInfo kParams[] = {
@@ -62,14 +63,19 @@ class Expected final : public Method {
     const int64_t n = at.heads[h].size(), d = at.model.head_dim, group = at.model.group();
     const int64_t first = std::min(options_.sinks, n);
     const std::vector<float> keys = ReadPlane(at.heads[h], PlaneKind::kKeys);
-    std::vector<double> scores(n), logits(n), product(d);
+    std::vector<double> scores(n), logits(n), folded(d * d), block(d * kBlock);
     for (int64_t q = h * group; q < (h + 1) * group; ++q) {
-      double most = -INFINITY, total = 0;
-      for (int64_t i = first; i < n; ++i) {
-        logits[i] = Exponent(keys.data() + i * d, queries.mean.data() + q * d,
-                             queries.covariance.data() + q * d * d, d, product.data());
-        most = std::max(most, logits[i]);
+      Fold(queries.covariance.data() + q * d * d, d, folded.data());
+      for (int64_t i = first; i < n; i += kBlock) {
+        const int64_t n_keys = std::min(kBlock, n - i);
+        for (int64_t k = 0; k < n_keys * d; ++k) {
+          block[k % d * kBlock + k / d] = double{keys[i * d + k]};
+        }
+        Exponents(block.data(), queries.mean.data() + q * d, folded.data(), d, n_keys,
+                  logits.data() + i);
       }
+      double most = -INFINITY, total = 0;
+      for (int64_t i = first; i < n; ++i) most = std::max(most, logits[i]);
       for (int64_t i = first; i < n; ++i) total += logits[i] = std::exp(logits[i] - most);
       for (int64_t i = first; i < n; ++i) {
         scores[i] += logits[i] / total / static_cast<double>(group);
@@ -79,18 +85,32 @@ class Expected final : public Method {
     return std::vector<float>(scores.begin(), scores.end());
   }
 
-  // product: [d], for the time being
-  double Exponent(const float* key, const double* mean, const double* covariance, int64_t d,
-                  double* product) const {
-    double linear = 0, square = 0;
-    for (int64_t i = 0; i < d; ++i) linear += key[i] * mean[i];
-    if (!options_.covariance) return linear;
-    std::fill_n(product, d, 0.0);  // row by row: sums of their own for all columns
-    for (int64_t i = 0; i < d; ++i) {
-      for (int64_t j = 0; j < d; ++j) product[j] += key[i] * covariance[i * d + j];
+  // The same quadratic form in the lower triangle alone: half the work for every key.
+  static void Fold(const double* covariance, int64_t d, double* folded) {
+    for (int64_t j = 0; j < d; ++j) {
+      for (int64_t i = 0; i < j; ++i) {
+        folded[j * d + i] = covariance[i * d + j] + covariance[j * d + i];
+      }
+      folded[j * d + j] = covariance[j * d + j];
     }
-    for (int64_t j = 0; j < d; ++j) square += product[j] * key[j];
-    return linear + square / 2;
+  }
+
+  // block: [d][kBlock], keys side by side; folded: [d][d], lower triangle; out: [n_keys]
+  void Exponents(const double* block, const double* mean, const double* folded, int64_t d,
+                 int64_t n_keys, double* out) const {
+    double linear[kBlock] = {}, square[kBlock] = {};
+    for (int64_t j = 0; j < d; ++j) {
+      const double* channel = block + j * kBlock;
+      for (int64_t k = 0; k < kBlock; ++k) linear[k] += channel[k] * mean[j];
+      if (!options_.covariance) continue;
+      double product[kBlock] = {};
+      for (int64_t i = 0; i <= j; ++i) {
+        for (int64_t k = 0; k < kBlock; ++k)
+          product[k] += block[i * kBlock + k] * folded[j * d + i];
+      }
+      for (int64_t k = 0; k < kBlock; ++k) square[k] += product[k] * channel[k];
+    }
+    for (int64_t k = 0; k < n_keys; ++k) out[k] = linear[k] + square[k] / 2;
   }
 
   void WeighByValues(const HeadCache& head, std::vector<double>& scores) const {

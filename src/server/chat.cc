@@ -63,6 +63,7 @@ class ChatDialect final : public Dialect {
                       {"message", MessageJson(answer)},
                       {"logprobs", logprobs_ ? ChatLogprobsJson(model_, choice.tokens) : Json()},
                       {"finish_reason", FinishReason(choice, !answer.calls.empty())}});
+      if (facts_.options.return_tokens) list.back()["tokens"] = choice.ids;
     }
     return {{"id", facts_.id},
             {"object", "chat.completion"},
@@ -82,16 +83,24 @@ class ChatDialect final : public Dialect {
     }
   }
 
+  void Progress(EventStream& out, const BatchEvent& event) override {
+    Json chunk = Chunk(event.answer, Json::object(), {}, nullptr);
+    chunk["prompt_progress"] = ProgressJson(event);
+    out.Data(chunk);
+  }
+
   void Piece(EventStream& out, const Choice& choice, const BatchEvent& event) override {
     std::vector<AnswerEvent> pieces = parsers_[choice.index].Push(event.text);
-    // Log-probabilities do not wait for what may become a call.
-    if (pieces.empty() && !event.tokens.empty()) {
-      pieces.push_back({.kind = AnswerEvent::kContent});
-    }
+    // What is told of each token does not wait for what may become a call.
+    const bool of_tokens =
+        !event.tokens.empty() || !event.ids.empty() || facts_.options.timings_per_token;
+    if (pieces.empty() && of_tokens) pieces.push_back({.kind = AnswerEvent::kContent});
     std::span<const TokenRecord> tokens = event.tokens;
     for (const AnswerEvent& piece : pieces) {
       if (piece.kind == AnswerEvent::kReasoning) reasoning_ += piece.text;
-      out.Data(Chunk(choice.index, DeltaJson(piece), std::exchange(tokens, {}), nullptr));
+      Json chunk = Chunk(choice.index, DeltaJson(piece), std::exchange(tokens, {}), nullptr);
+      if (&piece == &pieces.back()) AddExtras(chunk, facts_.options, event);
+      out.Data(chunk);
     }
   }
 
@@ -101,6 +110,7 @@ class ChatDialect final : public Dialect {
     }
     const bool calls = parsers_[choice.index].n_calls() > 0;
     Json chunk = Chunk(choice.index, Json::object(), {}, FinishReason(choice, calls));
+    if (!choice.ids.empty()) chunk["choices"][0]["tokens"] = choice.ids;
     chunk["timings"] = TimingsJson(choice.outcome);
     chunk["kv"] = KvJson(choice.outcome);
     out.Data(chunk);

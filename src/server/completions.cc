@@ -74,6 +74,7 @@ class CompletionDialect final : public Dialect {
                                             choices[choice.index / n_answers_ * n_answers_].prompt,
                                             choice.tokens)},
                       {"finish_reason", choice.outcome.finish}});
+      if (facts_.options.return_tokens) list.back()["tokens"] = choice.ids;
     }
     Json body = Envelope(std::move(list));
     body["usage"] = UsageJson(choices);
@@ -89,9 +90,18 @@ class CompletionDialect final : public Dialect {
     }
   }
 
+  void Progress(EventStream& out, const BatchEvent& event) override {
+    Json chunk = Chunk(event.answer, "", nullptr, nullptr);
+    chunk["prompt_progress"] = ProgressJson(event);
+    out.Data(chunk);
+  }
+
   void Piece(EventStream& out, const Choice& choice, const BatchEvent& event) override {
     if (event.kind != BatchEvent::Kind::kPromptRead) {
-      out.Data(Chunk(choice.index, event.text, Logprobs(choice.index, {}, event.tokens), nullptr));
+      Json chunk =
+          Chunk(choice.index, event.text, Logprobs(choice.index, {}, event.tokens), nullptr);
+      AddExtras(chunk, facts_.options, event);
+      out.Data(chunk);
       return;
     }
     // It is told once, by the first answer to the prompt.
@@ -102,6 +112,7 @@ class CompletionDialect final : public Dialect {
 
   void Last(EventStream& out, const Choice& choice) override {
     Json chunk = Chunk(choice.index, "", nullptr, choice.outcome.finish);
+    if (!choice.ids.empty()) chunk["choices"][0]["tokens"] = choice.ids;
     chunk["timings"] = TimingsJson(choice.outcome);
     chunk["kv"] = KvJson(choice.outcome);
     out.Data(chunk);

@@ -38,6 +38,18 @@ Json TimingsJson(const BatchOutcome& outcome) {
           {"first_token_ms", times.first_token_ms}};
 }
 
+Json ProgressJson(const BatchEvent& event) {
+  return {{"total", event.outcome.n_prompt},
+          {"cache", event.outcome.n_cached},
+          {"processed", event.n_read},
+          {"time_ms", event.outcome.times.prompt_ms}};
+}
+
+void AddExtras(Json& chunk, const ReplyOptions& options, const BatchEvent& event) {
+  if (!event.ids.empty()) chunk["choices"][0]["tokens"] = event.ids;
+  if (options.timings_per_token) chunk["timings"] = TimingsJson(event.outcome);
+}
+
 Json KvJson(const BatchOutcome& outcome) {
   const KvReport& kv = outcome.kv;
   Json json = {{"spec", kv.spec},

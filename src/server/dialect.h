@@ -16,6 +16,7 @@ struct Choice {
   std::string text = {};
   std::vector<TokenRecord> tokens = {};  // where log-probabilities are wanted
   std::vector<TokenRecord> prompt = {};
+  std::vector<int32_t> ids = {};  // where they are wanted; of a stream: those that no piece told
   int64_t n_generated = 0;
   bool done = false;
   BatchOutcome outcome = {};  // once done
@@ -47,8 +48,9 @@ class Dialect {
  public:
   virtual ~Dialect() = default;
   virtual Json Whole(std::span<const Choice> choices) = 0;
-  // A stream: Start, pieces of any choice, Last of each choice, Finish.
+  // A stream: Start, progress and pieces of any choice, Last of each choice, Finish.
   virtual void Start(EventStream& out, size_t n_choices) = 0;
+  virtual void Progress(EventStream&, const BatchEvent&) {}
   virtual void Piece(EventStream& out, const Choice& choice, const BatchEvent& event) = 0;
   virtual void Last(EventStream& out, const Choice& choice) = 0;
   virtual void Finish(EventStream& out, std::span<const Choice> choices) = 0;
@@ -60,6 +62,10 @@ class Dialect {
 Json UsageJson(std::span<const Choice> choices, int64_t n_reasoning = 0);
 // llama-server's figures of one answer.
 Json TimingsJson(const BatchOutcome& outcome);
+// And how far a prompt is read, likewise.
+Json ProgressJson(const BatchEvent& event);
+// What a piece's chunk carries on request: "timings", and its choice's "tokens".
+void AddExtras(Json& chunk, const ReplyOptions& options, const BatchEvent& event);
 // What the cache did.
 Json KvJson(const BatchOutcome& outcome);
 // The byte values of a token, and its text as far as it is UTF-8.

@@ -58,6 +58,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
     exchange_->Write(events_.Take());
   }
 
+  // What the dialect makes of an event goes out.
+  template <class F>
+  void StreamLocked(F&& tell) {
+    BeginLocked();
+    tell();
+    exchange_->Write(events_.Take());
+  }
+
   void OnEvent(BatchEvent event) {
     const std::lock_guard lock(mutex_);
     if (ended_) return;
@@ -67,6 +75,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
       case BatchEvent::Kind::kError:
         FailLocked(FromBatch(event.error));
         return;
+      case BatchEvent::Kind::kProgress:
+        if (stream_) StreamLocked([&] { dialect_->Progress(events_, event); });
+        break;
       case BatchEvent::Kind::kPromptRead:
       case BatchEvent::Kind::kText:
         Grow(choice, event);
@@ -74,23 +85,18 @@ class Generation : public std::enable_shared_from_this<Generation> {
       case BatchEvent::Kind::kDone:
         choice.done = true;
         choice.outcome = std::move(event.outcome);
-        if (stream_) {
-          BeginLocked();
-          dialect_->Last(events_, choice);
-          exchange_->Write(events_.Take());
-        }
+        choice.ids.insert(choice.ids.end(), event.ids.begin(), event.ids.end());
+        if (stream_) StreamLocked([&] { dialect_->Last(events_, choice); });
         if (--n_open_ == 0) EndLocked();
     }
   }
 
   void Grow(Choice& choice, BatchEvent& event) {
     choice.text += event.text;
-    if (stream_) {
-      BeginLocked();
-      dialect_->Piece(events_, choice, event);
-      exchange_->Write(events_.Take());
-      return;  // what was told need not be kept
+    if (stream_) {  // what was told need not be kept
+      return StreamLocked([&] { dialect_->Piece(events_, choice, event); });
     }
+    choice.ids.insert(choice.ids.end(), event.ids.begin(), event.ids.end());
     auto& tokens = event.kind == BatchEvent::Kind::kPromptRead ? choice.prompt : choice.tokens;
     for (TokenRecord& token : event.tokens) tokens.push_back(std::move(token));
   }

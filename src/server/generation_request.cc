@@ -163,8 +163,12 @@ void ReadGeneration(Fields& fields, const ServedLimits& limits, int64_t n_defaul
   request.priority = static_cast<int>(fields.Integer("priority", -1000, 1000).value_or(0));
   request.salt = fields.Text("cache_salt").value_or("");
   reply.stream = fields.Flag("stream").value_or(false);
-  reply.timings_per_token = fields.Flag("timings_per_token").value_or(false);
+  request.affinity = fields.Text("prompt_cache_key").value_or("");
+  reply.timings_per_token = fields.Flag("timings_per_token").value_or(false) && reply.stream;
   reply.return_tokens = fields.Flag("return_tokens").value_or(false);
+  request.figures = reply.timings_per_token;
+  request.token_ids = reply.return_tokens;
+  request.progress = fields.Flag("return_progress").value_or(false) && reply.stream;
   reply.model = fields.Text("model").value_or("");
   if (const Json* options = fields.Object("stream_options")) {
     Fields stream(*options, "stream_options.");

@@ -25,8 +25,8 @@ inline ServedLimits LimitsOf(const BatchEngine& engine) {
 // How a reply is wanted.
 struct ReplyOptions {
   bool stream = false, include_usage = false;
-  bool timings_per_token = false, return_tokens = false;
-  std::string model;  // as the client called it
+  bool timings_per_token = false, return_tokens = false;  // as llama-server has them
+  std::string model;                                      // as the client called it
 };
 
 // Reads the fields that chat and plain completions share into `request` and `reply`; errors stay in

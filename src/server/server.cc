@@ -64,8 +64,7 @@ std::string ModelName(const ServerOptions& options, const ModelFacts& facts) {
 
 class KvasirServer final : public Server {
  public:
-  static Result<std::unique_ptr<Server>> Start(std::shared_ptr<LoadedModel> model,
-                                               const ServerOptions& options) {
+  static Result<std::unique_ptr<Server>> Listen(const ServerOptions& options) {
     auto server = std::make_unique<KvasirServer>();
     server->options_ = options;
     server->keys_ = std::make_unique<ApiKeys>();
@@ -75,12 +74,6 @@ class KvasirServer final : public Server {
     if (!options.slot_folder.empty() && !std::filesystem::is_directory(options.slot_folder)) {
       return Fail("--slot-save-path {}: there is no such folder", options.slot_folder);
     }
-    const ModelFacts& facts = model->facts();
-    const std::string name = ModelName(options, facts);
-    const std::string fingerprint = fmt::format("kvasir-{:.8}", facts.fingerprint);
-    KV_ASSIGN_OR_RETURN(server->engine_, BatchEngine::Start(std::move(model), options.batch));
-    server->services_ = std::make_unique<Services>(
-        Services{*server->engine_, name, fingerprint, UnixTime(), options.slot_folder});
     KV_ASSIGN_OR_RETURN(
         server->http_,
         HttpServer::Start(
@@ -91,9 +84,18 @@ class KvasirServer final : public Server {
             [](int status, std::string_view message) {
               return Dump(ErrorJson({.status = status, .message = std::string(message)}));
             }));
-    server->ready_ = true;
-    server->ready_.notify_all();
     return std::unique_ptr<Server>(std::move(server));
+  }
+
+  Status Serve(std::shared_ptr<LoadedModel> model) override {
+    const ModelFacts& facts = model->facts();
+    const std::string name = ModelName(options_, facts);
+    const std::string fingerprint = fmt::format("kvasir-{:.8}", facts.fingerprint);
+    KV_ASSIGN_OR_RETURN(engine_, BatchEngine::Start(std::move(model), options_.batch));
+    services_ = std::make_unique<Services>(
+        Services{*engine_, name, fingerprint, UnixTime(), options_.slot_folder});
+    serving_ = true;  // what is above is seen by whoever sees this
+    return {};
   }
 
   ~KvasirServer() override {
@@ -112,9 +114,9 @@ class KvasirServer final : public Server {
   bool Drain(std::chrono::milliseconds time) override {
     draining_ = true;
     http_->StopAccepting();
-    engine_->Close();
+    if (serving_) engine_->Close();
     const auto end = std::chrono::steady_clock::now() + time;
-    const auto busy = [&] { return !engine_->idle() || n_replying_ > 0; };
+    const auto busy = [&] { return (serving_ && !engine_->idle()) || n_replying_ > 0; };
     while (busy() && std::chrono::steady_clock::now() < end) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -127,7 +129,6 @@ class KvasirServer final : public Server {
   using Clock = std::chrono::steady_clock;
 
   void Handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
-    ready_.wait(false);  // clients may be faster than Start
     Call call;
     call.request_id = RequestId(request);
     std::string path = request.path;
@@ -162,6 +163,7 @@ class KvasirServer final : public Server {
                 const std::shared_ptr<LogEntry>& entry) {
     if (call.http.method == "OPTIONS") return Preflight(call);
     if (path == "/health") return Health(call);
+    if (!serving_) return StillLoading(route, call);
     if (path == "/metrics") return Metrics(call);
     if (const PageFile* file = FindPageFile(path)) return SendPage(*file, call);
     if (route == nullptr) return NotFound(path, call);
@@ -227,7 +229,21 @@ class KvasirServer final : public Server {
       return call.Fail(
           {.status = 503, .message = "the server is shutting down", .code = "shutting_down"});
     }
+    // What waits for llama-server reads these fields.
+    if (!serving_) {
+      return call.Reply(
+          {{"error", {{"code", 503}, {"message", "Loading model"}, {"type", ErrorType(503)}}}},
+          503);
+    }
     call.Reply({{"status", "ok"}});
+  }
+
+  static void StillLoading(const Route* route, Call& call) {
+    if (route != nullptr) call.error_body = route->error_body;
+    call.Fail({.status = 503,
+               .message = "the model is being loaded; try again in a moment",
+               .code = "model_loading",
+               .retry_after_s = 1});
   }
 
   void SendPage(const PageFile& file, Call& call) const {
@@ -271,16 +287,23 @@ class KvasirServer final : public Server {
   HttpCounts counts_;
   std::unique_ptr<BatchEngine> engine_;
   std::unique_ptr<Services> services_;
-  std::atomic<bool> ready_{false}, draining_{false};
+  std::atomic<bool> serving_{false};  // engine_ and services_ are there
+  std::atomic<bool> draining_{false};
   std::atomic<int> n_replying_{0};
   std::unique_ptr<HttpServer> http_;
 };
 
 }  // namespace
 
+Result<std::unique_ptr<Server>> Server::Listen(const ServerOptions& options) {
+  return KvasirServer::Listen(options);
+}
+
 Result<std::unique_ptr<Server>> Server::Start(std::shared_ptr<LoadedModel> model,
                                               const ServerOptions& options) {
-  return KvasirServer::Start(std::move(model), options);
+  KV_ASSIGN_OR_RETURN(std::unique_ptr<Server> server, Listen(options));
+  KV_RETURN_IF_ERROR(server->Serve(std::move(model)));
+  return server;
 }
 
 }  // namespace kvasir::server

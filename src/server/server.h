@@ -1,4 +1,5 @@
-// Server: `kvasir serve`. Routes requests to endpoints, checks keys and quotas, writes the log.
+// Server: `kvasir serve`. Routes requests to endpoints, checks keys and quotas, writes the log. It
+// listens before there is a model: until that is loaded, every request is told to come back.
 #pragma once
 
 #include <memory>
@@ -27,11 +28,17 @@ struct ServerOptions {
 
 class Server {
  public:
+  // Takes connections, and answers 503 until Serve is called.
+  static Result<std::unique_ptr<Server>> Listen(const ServerOptions& options);
+  // The model is there: requests are served from now on. Called once; after an error (the options
+  // do not fit the model) it answers 503 as before.
+  virtual Status Serve(std::shared_ptr<LoadedModel> model) = 0;
+  // Listen, then Serve.
   static Result<std::unique_ptr<Server>> Start(std::shared_ptr<LoadedModel> model,
                                                const ServerOptions& options);
   virtual ~Server() = default;
   virtual int port() const = 0;
-  virtual BatchEngine& engine() = 0;
+  virtual BatchEngine& engine() = 0;  // REQUIRES: Serve was called
   virtual int n_connections() const = 0;
   // Takes no new connections or requests; waits until those at hand are answered, `time` at most.
   // False: some were not.

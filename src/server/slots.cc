@@ -7,24 +7,34 @@
 
 namespace kvasir::server {
 
+namespace {
+
+Json SlotJson(const SlotFacts& slot) {
+  return {{"id_task", slot.busy ? Json(slot.request) : Json(-1)},
+          {"params", {{"kv", slot.spec}}},
+          {"n_tokens", slot.n_tokens},
+          {"kv_bytes", slot.kv_bytes},
+          {"next_token",
+           {{"has_next_token", slot.busy},
+            {"has_new_line", false},
+            {"n_remain", slot.n_remain},
+            {"n_decoded", slot.n_generated}}}};
+}
+
+}  // namespace
+
 void Slots(const Services& services, Call& call) {
   Json list = Json::array();
   bool any_free = false;
   for (const SlotFacts& slot : services.engine.slots()) {
     any_free = any_free || !slot.busy;
-    list.push_back({{"id", slot.id},
-                    {"id_task", slot.busy ? Json(slot.request) : Json(-1)},
-                    {"n_ctx", services.engine.ctx()},
-                    {"speculative", false},
-                    {"is_processing", slot.busy},
-                    {"params", {{"kv", slot.spec}}},
-                    {"n_tokens", slot.n_tokens},
-                    {"kv_bytes", slot.kv_bytes},
-                    {"next_token",
-                     {{"has_next_token", slot.busy},
-                      {"has_new_line", false},
-                      {"n_remain", slot.n_remain},
-                      {"n_decoded", slot.n_generated}}}});
+    Json& json = list.emplace_back(Json{{"id", slot.id},
+                                        {"n_ctx", services.engine.ctx()},
+                                        {"speculative", false},
+                                        {"is_processing", slot.busy}});
+    // What other API keys do with their slots is their affair.
+    const bool foreign = !slot.tenant.empty() && slot.tenant != call.tenant;
+    if (!foreign) json.update(SlotJson(slot));
   }
   if (call.http.query.contains("fail_on_no_slot") && !any_free) {
     return call.Fail({.status = 503, .message = "no slot is free", .retry_after_s = 2});

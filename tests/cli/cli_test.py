@@ -6,6 +6,7 @@
 Runs on the tiny models of tests/golden/models, so it needs no download.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -15,6 +16,7 @@ import re
 import resource
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
@@ -856,6 +859,56 @@ class Serve(Case):
         asked = [line for line in lines if line["path"] == "/v1/completions"]
         self.assertEqual([line["generated_tokens"] for line in asked], [800] * 4)
 
+    def start_without_model(self):
+        """It cannot say that the model is loaded, because nobody reads its full pipe: so it waits
+        before it serves. Gives the process, its URL, and what to read to let it go on."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        unread, pipe = os.pipe()
+        os.set_blocking(pipe, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(pipe, b" " * 4096):
+                pass
+        os.set_blocking(pipe, True)
+        process = subprocess.Popen([KVASIR, "serve", "-m", str(MODEL), "--port", port,
+                                    "--log-level", "debug"], stderr=pipe, env=environment())
+        os.close(pipe)
+        unread = open(unread, "rb")
+        self.addCleanup(unread.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        url = "http://127.0.0.1:" + port
+        self.assertEqual(self.health(url, process), 503)
+        return process, url, unread
+
+    def health(self, url, process):
+        """The status; waits until somebody answers at all."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end and process.poll() is None:
+            try:
+                with urllib.request.urlopen(url + "/health", timeout=60) as reply:
+                    return reply.status
+            except urllib.error.HTTPError as error:
+                error.close()
+                return error.code
+            except OSError:
+                time.sleep(0.02)
+        return None
+
+    def test_health_is_503_until_the_model_is_loaded(self):
+        process, url, unread = self.start_without_model()
+        said = b"what the pipe is full of"
+        while said and b"serving on" not in said:
+            said = unread.readline()
+        self.assertIn(b"serving on", said)
+        self.assertEqual(self.health(url, process), 200)
+
+    def test_sigterm_while_loading_is_0(self):
+        process, _, _ = self.start_without_model()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 0)
+
     def test_ctrl_c_is_130(self):
         process, _ = self.start()
         process.send_signal(signal.SIGINT)
@@ -867,6 +920,7 @@ class Serve(Case):
         self.fails(1, "serve", "-m", MODEL, "--port", port, says=[port])
         self.fails(1, "serve", "-m", MODEL, "--host", "not.an.address", says=["not.an.address"])
         self.fails(1, "serve", "-m", MODEL, "--api-key-file", "/no/such", says=["/no/such"])
+        self.fails(1, "serve", "-m", "/no/such", "--port", 0, says=["/no/such"])
 
 
 class Terminal(Case):

@@ -32,6 +32,22 @@ TEST(Sampler, GreedyTakesTheMostLikelyAndTheLowerOfEquals) {
   EXPECT_EQ(sampler.Sample(std::vector<float>{-kInf, -7, -kInf}, {}), 1);
 }
 
+TEST(Sampler, GreedyFindsTheBestWhereverItIs) {
+  Sampler sampler({});
+  for (const size_t n : {1, 15, 16, 17, 33, 50}) {  // around what goes through vectors at a time
+    for (size_t best = 0; best < n; ++best) {
+      std::vector<float> logits(n, -2);
+      logits[best] = -1;
+      logits[n - 1] = -1;  // of equals the lower one
+      EXPECT_EQ(sampler.Sample(logits, {}), static_cast<int32_t>(best)) << n;
+    }
+    EXPECT_EQ(sampler.Sample(std::vector<float>(n, -kInf), {}), 0) << n;
+    std::vector<float> logits(n, kNan);
+    logits[n - 1] = -kInf;
+    EXPECT_EQ(sampler.Sample(logits, {}), 0) << n;
+  }
+}
+
 TEST(Sampler, NanNeverWins) {
   const std::vector<float> logits = {kNan, 1, 2, kNan};
   EXPECT_EQ(Sampler({}).Sample(logits, {}), 2);

@@ -59,6 +59,23 @@ TEST_F(Published, LongBenchIsReadAndScoredAsItsTaskSays) {
       1);
 }
 
+// A segmenter's words are not to be had: characters stand in for them, and every report says so.
+TEST_F(Published, ChineseLongBenchIsScoredByCharacters) {
+  const std::string stand_in = "single characters for a segmenter's words in the score";
+  for (const char* task : {"longbench_dureader", "longbench_vcsum", "longbench_multifieldqa_zh"}) {
+    EXPECT_EQ(TheTask(task)->StandIn(workshop_.sources()), stand_in) << task;
+  }
+  EXPECT_EQ(TheTask("longbench_dureader")->facts().metric, "rouge_l_zh_char");
+  const Sample articles = Make("longbench_dureader");
+  EXPECT_THAT(articles.turns[0].question, HasSubstr("Question: 灯塔是谁建的?\nAnswer:"));
+  EXPECT_NEAR(ScoreOf("longbench_dureader", articles, "马罗维"), 1, 1e-7);
+  const Sample meeting = Make("longbench_vcsum");
+  EXPECT_EQ(meeting.max_new, 512);
+  // 修桥 is in the summary of 7 different characters: 2 of 2, 2 of 7.
+  EXPECT_NEAR(ScoreOf("longbench_vcsum", meeting, "修桥"), 4.0 / 9, 1e-7);
+  EXPECT_EQ(ScoreOf("longbench_multifieldqa_zh", Make("longbench_multifieldqa_zh"), "鲸油。"), 1);
+}
+
 TEST_F(Published, InfiniteBenchIsReadAndScored) {
   const Sample key = Make("infinitebench_passkey");
   EXPECT_EQ(ScoreOf("infinitebench_passkey", key, " 71432."), 1);
@@ -77,6 +94,59 @@ TEST_F(Published, ScBenchKeepsItsTurns) {
   EXPECT_EQ(ScoreOf("scbench_kv", kv, "It is 7c2d", 1), 1);
   EXPECT_EQ(ScoreOf("scbench_kv", kv, "It is 7c2d", 0), 0);
   EXPECT_EQ(ScoreOf("scbench_choice_eng", Make("scbench_choice_eng"), "(B)"), 1);
+}
+
+TEST_F(Published, ScBenchSummariesAreScoredByLines) {
+  const Sample summary = Make("scbench_summary");
+  ASSERT_EQ(summary.turns.size(), 2u);
+  EXPECT_EQ(summary.max_new, 200);
+  EXPECT_EQ(ScoreOf("scbench_summary", summary, "the mill stays closed", 1), 1);
+  // 3 of 3 words, 3 of 6.
+  EXPECT_DOUBLE_EQ(ScoreOf("scbench_summary", summary, "Repair the bridge!"), 2.0 / 3);
+  EXPECT_EQ(ScoreOf("scbench_qa_chn", Make("scbench_qa_chn"), "银铃。"), 1);
+}
+
+TEST_F(Published, ScBenchFindsTheFunctionAmongThoseOfItsRepository) {
+  const Sample repository = Make("scbench_repoqa");
+  ASSERT_EQ(repository.choices.size(), 3u);  // of both records of that repository, not of others
+  const auto score = [&](const std::string& text) {
+    return ScoreOf("scbench_repoqa", repository, text);
+  };
+  const std::string scale = "def scale(x, k):\n    return x * k\n";
+  EXPECT_EQ(score("Here it is:\n```python\n" + scale + "```\nIt multiplies."), 1);
+  EXPECT_EQ(score(scale), 1);
+  EXPECT_EQ(score("def shift(x, k):\n    return x + k"), 0);  // nearer to another one
+  EXPECT_EQ(score("def scale(x):\n    pass"), 0);             // nearest, but not near
+  EXPECT_EQ(score(""), 0);
+}
+
+TEST_F(Published, ScBenchMixesTwoTasksTurnByTurn) {
+  const Sample needles = Make("scbench_summary_with_needles");
+  EXPECT_EQ(needles.max_new, 800);
+  EXPECT_EQ(needles.turns[1].max_new, 15);
+  const std::string task = "scbench_summary_with_needles";
+  EXPECT_EQ(ScoreOf(task, needles, "The council will repair the bridge.", 0), 1);
+  EXPECT_EQ(ScoreOf(task, needles, "It is 71432.", 1), 1);
+  EXPECT_EQ(ScoreOf(task, needles, "The council will repair the bridge.", 1), 0);
+
+  const Sample both = Make("scbench_repoqa_and_kv");
+  EXPECT_EQ(both.choices.size(), 1u);  // the key's value is no function
+  EXPECT_EQ(ScoreOf("scbench_repoqa_and_kv", both, both.turns[0].answers[0], 0), 1);
+  EXPECT_EQ(ScoreOf("scbench_repoqa_and_kv", both, "9a8b", 1), 1);
+}
+
+// What turns add to a conversation, long answers too, is taken off the context's share.
+TEST_F(Published, ConversationsFitTheLength) {
+  Sample cut = Make("scbench_repoqa", 0, 1024 + 200);
+  EXPECT_TRUE(cut.meta.contains("truncated_from"));
+  int64_t n_tokens = cut.turns.back().max_new;
+  for (size_t turn = 0; turn < cut.turns.size(); ++turn) {
+    const auto parts = PromptOf(*model_, cut, turn, Scope::kQuestion);
+    ASSERT_TRUE(parts) << parts.error().message;
+    n_tokens += turn == 0 ? parts->n_tokens() : std::ssize(parts->rest);
+    if (turn > 0) n_tokens += std::ssize(model_->Tokenize(cut.turns[turn - 1].answers[0], false));
+  }
+  EXPECT_LE(n_tokens, 1024 + 200);
 }
 
 TEST_F(Published, Gsm8kHasWorkedExamplesAndScoresTheLastNumber) {
@@ -132,6 +202,13 @@ TEST_F(Published, ErrorsNameFileLineAndField) {
   EXPECT_THAT(error(good + "\n\n{broken\n"), HasSubstr("line 3: not a JSON object"));
   EXPECT_THAT(error(R"({"context": "c", "input": "q", "answers": []})"), HasSubstr("'answers'"));
   EXPECT_THAT(error(""), HasSubstr("no records"));
+  std::filesystem::create_directories(folder / "scbench");
+  WriteText(folder / "scbench/scbench_repoqa_and_kv.jsonl",
+            R"({"repo": "r", "lang": "c", "context": "c",)"
+            R"( "multi_turns": [{"task": "scbench_vt", "input": "q", "answer": "a"}]})");
+  Workshop mixed(*model_, {.data = folder / ""});
+  EXPECT_THAT(TheTask("scbench_repoqa_and_kv")->Size(mixed, 2048).error().message,
+              HasSubstr("multi_turns[0]: 'task' is missing or no task that this file mixes"));
   Workshop none(*model_, {});
   EXPECT_THAT(TheTask("gsm8k")->Size(none, 2048).error().message, HasSubstr("--data FOLDER"));
   Workshop missing(*model_, {.data = "/no/such/folder"});

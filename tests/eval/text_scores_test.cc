@@ -25,13 +25,6 @@ TEST(QaF1, ZhGoesByCharacters) {
   EXPECT_DOUBLE_EQ(QaF1ZhChar("GPT 4", "gpt 4"), 1);
 }
 
-TEST(RougeL, TakesTheUnionOfSentences) {
-  EXPECT_NEAR(RougeL("the cat sat on the mat", "the cat is on the mat"), 0.8, 1e-7);
-  EXPECT_NEAR(RougeL("a b c. d e", "a c e. d b."), 1, 1e-7);
-  EXPECT_NEAR(RougeL("The cat. ", "The cat"), 0.8, 1e-7);  // the blank piece is an empty word
-  EXPECT_EQ(RougeL("", "The cat"), 0);
-}
-
 TEST(EditSimilarity, IsOfTheFirstLineOfCode) {
   EXPECT_DOUBLE_EQ(EditSimilarity("return x + 1", "return x+1"), 0.91);
   EXPECT_EQ(EditSimilarity("```python\nreturn x", "return x"), 1);

@@ -156,6 +156,73 @@ TEST_F(SlotsTest, AKeyChangesNoOthersCache) {
   EXPECT_EQ(Act("restore", {{"filename", "of_bob"}}, kBob).status, 200);
 }
 
+TEST_F(SlotsTest, AKeySeesOfOthersSlotsThatTheyAreBusy) {
+  const auto slot_of = [&](const char* key) { return Get(port(), "/slots", key).json()[0]; };
+  // Slots are counted between two steps, so maybe after the reply.
+  const auto seen_by = [&](const char* key) {
+    return Eventually([&] { return slot_of(key)["n_tokens"] == 200; });
+  };
+  FirstTurn();
+  ASSERT_TRUE(seen_by("")) << "without keys everybody is the operator";
+  const Json open = slot_of("");
+  EXPECT_EQ(open["params"]["kv"], "full");
+  StartWithKeys();
+  FirstTurn(Json::object(), kAlice);
+  ASSERT_TRUE(seen_by(kAlice));
+  Json seen = {
+      {"id", 0}, {"n_ctx", open["n_ctx"]}, {"speculative", false}, {"is_processing", false}};
+  EXPECT_EQ(slot_of(kBob), seen);
+  EXPECT_EQ(Get(port(), "/slots", kBob).json()[1]["n_tokens"], 0) << "an empty slot is nobody's";
+  RawClient busy(port());
+  Json endless = Endless();
+  endless["stream"] = true;
+  endless["id_slot"] = 0;
+  busy.Send(PostText("/v1/completions", endless.dump(), kAlice));
+  ASSERT_TRUE(Eventually([&] { return server_->engine().slots()[0].busy; }));
+  seen["is_processing"] = true;
+  EXPECT_EQ(slot_of(kBob), seen);
+  EXPECT_GT(slot_of(kAlice)["next_token"]["n_remain"], 0);
+}
+
+TEST_F(SlotsTest, APromptCacheKeyGoesBackToItsSlot) {
+  StartWithKeys();
+  const auto slot_for = [&](int first, const Json& fields, const char* key) {
+    std::vector<int> prompt(100);
+    for (int i = 0; i < 100; ++i) prompt[i] = first + i * 3 % 150;
+    Json request = {{"prompt", prompt}, {"max_tokens", 1}};
+    request.update(fields);
+    const RawReply reply = Post(port(), "/v1/completions", request, key);
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    return reply.json()["kv"]["slot"].get<int>();
+  };
+  const Json keyed = {{"prompt_cache_key", "k"}};
+  EXPECT_EQ(slot_for(40, {{"id_slot", 0}}, kAlice), 0);
+  EXPECT_EQ(slot_for(41, {{"id_slot", 1}, {"prompt_cache_key", "k"}}, kAlice), 1);
+  // Nothing fits: the one that was idle longest, but for the key.
+  EXPECT_EQ(slot_for(42, keyed, kAlice), 1);
+  EXPECT_EQ(slot_for(43, keyed, kBob), 0) << "another API key's is another one";
+  EXPECT_EQ(slot_for(44, {{"prompt_cache_key", "l"}}, kAlice), 1);
+}
+
+// Where the prompt is most of what is shared, it is read again rather than a long cache given up;
+// not so among requests of one key.
+TEST_F(SlotsTest, APromptCacheKeySharesTheBeginningOfALongCache) {
+  const auto ask = [&](int n_shared, const Json& fields) {
+    std::vector<int> prompt(80, 99);
+    for (int i = 0; i < n_shared; ++i) prompt[i] = 40 + i * 7 % 200;
+    Json request = {{"prompt", prompt}, {"max_tokens", 1}};
+    request.update(fields);
+    return Post(port(), "/v1/completions", request);
+  };
+  const Json keyed = {{"prompt_cache_key", "k"}};
+  FirstTurn(keyed);
+  EXPECT_EQ(Cached(ask(60, Json::object())), 0);
+  EXPECT_EQ(Act("erase", Json::object(), "", 1).json()["n_erased"], 80);
+  EXPECT_EQ(Cached(ask(60, keyed)), 60);
+  FirstTurn(keyed);
+  EXPECT_EQ(Cached(ask(20, keyed)), 0) << "a few words are no reason";
+}
+
 // A request that waits for a slot hears that the server lives.
 TEST_F(SlotsTest, ASilentStreamGetsComments) {
   options_.limits.ping_time = std::chrono::milliseconds(20);

@@ -73,7 +73,8 @@ async def read_stream(connection):
 
 async def streamed(port, chance):
     connection = Connection(port)
-    body = chat(chance, stream=True, stream_options={"include_usage": True})
+    body = chat(chance, stream=True, stream_options={"include_usage": True}, return_tokens=True,
+                return_progress=chance.random() < 0.5, timings_per_token=chance.random() < 0.5)
     await connection.send("POST", "/v1/chat/completions", body)
     chunks = await read_stream(connection)
     connection.go()
@@ -81,7 +82,10 @@ async def streamed(port, chance):
         return
     check(chunks[-1]["choices"] == [] and chunks[-1]["usage"], chunks[-1])
     check(chunks[-2]["choices"][0]["finish_reason"] in ("stop", "length"), chunks[-2])
-    check(chunks[-1]["usage"]["completion_tokens"] <= body["max_tokens"], chunks[-1])
+    n_made = chunks[-1]["usage"]["completion_tokens"]
+    check(n_made <= body["max_tokens"], chunks[-1])
+    n_told = sum(len(chunk["choices"][0].get("tokens", [])) for chunk in chunks[:-1])
+    check(n_told == n_made, n_told, n_made)
 
 
 async def canceled(port, chance):
@@ -104,10 +108,12 @@ async def canceled(port, chance):
 async def whole(port, chance):
     body = {"prompt": text(chance, 3, 200), "max_tokens": chance.randint(1, 40),
             "temperature": 1, "seed": chance.randint(0, 9), "n": chance.choice([1, 1, 2]),
-            "kv": {"spec": chance.choice(SPECS)}}
+            "return_tokens": True, "kv": {"spec": chance.choice(SPECS)}}
     reply = await post(port, "/v1/completions", body)
     if reply:
         check(len(reply["choices"]) == body["n"], reply)
+        n_told = sum(len(choice["tokens"]) for choice in reply["choices"])
+        check(n_told == reply["usage"]["completion_tokens"], n_told, reply["usage"])
 
 
 async def as_json(port, chance):
@@ -136,6 +142,7 @@ async def conversation(port, chance):
         messages.append({"role": "user", "content": text(chance, 3, 60)})
         reply = await post(port, "/v1/chat/completions", {
             "messages": messages, "max_tokens": 24, "temperature": 0,
+            "prompt_cache_key": chance.choice(["a", "b", None]),
             "kv": {"spec": spec, "session": session, "ttl_s": chance.choice([1, 30])}})
         if reply is None:
             return
