@@ -15,8 +15,7 @@ SOURCE_FOLDERS := apps bench examples include src tests tools
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help packages build model demo test test-asan test-tsan test-clients test-browser soak fuzz \
-        bench bench-peers format lint results results-full clean all-release all-asan all-tsan \
-        fuzz-short
+        bench bench-peers format lint results results-full clean all-release all-asan all-tsan
 
 help:
 	@cat tools/setup/help.txt
@@ -41,7 +40,7 @@ demo: build model
 	@python3 tools/demo/demo.py
 
 # ctest's own summary comes last.
-test: all-release model fuzz-short
+test: all-release model
 	ctest --test-dir build/release --output-on-failure -j 2 $(CTEST_ARGS)
 
 test-asan: all-asan model
@@ -74,11 +73,6 @@ soak: model
 fuzz:
 	@$(PACKAGES) build fuzz
 	@tools/fuzz.sh $(FUZZ_SECONDS)
-
-# A few seconds a target, where clang is there anyway.
-fuzz-short:
-	@if command -v clang++ >/dev/null; then KVASIR_FUZZ_PRESET=fuzz-short tools/fuzz.sh 3; \
-	 else echo "no clang, so no fuzzing here: \`make fuzz\` installs it"; fi
 
 bench: build model
 	build/release/kvasir bench --kv "full; streaming:budget=20%; snapkv:budget=20%" \

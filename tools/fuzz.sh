@@ -2,10 +2,9 @@
 # Builds the fuzz targets (tests/fuzz/*_fuzz.cc) and runs each for SECONDS, from the small corpus in
 # tests/fuzz/corpus/<target> (new inputs go to build/<preset>/corpus). Stops at the first crash, with the
 # input's path. Usage: tools/fuzz.sh SECONDS [target...]
-# KVASIR_FUZZ_PRESET=fuzz-short: compiled without optimisation, which is three times as quick.
 set -eu
 cd "$(dirname "$0")/.."
-preset=${KVASIR_FUZZ_PRESET:-fuzz}
+preset=fuzz
 build=build/$preset
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
