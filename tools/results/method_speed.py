@@ -86,18 +86,19 @@ def megabytes(n):
     return f"{n / 1e6:.1f}" if n < 1e8 else f"{n / 1e6:.0f}"
 
 
-def cells(own, around):
+def cells(own, around, speed=True):
     """Speed, bytes and memory at a length, each beside `full`."""
+    n_cells = 4 if speed else 2
     if own is None or not around:
-        return [""] * 4
+        return [""] * n_cells
     if not own["rows"]:
-        return ["failed"] + [""] * 3
+        return ["failed"] + [""] * (n_cells - 1)
 
     def beside(phase, field):
         return sum(full["rows"][phase][field] for full in around) / len(around)
 
     line = []
-    for phase in ("prefill", "decode"):
+    for phase in ("prefill", "decode") if speed else ():
         value = own["rows"][phase]["tok_s_median"]
         line.append(f"{value:.0f} ({value / beside(phase, 'tok_s_median'):.2f}x)")
     for field in ("kv_bytes", "rss_peak_bytes"):
@@ -111,12 +112,13 @@ def claim_of(claims, method):
     return "; ".join(part for part in parts if part)
 
 
-def table_text(order, ledger, lengths):
+def table_text(order, ledger, lengths, speed):
     claims = json.loads(CLAIMS.read_text())
     fulls = [i for i, (_, method, _) in enumerate(order) if method == "full"]
     head = ["spec"]
     for length in lengths:
-        head += [f"{what} {length // 1000}k" for what in ("prefill", "decode", "KV", "peak RSS")]
+        figures = ("prefill", "decode") if speed else ()
+        head += [f"{what} {length // 1000}k" for what in (*figures, "KV", "peak RSS")]
     lines = ["| " + " | ".join(head + ["the paper says"]) + " |",
              "| --- |" + " ---: |" * (len(head) - 1) + " --- |"]
     for i, (name, method, spec) in enumerate(order):
@@ -126,7 +128,8 @@ def table_text(order, ledger, lengths):
         line = [f"`{spec}`"]
         for length in lengths:
             beside = [ledger.known(order[f][0], "full", length) for f in sorted(around)]
-            line += cells(ledger.known(name, spec, length), [full for full in beside if full])
+            line += cells(ledger.known(name, spec, length), [full for full in beside if full],
+                          speed)
         lines.append("| " + " | ".join(line + [claim_of(claims, method)]) + " |")
     return "\n".join(lines)
 
@@ -175,6 +178,8 @@ def main():
     parser.add_argument("--count", type=int, default=-1,
                         help="measure at most so many; the same command goes on")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build/results/speed")
+    parser.add_argument("--without-speed", action="store_true",
+                        help="bytes and memory alone, which a busy machine does not change")
     parser.add_argument("--write", action="store_true", help="the table into docs/results.md")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -187,7 +192,8 @@ def main():
         for name, _, spec in order:
             ledger.measure(name, spec, length)
     text = "\n\n".join([introduction(args, order, ledger, lengths),
-                        table_text(order, ledger, lengths), drift_text(order, ledger, lengths)])
+                        table_text(order, ledger, lengths, not args.without_speed),
+                        drift_text(order, ledger, lengths)])
     if args.write:
         write_between(ROOT / "docs/results.md", BEGIN, END, text)
     else:
