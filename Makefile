@@ -15,7 +15,8 @@ SOURCE_FOLDERS := apps bench examples include src tests tools
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help packages build model demo test test-asan test-tsan test-clients test-browser soak fuzz \
-        bench bench-peers format lint results results-full clean all-release all-asan all-tsan
+        bench bench-methods bench-peers format lint results results-full clean all-release all-asan \
+        all-tsan
 
 help:
 	@cat tools/setup/help.txt
@@ -80,6 +81,9 @@ bench: build model
 
 results results-full: build model
 	@python3 tools/results/board.py --write $(if $(filter results-full,$@),--samples 100) $(BOARD_ARGS)
+
+bench-methods: build model
+	@python3 tools/results/method_speed.py --write $(BENCH_METHODS_ARGS)
 
 bench-peers: build model
 	@$(PACKAGES) peers

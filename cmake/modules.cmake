@@ -133,6 +133,8 @@ if(KVASIR_TESTS)
                               $<TARGET_FILE:kvasir>)
   add_test(NAME load_maker COMMAND ${Python3_EXECUTABLE}
                                    ${PROJECT_SOURCE_DIR}/tests/bench/load_maker_test.py)
+  add_test(NAME results_tools COMMAND ${Python3_EXECUTABLE}
+                                      ${PROJECT_SOURCE_DIR}/tests/results/tools_test.py)
 endif()
 
 if(KVASIR_FUZZ)

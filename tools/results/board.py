@@ -2,11 +2,12 @@
 """The results board: every method at several budgets, on the same samples, with intervals.
 
     python3 tools/results/board.py [--samples 20] [--only snapkv,tova] [--units needle/vt/4096] [--write]
+    python3 tools/results/board.py --plan
 
 Runs `kvasir eval --resume` with a result file for each unit (a task of a model at a length), several
-at a time, so it can be stopped and started again at will. With --write the tables go into
-docs/results.md between its markers and the page with charts and samples to docs/results.html.
-Without any choice it is what `make results` makes.
+at a time, so it can be stopped and started again at will; --plan says what that is and how long it
+takes. With --write the tables go into docs/results.md between its markers and the page with charts
+and samples to docs/results.html. Without any choice it is what `make results` makes.
 """
 
 import argparse
@@ -15,31 +16,22 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import progress
+from method_specs import BUDGETS, ROOT, find_heads, model_flags, runs, specs_of, write_between
+
 HERE = pathlib.Path(__file__).parent
 BEGIN, END = "<!-- board begin -->", "<!-- board end -->"
-BUDGETS = [50, 20, 10, 5]
 
 NEEDLE_TASKS = ["niah_single_2", "niah_multikey_2", "niah_multivalue", "niah_multiquery", "vt",
                 "copy"]
 # The board's prose and four keys also at the lengths that kvpress's figures were measured at.
 DEFAULT_UNITS = [("passkey", 4096), ("board_noise", 4096), ("board_prose", 4096),
                  ("board_four", 4096), ("board_prose", 2048), ("board_four", 1024), ("kl", 0)]
-# Settings that a method's name alone does not say. Wrappers stand on the snapkv that kvpress's
-# figures were measured with: on the best one there is nothing left for them to mend.
-WRAPPED = "snapkv:window=16,kernel=7,budget={b}%"
-VARIANTS = {
-    "snapkv": ["snapkv:budget={b}%", WRAPPED, "snapkv:window=64,kernel=7,budget={b}%"],
-    "chunkkv": ["chunkkv:chunk=20 + " + WRAPPED],
-    "pyramidkv": ["pyramidkv + snapkv:window=8,kernel=7,budget={b}%"],
-    "auto": ["auto:budget={b}%", "auto:of=entries,budget={b}%"],
-    "kivi": ["kivi:bits=8", "kivi:bits=4", "kivi:bits=2"],
-    "hadamard": ["hadamard + q4", "hadamard + kivi:bits=2"],
-    "think": ["think:ratio=20%", "think:ratio=50%"],
-}
 TITLES = {"board_noise": "noise", "board_prose": "prose", "board_four": "four keys", "kl": "KL"}
 
 
@@ -63,49 +55,14 @@ def all_units():
     return units
 
 
-def model_flags(model):
-    return ["-m", str(ROOT / "models/needle-11m-f16.gguf")] if model == "needle" else []
-
-
-def explains(kvasir, spec):
-    """Whether a spec is one: a wrapper may want another base."""
-    return subprocess.run([kvasir, "methods", "--explain", spec, "--json"],
-                          capture_output=True).returncode == 0
-
-
-def specs_of(kvasir, only):
-    """{method: [(budget or None, spec), …]}, `full` first."""
-    done = subprocess.run([kvasir, "methods", "--json"], capture_output=True, text=True, check=True)
-    table = {"full": [(None, "full")]}
-    for method in json.loads(done.stdout)["methods"]:
-        name = method["name"]
-        if name == "full" or (only and name not in only):
-            continue
-        if name == "trimkv":
-            print("board: trimkv wants gates trained for the model; left out", file=sys.stderr)
-            continue
-        if name in VARIANTS:
-            forms = VARIANTS[name]
-        elif method["role"] == "wrapper":
-            forms = [f"{name} + {WRAPPED}"]
-        elif any(param["name"] == "budget" for param in method["params"]):
-            forms = [f"{name}:budget={{b}}%"]
-        else:
-            forms = [name]
-        specs = [(budget, form.format(b=budget)) for form in forms
-                 for budget in (BUDGETS if "{b}" in form else [None])]
-        table[name] = [(budget, spec) for budget, spec in specs if explains(kvasir, spec)]
-    return table
-
-
-def find_heads(args, model):
-    """razor's side file of a model, once."""
-    known = args.folder / f"heads-{model}.json"
-    if known.exists() and os.path.exists(json.loads(known.read_text())["path"]):
-        return
-    done = subprocess.run([args.kvasir, "inspect", *model_flags(model), "--find-heads", "auto",
-                           "--json"], capture_output=True, text=True, check=True)
-    known.write_text(done.stdout)
+def samples_of(args, unit):
+    # 127 places a text, each with the distribution over the whole vocabulary: six texts tell as much.
+    if unit.task == "kl":
+        return max(1, args.samples * 3 // 10)
+    # What keeps all of it within two hours on two cores.
+    if unit.model == "needle" and unit.length == 8192:
+        return max(1, args.samples * 3 // 5)
+    return args.samples
 
 
 def evaluate(args, unit, specs):
@@ -113,8 +70,7 @@ def evaluate(args, unit, specs):
     # A long list of specs goes through a file: a command line has an end.
     preset = out.with_suffix(".toml")
     preset.write_text("[eval]\nkv = " + json.dumps("; ".join(specs)) + "\n")
-    # 127 places a text, each with the distribution over the whole vocabulary: six texts tell as much.
-    samples = max(1, args.samples * 3 // 10) if unit.task == "kl" else args.samples
+    samples = samples_of(args, unit)
     command = [args.kvasir, "eval", *model_flags(unit.model), "--task", unit.task,
                "--samples", str(samples), "--seed", str(args.seed), "--threads", "1",
                "--out", str(out), "--resume", "--json", "--preset", str(preset)]
@@ -122,11 +78,47 @@ def evaluate(args, unit, specs):
         command += ["--length", str(unit.length)]
     if args.file:
         command += ["--file", args.file]
-    with open(out.with_suffix(".log"), "w") as log:
+    start = time.monotonic()
+    with open(out.with_suffix(".log"), "w+") as log:
         code = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=log).returncode
+        log.seek(0)
+        done = re.search(r"(\d+) samples done", log.read())
+    if done and int(done[1]):
+        progress.note_costs(args.folder / "costs.json", unit, len(specs),
+                            time.monotonic() - start, int(done[1]))
     print(f"board: {unit.name()}: {'done' if code == 0 else f'exit code {code}, see {log.name}'}",
           file=sys.stderr, flush=True)
     return code
+
+
+def specs_by_model(args, table, models):
+    """What each model is evaluated with. razor's heads are found first, where nobody has yet."""
+    specs = [spec for entries in table.values() for _, spec in entries]
+    refused = {model: set() for model in models}
+    for model in models if "razor" in table else []:
+        find_heads(args.kvasir, args.folder, model)
+        refused[model] = {spec for _, spec in table["razor"]
+                          if not runs(args.kvasir, model, spec)}
+    return {model: [spec for spec in specs if spec not in refused[model]] for model in models}
+
+
+def run(args, plan, units):
+    """All units, as many at a time as --jobs says. The worst exit code, 130 before all others."""
+    print(plan.text(args.jobs), file=sys.stderr)
+    watch = progress.Progress(plan, args.jobs)
+    watch.start()
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        futures = [pool.submit(evaluate, args, unit, plan.specs[unit.model]) for unit in units]
+        try:
+            codes = [future.result() for future in futures]
+        except KeyboardInterrupt:  # those that run have got it too, and end
+            pool.shutdown(wait=False, cancel_futures=True)
+            codes = [130]
+    watch.end()
+    if 130 in codes:
+        print("board: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    return max(codes)
 
 
 def report(args, files, *flags):
@@ -227,15 +219,6 @@ def tables(args, table, files):
     return "\n".join(lines)
 
 
-def write(text, path):
-    document = path.read_text()
-    before, rest = document.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-    os.replace(temporary, path)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kvasir", default=str(ROOT / "build/release/kvasir"))
@@ -247,6 +230,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="units at a time")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build/results",
                         help="of the result files")
+    parser.add_argument("--plan", action="store_true",
+                        help="only say what there is to do, and how long it may take")
     parser.add_argument("--tables", action="store_true", help="of what is there; evaluate nothing")
     parser.add_argument("--write", action="store_true",
                         help="the tables into docs/results.md, the page to docs/results.html")
@@ -255,23 +240,22 @@ def main():
     units = [unit for unit in all_units()
              if not args.units or unit.name() in args.units.split(",")]
     table = specs_of(args.kvasir, set(args.only.split(",")) if args.only else None)
-    specs = [spec for entries in table.values() for _, spec in entries]
     code = 0
     if not args.tables:
-        if "razor" in table:
-            for model in {unit.model for unit in units}:
-                find_heads(args, model)
-        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            codes = list(pool.map(lambda unit: evaluate(args, unit, specs), units))
-        code = max(codes)
-        if 130 in codes:
-            return 130
+        specs = specs_by_model(args, table, {unit.model for unit in units})
+        plan = progress.Plan(units, specs, lambda unit: samples_of(args, unit), args.folder)
+        if args.plan:
+            print(plan.text(args.jobs))
+            return 0
+        code = run(args, plan, units)
+        if code == 130:
+            return code
     files = {unit: unit.file(args.folder) for unit in units if unit.file(args.folder).exists()}
     text = tables(args, table, files)
     if not args.write:
         print(text)
         return code
-    write(text, ROOT / "docs/results.md")
+    write_between(ROOT / "docs/results.md", BEGIN, END, text)
     report(args, files.values(), "--report", str(ROOT / "docs/results.html"))
     return code
 
