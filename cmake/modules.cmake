@@ -123,7 +123,7 @@ if(KVASIR_TESTS)
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name}_inputs ${source} $<TARGET_OBJECTS:fuzz_inputs_main>)
     target_link_libraries(${name}_inputs PRIVATE kvasir_server)
-    add_test(NAME ${name} COMMAND ${name}_inputs ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name} 3000)
+    add_test(NAME ${name} COMMAND ${name}_inputs ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name} 50000)
     set_tests_properties(${name} PROPERTIES TIMEOUT 300)
   endforeach()
   add_test(NAME cli COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/cli/cli_test.py
