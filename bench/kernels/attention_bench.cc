@@ -30,7 +30,8 @@ Pair Same(const char* name, int head_dim) {
 }
 std::vector<Pair> Pairs(int head_dim, std::string_view only) {
   std::vector<Pair> pairs;
-  for (const char* name : {"f32", "f16", "bf16", "i16", "q8", "q4"}) pairs.push_back(Same(name, head_dim));
+  for (const char* name : {"f32", "f16", "bf16", "i16", "q8", "q4"})
+    pairs.push_back(Same(name, head_dim));
   for (int bits : {4, 2})
     pairs.push_back({ChannelPlane(bits, head_dim), TokenPlane(bits, head_dim)});
   for (int bits : {3, 2}) {
