@@ -86,9 +86,9 @@ using ProgressFn = std::function<bool(int64_t done, int64_t total)>;
 
 struct SessionOptions {
   std::string kv = "full";  // see `kvasir methods`
-  std::string kv_type =
-      {};           // f32, f16, bf16, i16, q8, q4; empty: f16, or f32 where the weights are F32
-  int64_t ctx = 0;  // most tokens in the session; 0: what the model was trained for
+  // f32, f16, bf16, i16, q8 or q4; empty: f16, or f32 where the weights are F32.
+  std::string kv_type = {};
+  int64_t ctx = 0;           // most tokens in the session; 0: what the model was trained for
   int64_t kv_memory = 0;     // hard limit of the cache in bytes; 0: none
   int chunk = 512;           // prompt tokens a pass
   bool chunk_major = false;  // a chunk through all layers, then the next (what a server mixes with
