@@ -1,14 +1,15 @@
 // Attention on planes of 16-bit integers, over the primitives of an instruction set:
 //   kLanes; I: a vector of int32, F: of f32; kQueries, kVectors: a register tile; Zero, Set, Load,
 //   AddPairs(sum, x, w): sum += the products of pairs; ToFloat; SetF, LoadF, StoreF, Mul, Fma(a, b,
-//   c) = a b + c; RoundPage(p, scales, inverse_of, out): see PageWeights.
+//   c) = a b + c; RoundPage(p, scales, out): 64 probabilities times scales as integers (below), two
+//   in 32 bits; returns their step.
 // Included inside a target region and an anonymous namespace.
 
 // sum[i][v] = over pairs of weights[i] and of some vectors of lanes. `next` is prefetched: what the
 // same block of the next plane reads, line by line beside the arithmetic.
 template <class S, int kQueries, int kVectors>
 HWY_INLINE void SumPairs(const int32_t* at, int64_t row, int n_pairs,
-                         const int32_t* HWY_RESTRICT weights, int64_t stride, const int32_t* next,
+                         const int32_t* HWY_RESTRICT weights, const int32_t* next,
                          typename S::I (&sum_out)[kQueries][kVectors]) {
   typename S::I sum[kQueries][kVectors];
   HWY_UNROLL(8)
@@ -27,7 +28,7 @@ HWY_INLINE void SumPairs(const int32_t* at, int64_t row, int n_pairs,
     for (int v = 0; v < kVectors; ++v) x[v] = S::Load(at + v * S::kLanes);
     HWY_UNROLL(8)
     for (int i = 0; i < kQueries; ++i) {
-      typename S::I w = S::Set(weights[i * stride + pair]);
+      typename S::I w = S::Set(weights[int64_t{i} * n_pairs + pair]);
       asm volatile("" : "+v"(w));  // stays here: GCC 12 would load all of them first, and spill
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) S::AddPairs(sum[i][v], x[v], w);
@@ -52,7 +53,7 @@ HWY_NOINLINE void LogitsTile(const std::byte* plane, const int32_t* pairs, const
       reinterpret_cast<const float*>(plane + int64_t{n_pairs} * kPageEntries * sizeof(int32_t));
   for (int slot = 0; slot < kPageEntries; slot += kVectors * kLanes) {
     typename S::I sum[kQueries][kVectors];
-    SumPairs<S, kQueries, kVectors>(Ints(plane) + slot, kPageEntries, n_pairs, pairs, n_pairs,
+    SumPairs<S, kQueries, kVectors>(Ints(plane) + slot, kPageEntries, n_pairs, pairs,
                                     next == nullptr ? nullptr : Ints(next) + slot, sum);
     HWY_UNROLL(8)
     for (int i = 0; i < kQueries; ++i) {
@@ -67,8 +68,8 @@ HWY_NOINLINE void LogitsTile(const std::byte* plane, const int32_t* pairs, const
   }
 }
 
-// Weights of a page: integers below 2^15 whose sum is below 64256, so that sums of their products
-// with values fit 32 bits.
+// Weights of a page (RoundPage): integers below 2^15 whose sum is below 64256, so that sums of
+// their products with values fit 32 bits.
 inline constexpr float kLargestWeight = 32767.0f, kSumInLargest = 1.96f;
 
 // The largest of 8 and their sum, halves first.
@@ -102,7 +103,6 @@ HWY_INLINE void ValuesBlock(const std::byte* plane, int head_dim, int channel,
                             float* HWY_RESTRICT acc) {
   typename S::I sum[kQueries][kVectors];
   SumPairs<S, kQueries, kVectors>(Ints(plane) + channel, head_dim, kPageEntries / 2, weights,
-                                  kPageEntries / 2,
                                   next == nullptr ? nullptr : Ints(next) + channel, sum);
   HWY_UNROLL(8)
   for (int i = 0; i < kQueries; ++i) {

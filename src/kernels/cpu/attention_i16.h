@@ -1,7 +1,8 @@
 // Attention on planes of 16-bit integers (i16_codes.h): queries become integers by their norm,
 // probabilities of a page (times the scales of its entries) by their largest or their sum, and the
-// sums of products are exact. So they depend neither on a tile's shape nor on the instruction set,
-// and half of the multiply-adds of floats are enough (a quarter with VNNI).
+// sums of products are exact. So they depend neither on a tile's shape nor on the instruction set.
+// Two products are a multiplication and an addition, which has more ports than the two
+// multiply-adds of floats, or with VNNI one instruction.
 #pragma once
 
 #include <cstddef>
