@@ -44,18 +44,20 @@ class Think final : public Method {
       // Dropped channels are gone: never chosen anew.
       const bool keys = n_keys < at.model.head_dim && !plan.key_map(h);
       const bool values = n_values < at.model.head_dim && !plan.value_map(h);
+      if (!keys && !values) continue;
       if (at.encoder_follows) {
         if (!plan.Resolve(h)) continue;
         if (keys) plan.MapKeys(h, ChooseKeys(at, ops, h, All(head), n_keys));
         if (values) plan.MapValues(h, ChooseValues(at, ops, h, n_values));
       } else if (at.codec_follows) {
-        const std::vector<int32_t> entries = plan.KeysToEncode(h);
-        if (keys && !entries.empty()) plan.MapKeys(h, ChooseKeys(at, ops, h, entries, n_keys));
+        std::vector<int32_t> entries;
+        if (keys) entries = plan.KeysToEncode(h);
+        if (!entries.empty()) plan.MapKeys(h, ChooseKeys(at, ops, h, entries, n_keys));
         if (values && plan.EncodesValues(h)) plan.MapValues(h, ChooseValues(at, ops, h, n_values));
       } else {
         const PlaneKind kind = keys ? PlaneKind::kKeys : PlaneKind::kValues;
         const int64_t n = head.n_staged(kind) - recent_;
-        if (n <= 0 || (!keys && !values)) continue;
+        if (n <= 0) continue;
         if (keys) plan.MapKeys(h, ChooseKeys(at, ops, h, All(head), n_keys));
         if (values) plan.MapValues(h, ChooseValues(at, ops, h, n_values));
         Narrow(head, kind, n, keys, values, h, plan);
