@@ -53,11 +53,6 @@ struct CodeTable {
                  uint64_t seen, const float* p, float* acc);
 };
 
-namespace N_AVX2 {
-extern const CodeTable kCodes;
-}
-namespace N_AVX3 {
-extern const CodeTable kCodes;
-}
+extern const CodeTable kCodesAvx2, kCodesAvx512, kCodesAvx512Vnni;
 
 }  // namespace kvasir::cpu

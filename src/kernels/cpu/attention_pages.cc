@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/result.h"
+#include "kernels/codec.h"
 #include "kernels/cpu/i16_codes.h"
 
 namespace kvasir::cpu {
@@ -49,6 +50,7 @@ int AccStride(const PlaneFormat& values) {
 const AttentionTable& AttentionTableOf(Isa isa) {
   static const AttentionTable kVnni = [] {
     AttentionTable table = N_AVX3::kAttention;
+    table.codes = &kCodesAvx512Vnni;
     table.i16 = &kI16Avx512Vnni;
     return table;
   }();
@@ -170,10 +172,22 @@ int PageTile::Collect(int64_t begin, int64_t end) {
   return n;
 }
 
-const std::byte* PageTile::NextKeys() const {
+int PageTile::PagesAhead() {
+  const PlaneFormat& format = *pages_[0].k;
+  if (format == ahead_format_) return pages_ahead_;
+  ahead_format_ = format;
+  constexpr int64_t kBytes = 8 << 10;
+  const int64_t pages = kBytes / std::max<int64_t>(1, PlaneBytes(format, PlaneKind::kKeys));
+  pages_ahead_ = static_cast<int>(std::clamp<int64_t>(pages, 1, kPagesPerSplit));
+  return pages_ahead_;
+}
+
+const std::byte* PageTile::NextKeys(int n) const {
   size_t run = at_run_;
-  int32_t page = at_page_of_run_;
-  while (run < tile_.runs.size() && page >= tile_.runs[run].n_pages) ++run, page = 0;
+  int32_t page = at_page_of_run_ + n;
+  while (run < tile_.runs.size() && page >= tile_.runs[run].n_pages) {
+    page -= tile_.runs[run++].n_pages;
+  }
   return run < tile_.runs.size() ? tile_.runs[run].pages[page].k : nullptr;
 }
 

@@ -71,8 +71,11 @@ class PageTile {
   // Cheapest when called with rising ranges.
   int Collect(int64_t begin, int64_t end);
   const ActivePage& page(int i) const { return pages_[i]; }
-  // Keys of the page after those collected, to prefetch; null at the end.
-  const std::byte* NextKeys() const;
+  // How far ahead pages are to be prefetched: some kilobytes of keys, for a page of low bits is read
+  // before memory answers. From 1 to kPagesPerSplit.
+  int PagesAhead();
+  // Keys of the n-th page (from 0) after those collected, to prefetch; null past the end.
+  const std::byte* NextKeys(int n) const;
 
   // logits[query][64] of active page i, rows kLogitStride apart.
   void Logits(int i, const std::byte* next, float* logits);
@@ -113,6 +116,8 @@ class PageTile {
   PlaneFormat coded_format_;
   Grids k_grids_;
   CodedQueries coded_q_;
+  PlaneFormat ahead_format_;
+  int pages_ahead_ = 1;
   PlaneFormat v_format_;
   Grids v_grids_;
   float* plane_;       // [64 * head_dim]

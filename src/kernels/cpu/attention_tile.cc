@@ -318,14 +318,16 @@ void AddMass(const float* logits, float lse, float weight, float* mass) {
 }
 
 #if HWY_TARGET == HWY_AVX2
+constexpr const CodeTable* kCodes = &kCodesAvx2;
 constexpr const I16Table* kI16 = &kI16Avx2;
 #else
+constexpr const CodeTable* kCodes = &kCodesAvx512;
 constexpr const I16Table* kI16 = &kI16Avx512;
 #endif
 extern const AttentionTable kAttention;
-const AttentionTable kAttention = {&kCodes, kI16,      kMaxQueries, kMaxCodedQueries, Expand,
-                                   Logits,  Finish,    OrderMask,   Softmax,          Values,
-                                   Merge,   Normalise, AddMass};
+const AttentionTable kAttention = {kCodes, kI16,      kMaxQueries, kMaxCodedQueries, Expand,
+                                   Logits, Finish,    OrderMask,   Softmax,          Values,
+                                   Merge,  Normalise, AddMass};
 
 }  // namespace kvasir::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -1,31 +1,22 @@
-// Products of codes with weights as integers, in vectors as wide as there are: integer sums are the
-// same in any.
-#if defined(KVASIR_KERNELS_CPU_CODE_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef KVASIR_KERNELS_CPU_CODE_DOT_INL_H_
-#undef KVASIR_KERNELS_CPU_CODE_DOT_INL_H_
-#else
-#define KVASIR_KERNELS_CPU_CODE_DOT_INL_H_
-#endif
+// Products of codes with weights as integers, over the primitives of an instruction set:
+//   kLanes; I: a vector of that many 32-bit words; Zero, Set, Load, Store, ShiftRight, ShiftLeft2,
+//   And, Or, Add32
+//   AddBytes(sum, codes, weights): adds the products of four bytes of codes, unsigned, with four of
+//   weights, signed; where kBytesAddTo16 to two 16-bit sums, which Widen adds up to 32
+//   AddWide0, AddWide1(sum, codes, weights): the same with one and with the other of the two words
+//   that hold four weights of 16 bits; where kHalves low and high halves: AddHalves(low, high)
+//   PackBytes, PackWide(x, inverse, n, out): n floats, a multiple of 32, times inverse as integers
+//   of 8 bits, four in a word, or of 16, two words for four; returns the sum of the integers
+//   Floats: the widest vectors of floats (code_vectors-inl.h)
+// Included inside a target region and an anonymous namespace.
 
-#include "kernels/cpu/code_vectors-inl.h"
-#include "kernels/plane_format.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace kvasir::cpu::HWY_NAMESPACE {
+// Queries whose sums fit the registers, on every path.
+constexpr int kQueryTile = 3;
 // Words of a query's weights, of up to 256 codes.
 constexpr int kMostWeights = kMostChannels / 2;
 
-// The codes of a word from bit `shift` on, in fields of 32 / kCodes bits.
-template <class L, int kBits, uint32_t kFields>
-HWY_INLINE typename L::V Extract(typename L::V words, int shift) {
-  constexpr uint32_t kMask = ((1u << kBits) - 1) * kFields;
-  return L::And(L::ShiftRight(words, shift), L::Set(static_cast<int32_t>(kMask)));
-}
-
-// The words that a product reads next, while it multiplies: at once they would wait for each other.
-HWY_INLINE void PrefetchWords(const uint32_t* at, int n_lanes) {
-  for (int i = 0; i < n_lanes; i += 16) __builtin_prefetch(at + i, 0, 2);
-}
+// Weights of codes of so many bits have 8 bits, four in a word, or 16, two words for four.
+constexpr bool WeightsHave8Bits(int bits) { return bits <= 2; }
 
 // Words of `kVectors` vectors of lanes, and what belongs to them.
 struct Words {
@@ -36,95 +27,169 @@ struct Words {
   int n;                 // blocks
 };
 
-// sums[query][vector of lanes] = codes x weights over the words of a lane. The weights of the
-// queries are `stride` apart.
-template <class L, int kBits, int kQueries, int kVectors>
-HWY_INLINE void Dot8(const Words& words, const int32_t* weights, int64_t stride,
-                     typename L::V (&sums)[kQueries][kVectors]) {
+// The codes from bit `shift` on of each byte.
+template <class S, int kBits>
+HWY_INLINE typename S::I Field(typename S::I words, int shift) {
+  constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
+  return S::And(S::ShiftRight(words, shift), S::Set(static_cast<int32_t>(kMask)));
+}
+
+// Codes 4 * quad to 4 * quad + 3 of a word, a byte each.
+template <class S, int kBits>
+HWY_INLINE typename S::I Quad(typename S::I low, [[maybe_unused]] typename S::I high, int quad) {
+  if constexpr (kBits == 8) {
+    return low;
+  } else if constexpr (kBits == 3) {
+    return S::Or(Field<S, 2>(low, quad * 2), S::ShiftLeft2(Field<S, 1>(high, quad)));
+  } else {
+    return Field<S, kBits>(low, quad * kBits);
+  }
+}
+
+template <class S>
+HWY_INLINE typename S::I WeightAt(const int32_t* at) {
+  typename S::I weight = S::Set(*at);
+  asm volatile("" : "+v"(weight));  // stays here: GCC 12 would load all of them first, and spill
+  return weight;
+}
+
+// sums[query][lane], rows kMostChannels apart, become codes x weights over the words of some
+// vectors of lanes. The weights of the queries are `stride` apart. The next plane's words are
+// prefetched while these are multiplied: at once their lines would wait for each other.
+template <class S, int kBits, int kQueries, int kVectors>
+HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weights, int64_t stride,
+                           int lane, int32_t* HWY_RESTRICT sums) {
+  using I = typename S::I;
+  constexpr bool kBytes = WeightsHave8Bits(kBits);
+  constexpr bool kTo16 = kBytes && S::kBytesAddTo16;
+  constexpr int kQuads = 8 / (kBits == 3 ? 2 : kBits);  // of codes a word
   // 16 bits hold 32767 / (2 * 127 * code) sums of pairs: of words 8 and 16, of 16 and 32 codes.
   constexpr int kWordsAtOnce = kBits == 1 ? 16 : 8;
-  constexpr int kQuads = 8 / kBits;  // of codes a word
-  for (auto& of_query : sums) {
-    for (typename L::V& sum : of_query) sum = L::Set(0);
+  // Two sums each: of low and high halves of weights, or of 16 bits and 32; or of even and odd
+  // quads, where one could not hide the latency of additions.
+  constexpr bool kTwoSums = !kBytes ? S::kHalves : !kTo16 && kVectors < 4;
+  I a[kQueries][kVectors], b[kQueries][kVectors];
+  HWY_UNROLL(3)
+  for (int i = 0; i < kQueries; ++i) {
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) a[i][v] = b[i][v] = S::Zero();
   }
+  const uint32_t* low_at = words.low + lane;
+  const int32_t* at[kQueries];
+  HWY_UNROLL(3)
+  for (int i = 0; i < kQueries; ++i) at[i] = weights + i * stride;
   for (int first = 0; first < words.n; first += kWordsAtOnce) {
-    const int end = HWY_MIN(first + kWordsAtOnce, words.n);
-    typename L::V acc[kQueries][kVectors];
-    for (auto& of_query : acc) {
-      for (typename L::V& sum : of_query) sum = L::Set(0);
-    }
-    for (int w = first; w < end; ++w) {
-      const uint32_t* at = words.low + w * words.row;
-      if (words.next != nullptr) PrefetchWords(words.next + w * words.row, kVectors * L::kLanes);
-      const int32_t* quads = weights + w * kQuads;
+    const int end = kTo16 ? HWY_MIN(first + kWordsAtOnce, words.n) : words.n;
+    for (int w = first; w < end; ++w, low_at += words.row) {
+      if (words.next != nullptr) {
+        for (int v = 0; v < kVectors * S::kLanes; v += 16) {
+          __builtin_prefetch(words.next + w * words.row + lane + v, 0, 2);
+        }
+      }
+      I low[kVectors], high[kVectors];
+      HWY_UNROLL(4)
+      for (int v = 0; v < kVectors; ++v) {
+        low[v] = S::Load(low_at + v * S::kLanes);
+        // Two words of low bits share one of high.
+        if constexpr (kBits == 3) {
+          high[v] = S::Load(words.high + w / 2 * words.row + lane + v * S::kLanes);
+          high[v] = S::ShiftRight(high[v], w % 2 * 4);
+        }
+      }
       HWY_UNROLL(8)
       for (int j = 0; j < kQuads; ++j) {
-        typename L::V weight[kQueries];
-        for (int i = 0; i < kQueries; ++i) weight[i] = L::Set(quads[i * stride + j]);
+        I codes[kVectors];
+        HWY_UNROLL(4)
         for (int v = 0; v < kVectors; ++v) {
-          const typename L::V codes =
-              Extract<L, kBits, 0x01010101u>(L::Load(at + v * L::kLanes), j * kBits);
-          for (int i = 0; i < kQueries; ++i) {
-            acc[i][v] = L::Add16(acc[i][v], L::Pairs8(codes, weight[i]));
+          codes[v] = Quad<S, kBits>(low[v], kBits == 3 ? high[v] : low[v], j);
+        }
+        HWY_UNROLL(3)
+        for (int i = 0; i < kQueries; ++i) {
+          if constexpr (kBytes) {
+            const I weight = WeightAt<S>(at[i] + j);
+            HWY_UNROLL(4)
+            for (int v = 0; v < kVectors; ++v) {
+              S::AddBytes(kTwoSums && j % 2 == 1 ? b[i][v] : a[i][v], codes[v], weight);
+            }
+          } else {
+            const I w0 = WeightAt<S>(at[i] + 2 * j);
+            HWY_UNROLL(4)
+            for (int v = 0; v < kVectors; ++v) S::AddWide0(a[i][v], codes[v], w0);
+            const I w1 = WeightAt<S>(at[i] + 2 * j + 1);
+            HWY_UNROLL(4)
+            for (int v = 0; v < kVectors; ++v)
+              S::AddWide1(kTwoSums ? b[i][v] : a[i][v], codes[v], w1);
           }
         }
       }
+      HWY_UNROLL(3)
+      for (int i = 0; i < kQueries; ++i) at[i] += kQuads * (kBytes ? 1 : 2);
     }
-    const typename L::V ones = L::Set(0x00010001);
+    if constexpr (!kTo16) break;
+    HWY_UNROLL(3)
     for (int i = 0; i < kQueries; ++i) {
+      HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) {
-        sums[i][v] = L::Add32(sums[i][v], L::Pairs16(acc[i][v], ones));
+        b[i][v] = S::Add32(b[i][v], S::Widen(a[i][v]));
+        a[i][v] = S::Zero();
       }
+    }
+  }
+  HWY_UNROLL(3)
+  for (int i = 0; i < kQueries; ++i) {
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) {
+      I sum = S::Add32(a[i][v], b[i][v]);  // a is 0 where it was added to 16 bits
+      if constexpr (!kBytes && S::kHalves) sum = S::AddHalves(a[i][v], b[i][v]);
+      S::Store(sum, sums + i * kMostChannels + lane + v * S::kLanes);
     }
   }
 }
 
-// Sums fit: 256 codes of 255 times 32767 are below 2^31.
-template <class L, int kBits, int kQueries, int kVectors>
-HWY_INLINE void Dot16(const Words& words, const int32_t* weights, int64_t stride,
-                      typename L::V (&sums)[kQueries][kVectors]) {
-  constexpr int kLowBits = kBits == 3 ? 2 : kBits;
-  constexpr int kQuads = 8 / kLowBits;
-  for (auto& of_query : sums) {
-    for (typename L::V& sum : of_query) sum = L::Set(0);
+// All lanes, a multiple of 8; of the last 16 half may be left over: what lies behind the words is
+// read (there are always scales) and its sums are of no matter.
+template <class S, int kBits, int kQueries>
+void SumLanes(const Words& words, const int32_t* weights, int64_t stride, int n_lanes,
+              int32_t* sums) {
+  // Vectors at once: what the registers hold.
+  constexpr int kVectors = S::kHalves && WeightsHave8Bits(kBits) ? 4 : 2;
+  constexpr int kTile = kVectors * S::kLanes;
+  int lane = 0;
+  for (; lane + kTile <= n_lanes; lane += kTile) {
+    SumWords<S, kBits, kQueries, kVectors>(words, weights, stride, lane, sums);
   }
-  for (int w = 0; w < words.n; ++w) {
-    const uint32_t* at = words.low + w * words.row;
-    const uint32_t* high_at = words.high + w / 2 * words.row;  // two words of low bits share one
-    if (words.next != nullptr) PrefetchWords(words.next + w * words.row, kVectors * L::kLanes);
-    const int high_shift = w % 2 * 4;
-    const int32_t* pairs = weights + w * kQuads * 2;
-    HWY_UNROLL(8)
-    for (int j = 0; j < kQuads * 2; ++j) {  // bytes 0 and 2, then 1 and 3, of each quad
-      const int byte = j % 2 * 8, quad = j / 2;
-      typename L::V weight[kQueries];
-      for (int i = 0; i < kQueries; ++i) weight[i] = L::Set(pairs[i * stride + j]);
-      for (int v = 0; v < kVectors; ++v) {
-        typename L::V codes =
-            Extract<L, kLowBits, 0x00010001u>(L::Load(at + v * L::kLanes), byte + quad * kLowBits);
-        if constexpr (kBits == 3) {
-          const typename L::V more = Extract<L, 1, 0x00010001u>(L::Load(high_at + v * L::kLanes),
-                                                                byte + quad + high_shift);
-          codes = L::Or(codes, L::ShiftLeft2(more));
-        }
-        for (int i = 0; i < kQueries; ++i) {
-          sums[i][v] = L::Add32(sums[i][v], L::Pairs16(codes, weight[i]));
-        }
-      }
+  if constexpr (kVectors == 4) {
+    for (; lane + kTile / 2 <= n_lanes; lane += kTile / 2) {
+      SumWords<S, kBits, kQueries, 2>(words, weights, stride, lane, sums);
     }
   }
-}
-
-template <class L, int kBits, int kQueries, int kVectors>
-HWY_INLINE void DotWords(const Words& words, const int32_t* weights, int64_t stride,
-                         typename L::V (&sums)[kQueries][kVectors]) {
-  if constexpr (WeightsHave8Bits(kBits)) {
-    Dot8<L, kBits, kQueries, kVectors>(words, weights, stride, sums);
-  } else {
-    Dot16<L, kBits, kQueries, kVectors>(words, weights, stride, sums);
+  for (; lane < n_lanes; lane += S::kLanes) {
+    SumWords<S, kBits, kQueries, 1>(words, weights, stride, lane, sums);
   }
 }
 
-}  // namespace kvasir::cpu::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-#endif
+template <class S, int kBits>
+void SumQueries(const Words& words, const int32_t* weights, int64_t stride, int n_queries,
+                int n_lanes, int32_t* sums) {
+  if (n_queries == 3) return SumLanes<S, kBits, 3>(words, weights, stride, n_lanes, sums);
+  if (n_queries == 2) return SumLanes<S, kBits, 2>(words, weights, stride, n_lanes, sums);
+  SumLanes<S, kBits, 1>(words, weights, stride, n_lanes, sums);
+}
+
+// sums[query][lane], rows kMostChannels apart, of up to kQueryTile queries.
+template <class S>
+void Dot(int bits, const Words& words, const int32_t* weights, int64_t stride, int n_queries,
+         int n_lanes, int32_t* sums) {
+  switch (bits) {
+    case 1:
+      return SumQueries<S, 1>(words, weights, stride, n_queries, n_lanes, sums);
+    case 2:
+      return SumQueries<S, 2>(words, weights, stride, n_queries, n_lanes, sums);
+    case 3:
+      return SumQueries<S, 3>(words, weights, stride, n_queries, n_lanes, sums);
+    case 4:
+      return SumQueries<S, 4>(words, weights, stride, n_queries, n_lanes, sums);
+    default:
+      return SumQueries<S, 8>(words, weights, stride, n_queries, n_lanes, sums);
+  }
+}

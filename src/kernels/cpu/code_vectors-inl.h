@@ -1,72 +1,49 @@
-// The vectors in which products of codes and weights are computed: of 256 bits on every target,
-// and as wide as there are.
-#if defined(KVASIR_KERNELS_CPU_CODE_VECTORS_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef KVASIR_KERNELS_CPU_CODE_VECTORS_INL_H_
-#undef KVASIR_KERNELS_CPU_CODE_VECTORS_INL_H_
-#else
-#define KVASIR_KERNELS_CPU_CODE_VECTORS_INL_H_
-#endif
+// Eight floats: what every path has. Wider paths take it for what is left over, and for sums whose
+// order counts. Included inside a target region and an anonymous namespace.
 
-#include <immintrin.h>
-
-#include "hwy/highway.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace kvasir::cpu::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-using DF = hn::CappedTag<float, 8>;
-using DI = hn::CappedTag<int32_t, 8>;
-using VF = hn::Vec<DF>;
-using VI = hn::Vec<DI>;
-constexpr int kLanes = 8;
-
-// The integer vectors of the products.
-struct Lanes8 {
+struct Floats8 {
   static constexpr int kLanes = 8;
-  using V = __m256i;
-  static HWY_INLINE V Set(int32_t x) { return _mm256_set1_epi32(x); }
-  static HWY_INLINE V Load(const uint32_t* at) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+  using V = __m256;
+  static HWY_INLINE V Set(float x) { return _mm256_set1_ps(x); }
+  static HWY_INLINE V Load(const float* at) { return _mm256_loadu_ps(at); }
+  static HWY_INLINE V LoadF16(const uint16_t* at) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
   }
-  static HWY_INLINE void Store(V x, int32_t* at) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), x);
+  static HWY_INLINE V LoadInts(const int32_t* at) {
+    return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
   }
-  static HWY_INLINE V And(V a, V b) { return _mm256_and_si256(a, b); }
-  static HWY_INLINE V Or(V a, V b) { return _mm256_or_si256(a, b); }
-  static HWY_INLINE V ShiftRight(V a, int n) { return _mm256_srli_epi32(a, n); }
-  static HWY_INLINE V ShiftLeft2(V a) { return _mm256_slli_epi32(a, 2); }
-  static HWY_INLINE V Add32(V a, V b) { return _mm256_add_epi32(a, b); }
-  static HWY_INLINE V Add16(V a, V b) { return _mm256_add_epi16(a, b); }
-  static HWY_INLINE V Pairs16(V a, V b) { return _mm256_madd_epi16(a, b); }
-  static HWY_INLINE V Pairs8(V a, V b) { return _mm256_maddubs_epi16(a, b); }
+  static HWY_INLINE void Store(V x, float* at) { _mm256_storeu_ps(at, x); }
+  static HWY_INLINE V Add(V a, V b) { return _mm256_add_ps(a, b); }
+  static HWY_INLINE V Mul(V a, V b) { return _mm256_mul_ps(a, b); }
+  static HWY_INLINE V Fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+  static HWY_INLINE V MaxAbs(V a, V most) {
+    return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a), most);
+  }
+  static HWY_INLINE float MaxOf(V x) {
+    const __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    const __m128 two = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
+  static HWY_INLINE float SumOf(V x) {
+    const __m128 m = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    const __m128 two = _mm_add_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
 };
-#if HWY_TARGET == HWY_AVX3
-struct Lanes16 {
-  static constexpr int kLanes = 16;
-  using V = __m512i;
-  static HWY_INLINE V Set(int32_t x) { return _mm512_set1_epi32(x); }
-  static HWY_INLINE V Load(const uint32_t* at) { return _mm512_loadu_si512(at); }
-  static HWY_INLINE void Store(V x, int32_t* at) { _mm512_storeu_si512(at, x); }
-  static HWY_INLINE V And(V a, V b) { return _mm512_and_si512(a, b); }
-  static HWY_INLINE V Or(V a, V b) { return _mm512_or_si512(a, b); }
-  static HWY_INLINE V ShiftRight(V a, int n) {
-    return _mm512_srli_epi32(a, static_cast<unsigned>(n));
+
+HWY_INLINE int32_t SumOfInts(__m256i x) {
+  const __m128i m = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  const __m128i two = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+
+// f(a type of vectors, first lane) over n lanes, a multiple of 8, in vectors as wide as there are.
+template <class S, class F>
+HWY_INLINE void OverLanes(int n, const F& f) {
+  using Widest = typename S::Floats;
+  int i = 0;
+  for (; i + Widest::kLanes <= n; i += Widest::kLanes) f(Widest(), i);
+  if constexpr (Widest::kLanes > Floats8::kLanes) {
+    if (i < n) f(Floats8(), i);
   }
-  static HWY_INLINE V ShiftLeft2(V a) { return _mm512_slli_epi32(a, 2); }
-  static HWY_INLINE V Add32(V a, V b) { return _mm512_add_epi32(a, b); }
-  static HWY_INLINE V Add16(V a, V b) { return _mm512_add_epi16(a, b); }
-  static HWY_INLINE V Pairs16(V a, V b) { return _mm512_madd_epi16(a, b); }
-  static HWY_INLINE V Pairs8(V a, V b) { return _mm512_maddubs_epi16(a, b); }
-};
-using Widest = Lanes16;
-#else
-using Widest = Lanes8;
-#endif
-
-// Weights of codes of so many bits have 8 bits, four in a word, or 16, two in a word.
-constexpr bool WeightsHave8Bits(int bits) { return bits <= 2; }
-
-}  // namespace kvasir::cpu::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-#endif
+}

@@ -55,8 +55,9 @@ constexpr int WordsOf(int n_codes, int bits) { return (n_codes * bits + 31) / 32
 
 // Blocks of words before inner group g; of all groups where g is past the last.
 inline int BlocksBefore(const Grid& grid, int g, int bits) {
-  const int size = grid.inner_group(), whole = grid.n_inner() / size;
-  if (g <= whole) return g * WordsOf(size, bits);
+  const int size = grid.inner_group();
+  if (g * size <= grid.n_inner()) return g * WordsOf(size, bits);
+  const int whole = grid.n_inner() / size;
   return whole * WordsOf(size, bits) + WordsOf(grid.n_inner() % size, bits);
 }
 

@@ -1,0 +1,58 @@
+// The primitives that both AVX-512 paths share; see code_dot-inl.h.
+
+struct Floats16 {
+  static constexpr int kLanes = 16;
+  using V = __m512;
+  static HWY_INLINE V Set(float x) { return _mm512_set1_ps(x); }
+  static HWY_INLINE V Load(const float* at) { return _mm512_loadu_ps(at); }
+  static HWY_INLINE V LoadF16(const uint16_t* at) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+  }
+  static HWY_INLINE V LoadInts(const int32_t* at) {
+    return _mm512_cvtepi32_ps(_mm512_loadu_si512(at));
+  }
+  static HWY_INLINE void Store(V x, float* at) { _mm512_storeu_ps(at, x); }
+  static HWY_INLINE V Add(V a, V b) { return _mm512_add_ps(a, b); }
+  static HWY_INLINE V Mul(V a, V b) { return _mm512_mul_ps(a, b); }
+  static HWY_INLINE V Fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+  static HWY_INLINE V MaxAbs(V a, V most) { return _mm512_max_ps(_mm512_abs_ps(a), most); }
+  static HWY_INLINE float MaxOf(V x) {
+    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
+    return Floats8::MaxOf(_mm256_max_ps(_mm512_castps512_ps256(x), high));
+  }
+};
+
+struct Avx512Codes {
+  static constexpr int kLanes = 16;
+  using I = __m512i;
+  using Floats = Floats16;
+
+  static HWY_INLINE I Zero() { return _mm512_setzero_si512(); }
+  static HWY_INLINE I Set(int32_t x) { return _mm512_set1_epi32(x); }
+  static HWY_INLINE I Load(const uint32_t* at) { return _mm512_loadu_si512(at); }
+  static HWY_INLINE void Store(I x, int32_t* at) { _mm512_storeu_si512(at, x); }
+  static HWY_INLINE I And(I a, I b) { return _mm512_and_si512(a, b); }
+  static HWY_INLINE I Or(I a, I b) { return _mm512_or_si512(a, b); }
+  static HWY_INLINE I ShiftRight(I a, int n) {
+    return _mm512_srli_epi32(a, static_cast<unsigned>(n));
+  }
+  static HWY_INLINE I ShiftLeft2(I a) { return _mm512_slli_epi32(a, 2); }
+  static HWY_INLINE I Add32(I a, I b) { return _mm512_add_epi32(a, b); }
+
+  static HWY_INLINE I Round(const float* x, __m512 inverse) {
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(x), inverse));
+  }
+  static HWY_INLINE int32_t SumOf(I x) {
+    return SumOfInts(_mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1)));
+  }
+  static HWY_INLINE int32_t PackBytes(const float* x, float inverse, int n, int32_t* out) {
+    const __m512 factor = _mm512_set1_ps(inverse);
+    I sum = Zero();
+    for (int i = 0; i < n; i += 16) {
+      const I codes = Round(x + i, factor);
+      sum = Add32(sum, codes);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i / 4), _mm512_cvtepi32_epi8(codes));
+    }
+    return SumOf(sum);
+  }
+};
