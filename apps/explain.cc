@@ -46,6 +46,9 @@ class ToyOps final : public Ops {
     for (size_t c = 0; c < energy.size(); ++c) energy[c] = Noise(at.layer * 8 + kv_head, c);
     return energy;
   }
+  std::vector<float> OutputEnergy(const LayerView& at, int kv_head, int64_t n) override {
+    return QueryEnergy(at, kv_head + kToyModel.n_kv_heads, n);
+  }
   QueryMoments FutureQueries(const LayerView& at, int64_t) override {
     const int64_t dim = kToyModel.head_dim;
     QueryMoments moments;

@@ -60,6 +60,7 @@ Json HeadJson(const HeadCache& head, const RopeTable& rope) {
   if (positions.rope != positions.source) json["rope_positions"] = positions.rope;
   const std::vector<int32_t> channels = KeptChannels(head.key_map(), rope);
   if (!channels.empty()) json["channels"] = channels;
+  if (head.value_map()) json["value_channels"] = head.value_map()->channels();
   json["k_codec"] = CodecJson(head, PlaneKind::kKeys);
   json["v_codec"] = CodecJson(head, PlaneKind::kValues);
   json["tier"] = "host";

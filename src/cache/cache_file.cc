@@ -96,6 +96,27 @@ void CacheFile::WriteHead(const HeadCache& head, ByteWriter& file) {
       WritePage(*run.pages[p], run.refs[p].live, format.n_columns, written, file);
     }
   }
+  WriteValueMaps(head, file);
+}
+
+// The channels of each map; if there is one, which of them the head has and which each run (0:
+// none).
+void CacheFile::WriteValueMaps(const HeadCache& head, ByteWriter& file) {
+  std::vector<ValueMapPtr> maps = {nullptr};
+  const auto index_of = [&](const ValueMapPtr& map) {
+    const auto found = std::find(maps.begin(), maps.end(), map);
+    const auto index = static_cast<int32_t>(found - maps.begin());
+    if (found == maps.end()) maps.push_back(map);
+    return index;
+  };
+  std::vector<int32_t> uses = {index_of(head.value_map_)};
+  for (const HeadCache::Run& run : head.runs_) uses.push_back(index_of(run.format.v_map));
+  file.Value(static_cast<uint64_t>(maps.size() - 1));
+  if (maps.size() == 1) return;
+  for (size_t m = 1; m < maps.size(); ++m) {
+    file.Values(std::span<const uint8_t>(maps[m]->channels()));
+  }
+  file.Values(std::span<const int32_t>(uses));
 }
 
 void CacheFile::WritePage(const Page& page, uint64_t live, int n_columns,
@@ -179,8 +200,9 @@ Status CacheFile::ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head) 
   for (uint64_t r = 0; r < n_runs && status; ++r) {
     status = ReadRun(file, n_tokens, maps, planes, head);
   }
+  if (status) status = ReadValueMaps(file, head);
   const RunFormat& last = head.runs_.back().format;
-  if (status && (last.k != format.k() || last.v != format.v() || last.map)) {
+  if (status && (last.k != format.k() || last.v != format.v() || last.map || last.v_map)) {
     status = Fail("the cache has no run for new entries");
   }
   head.end_order_ = end_order;
@@ -188,6 +210,36 @@ Status CacheFile::ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head) 
   head.folded_ = std::move(folded);
   head.Refresh();
   return status;
+}
+
+Status CacheFile::ReadValueMaps(ByteReader& file, HeadCache& head) {
+  const int head_dim = head.format_.head_dim;
+  const auto n_maps = file.Value<uint64_t>();
+  if (n_maps > kMostMaps) return Fail("the cache's table of a head is damaged");
+  std::vector<ValueMapPtr> maps = {nullptr};
+  for (uint64_t m = 0; m < n_maps; ++m) {
+    std::vector<uint8_t> channels = file.Values<uint8_t>(head_dim);
+    if (const Status good = ValueMap::Check(head_dim, channels); !good) {
+      return Fail("a map of values in the cache is damaged: {}", good.error().message);
+    }
+    maps.push_back(std::make_shared<const ValueMap>(head_dim, std::move(channels)));
+  }
+  std::vector<int32_t> uses(head.runs_.size() + 1);
+  if (n_maps > 0) uses = file.Values<int32_t>(uses.size());
+  const auto known = [&](int32_t map) { return map >= 0 && map < std::ssize(maps); };
+  if (!file.ok() || uses.size() != head.runs_.size() + 1 ||
+      !std::all_of(uses.begin(), uses.end(), known)) {
+    return Fail("the cache's table of a head is damaged");
+  }
+  head.value_map_ = maps[uses[0]];
+  for (size_t r = 0; r < head.runs_.size(); ++r) {
+    RunFormat& format = head.runs_[r].format;
+    format.v_map = maps[uses[r + 1]];
+    if (format.v.dim != (format.v_map ? format.v_map->dim() : head_dim)) {
+      return Fail("the cache's table of a run is damaged");
+    }
+  }
+  return {};
 }
 
 Status CacheFile::ReadRun(ByteReader& file, int64_t n_tokens, std::span<const KeyMapPtr> maps,
@@ -207,7 +259,7 @@ Status CacheFile::ReadRun(ByteReader& file, int64_t n_tokens, std::span<const Ke
   format.map = maps[map];
   const int k_dim = format.map ? format.map->dim() : head.format_.head_dim;
   constexpr uint64_t kLeastBytes = 24;  // of a page in the file
-  if (format.k.dim != k_dim || format.v.dim != head.format_.head_dim ||
+  if (format.k.dim != k_dim || format.v.dim > head.format_.head_dim ||
       n_pages > file.n_left() / kLeastBytes || format.shift > n_tokens ||
       format.shift < -n_tokens) {
     return Fail("the cache's table of a run is damaged");

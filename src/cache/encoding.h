@@ -16,7 +16,8 @@ class KeyRotator {
 };
 
 // What Encode makes of some entries; a plane that is not given stays as it is. A format's `dim` is
-// the head's business: leave it 0. Keys go through the head's key map.
+// the head's business: leave it 0. Keys go through the head's key map, values through its value
+// map.
 struct Encoding {
   std::optional<PlaneFormat> k, v;
 };

@@ -12,7 +12,8 @@ RunRef RefOf(const Run& run) {
   return {.pages = run.refs.data(),
           .n_pages = static_cast<int32_t>(run.refs.size()),
           .k = run.format.k,
-          .v = run.format.v};
+          .v = run.format.v,
+          .v_channels = run.format.v_map ? run.format.v_map->channels().data() : nullptr};
 }
 
 uint64_t SlotMask(int slot, int n) {
@@ -33,6 +34,7 @@ HeadCache::HeadCache(HeadCache&& other) noexcept
       runs_(std::move(other.runs_)),
       table_(std::move(other.table_)),
       key_map_(std::move(other.key_map_)),
+      value_map_(std::move(other.value_map_)),
       size_(other.size_),
       in_order_(other.in_order_),
       end_order_(other.end_order_),
@@ -54,6 +56,7 @@ void HeadCache::Clear() {
   runs_.assign(1, Run{});
   runs_[0].format = {.k = format_.k(), .v = format_.v(), .map = nullptr};
   key_map_ = nullptr;
+  value_map_ = nullptr;
   folded_ = {};
   end_order_ = 0;
   delta_ = 0;
@@ -333,15 +336,10 @@ std::vector<int32_t> HeadCache::Positions() const {
 
 void HeadCache::Read(PlaneKind kind, int64_t first, int64_t n, float* x) const {
   KV_CHECK(first >= 0 && first + n <= size_);
-  float stored[kMostChannels];
   ForEachEntry([&](const Place& place, int64_t entry) {
     if (entry < first || entry >= first + n) return;
-    const RunFormat& format = runs_[place.run].format;
-    float* out = x + (entry - first) * format_.head_dim;
-    const bool mapped = kind == PlaneKind::kKeys && format.map;
-    DecodeEntries(format.plane(kind), kind, PageAt(place).bytes(kind), place.slot, 1,
-                  mapped ? stored : out, 0);
-    if (mapped) format.map->Restore(stored, out);
+    runs_[place.run].format.Decode(kind, PageAt(place).bytes(kind), place.slot,
+                                   x + (entry - first) * format_.head_dim);
   });
 }
 
@@ -383,6 +381,7 @@ HeadCache HeadCache::Fork() const {
   HeadCache fork(*pool_, format_);
   fork.runs_ = runs_;
   fork.key_map_ = key_map_;
+  fork.value_map_ = value_map_;
   fork.end_order_ = end_order_;
   fork.delta_ = delta_;
   fork.folded_ = folded_;
@@ -434,6 +433,7 @@ HeadBytes HeadCache::bytes() const {
   }
   bytes.facts += static_cast<int64_t>(folded_.sum.size() * sizeof(double));
   if (key_map_) bytes.facts += key_map_->bytes();
+  if (value_map_) bytes.facts += value_map_->bytes();
   return bytes;
 }
 

@@ -14,7 +14,6 @@
 // A page may be shared by several heads (Fork). Its bytes are then immutable: whoever writes copies
 // first. Live bits belong to the reference, so evicting from a shared page copies nothing. A plane
 // may be shared by two pages of one head: keys that are encoded before their values are.
-//
 // Not thread-safe; different heads may be used by different threads.
 #pragma once
 
@@ -73,8 +72,7 @@ class HeadCache {
   // How many entries have keys (or values) stored as `format`; which entries a span means.
   int64_t n_stored(PlaneKind kind, const PlaneFormat& format) const;
   std::vector<int32_t> Entries(const StoredSpan& span) const;
-  // Entries that are as they were appended.
-  int64_t n_staged(PlaneKind kind) const;
+  int64_t n_staged(PlaneKind kind) const;  // that are as they were appended
 
   // Verbs. Keep: exactly these entries remain (ascending). Drop: entries [first, first + n) go.
   void Keep(std::span<const int32_t> entries);
@@ -96,10 +94,12 @@ class HeadCache {
   // copies of them fill it. After an error (no memory) some may be encoded and others not.
   Status Encode(std::span<const int32_t> entries, const Encoding& to);
   Status Encode(const StoredSpan& span, const Encoding& to);
-  // What keys are mapped with when they are encoded from now on. A map that was set stays: queries
-  // of a head meet few maps.
+  // What keys, and values, are mapped with when they are encoded from now on. A map that was set
+  // stays: queries of a head meet few maps.
   void SetKeyMap(KeyMapPtr map) { key_map_ = std::move(map); }
+  void SetValueMap(ValueMapPtr map) { value_map_ = std::move(map); }
   const KeyMapPtr& key_map() const { return key_map_; }
+  const ValueMapPtr& value_map() const { return value_map_; }
   // Frees the pages all of whose entries are of order < `order` (out of a sliding window).
   void FreePagesBefore(int32_t order);
   void Truncate(int32_t order);  // drops all entries of order >= `order`
@@ -108,8 +108,7 @@ class HeadCache {
   // A second head with the same entries; pages are shared until one of them writes.
   HeadCache Fork() const;
   HeadBytes bytes() const;
-  // What a page of this format costs, tables included.
-  static int64_t PageBytes(const HeadFormat& format);
+  static int64_t PageBytes(const HeadFormat& format);  // of a page, tables included
 
  private:
   friend class CacheFile;
@@ -190,6 +189,7 @@ class HeadCache {
   std::vector<Run> runs_;  // never empty; appends go to the last, which has the staging format
   std::vector<RunRef> table_;
   KeyMapPtr key_map_;
+  ValueMapPtr value_map_;
   int64_t size_ = 0;
   bool in_order_ = true;   // runs, pages and slots in turn are in the order of the text
   int32_t end_order_ = 0;  // one past the last order appended

@@ -101,12 +101,18 @@ Status HeadCache::EncodePlaces(std::span<const Place> places, const Encoding& to
       return plane != before;
     };
     bool new_keys = set(format.k, to.k, key_map_ ? key_map_->dim() : format_.head_dim);
-    const bool new_values = set(format.v, to.v, format_.head_dim);
+    bool new_values = set(format.v, to.v, value_map_ ? value_map_->dim() : format_.head_dim);
     if (to.k) {
       new_keys = new_keys || format.map != key_map_;
       format.map = key_map_;
     }
+    if (to.v) {
+      new_values = new_values || format.v_map != value_map_;
+      format.v_map = value_map_;
+    }
     if (!new_keys && !new_values) continue;
+    status = CheckFormat(format.v, PlaneKind::kValues);  // not every codec takes every number
+    if (!status) break;
     const size_t target = FindRun(format);
     const size_t from = r + 1 == of_run.size() ? runs_.size() - 1 : r;
     for (Place& place : part) place.run = static_cast<int32_t>(from);
@@ -188,38 +194,33 @@ Status HeadCache::CopyInto(std::span<const Place> from, Run& to, const Rotation*
 // are decoded and encoded, and the last of a group that they do not fill are copies of the first.
 void HeadCache::CopyPlane(PlaneKind kind, std::span<const Place> from, Run& to, Tail tail,
                           const Rotation* rotation) const {
-  const bool keys = kind == PlaneKind::kKeys;
   const RunFormat& source = runs_[from[0].run].format;
   const PlaneFormat &in = source.plane(kind), &out = to.format.plane(kind);
   std::byte* bytes = to.pages[tail.page]->plane(kind)->bytes;
-  const bool same = in == out && (!keys || source.map == to.format.map) && rotation == nullptr;
-  if (same && SlotsTogether(out.codec) == 1) {
+  const bool as_stored = source.MapsLike(to.format, kind) && rotation == nullptr;
+  if (as_stored && in == out && SlotsTogether(out.codec) == 1) {
     for (size_t i = 0; i < from.size(); ++i) {
       CopyEntries(out, kind, PageAt(from[i]).bytes(kind), from[i].slot, 1, bytes,
                   tail.slot + static_cast<int>(i));
     }
     return;
   }
-  const KeyMap* unmap = keys ? source.map.get() : nullptr;
-  const KeyMap* map = keys ? to.format.map.get() : nullptr;
-  if (unmap == map && rotation == nullptr) unmap = map = nullptr;
   const int64_t n = static_cast<int64_t>(from.size());
   const int64_t n_padded = RoundUp(n, SlotsTogether(out.codec));
   std::vector<float> x(n_padded * out.dim);
-  float stored[kMostChannels], vector[kMostChannels];
+  float vector[kMostChannels];
   for (int64_t i = 0; i < n; ++i) {
     const Page& page = PageAt(from[i]);
     float* row = x.data() + i * out.dim;
-    DecodeEntries(in, kind, page.bytes(kind), from[i].slot, 1, unmap ? stored : vector, 0);
-    if (unmap != nullptr) unmap->Restore(stored, vector);
+    if (as_stored) {
+      DecodeEntries(in, kind, page.bytes(kind), from[i].slot, 1, row, 0);
+      continue;
+    }
+    source.Decode(kind, page.bytes(kind), from[i].slot, vector);
     if (rotation != nullptr) {
       rotation->rotator->Rotate(vector, page.PosOf(from[i].slot), rotation->to[i]);
     }
-    if (map != nullptr) {
-      map->MapKey(vector, row);
-    } else {
-      std::copy_n(vector, out.dim, row);
-    }
+    to.format.Map(kind, vector, row);
   }
   for (int64_t i = n; i < n_padded; ++i) {
     std::copy_n(x.data() + (i - n) % n * out.dim, out.dim, x.data() + i * out.dim);
@@ -232,23 +233,12 @@ void HeadCache::CopyPlane(PlaneKind kind, std::span<const Place> from, Run& to, 
 // is the plane that is encoded. Its codec encodes slot by slot.
 Status HeadCache::EncodeInPlace(std::span<const Place> from, PlaneKind kind, Run& to) {
   KV_CHECK(SlotsTogether(to.format.plane(kind).codec) == 1);
-  const bool keys = kind == PlaneKind::kKeys;
   for (const Place& place : from) {
     KV_ASSIGN_OR_RETURN(const size_t index, TwinOf(place, kind, to));
     Page& twin = *to.pages[index];
-    const RunFormat& source = runs_[place.run].format;
-    float vector[kMostChannels], mapped[kMostChannels];
-    DecodeEntries(source.plane(kind), kind, PageAt(place).bytes(kind), place.slot, 1, mapped, 0);
-    const KeyMap* unmap = keys ? source.map.get() : nullptr;
-    const KeyMap* map = keys ? to.format.map.get() : nullptr;
-    if (unmap != nullptr) {
-      unmap->Restore(mapped, vector);
-    } else {
-      std::copy_n(mapped, format_.head_dim, vector);
-    }
-    if (map != nullptr) map->MapKey(vector, mapped);
-    EncodeEntries(Isa::kAvx2, to.format.plane(kind), kind, map != nullptr ? mapped : vector, 0,
-                  place.slot, 1, twin.plane(kind)->bytes);
+    float vector[kMostChannels];
+    runs_[place.run].format.Decode(kind, PageAt(place).bytes(kind), place.slot, vector);
+    to.format.Encode(kind, vector, place.slot, twin.plane(kind)->bytes);
     twin.SetFacts(place.slot, PageAt(place), place.slot, format_.n_columns);
     const uint64_t bit = uint64_t{1} << place.slot;
     to.refs[index].live |= bit;

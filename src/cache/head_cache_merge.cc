@@ -20,7 +20,7 @@ Status HeadCache::SetColumn(int column, int64_t entry, float value) {
 Status HeadCache::MakeOneWritable(int64_t entry) {
   Place at = Places()[entry];
   const RunFormat& format = runs_[at.run].format;
-  const bool narrow = format.map && format.map->dim() < format_.head_dim;
+  const bool narrow = (format.map && format.map->drops_channels()) || format.v_map;
   if (format.together() > 1 || narrow) {
     const size_t before = runs_.size();
     const size_t target = FindRun(
@@ -57,23 +57,14 @@ void HeadCache::WriteColumn(const Place& at, int column, float value) {
 }
 
 void HeadCache::ReadEntry(const Place& at, PlaneKind kind, float* x) const {
-  const RunFormat& format = runs_[at.run].format;
-  float stored[kMostChannels];
-  const bool mapped = kind == PlaneKind::kKeys && format.map;
-  DecodeEntries(format.plane(kind), kind, PageAt(at).bytes(kind), at.slot, 1, mapped ? stored : x,
-                0);
-  if (mapped) format.map->Restore(stored, x);
+  runs_[at.run].format.Decode(kind, PageAt(at).bytes(kind), at.slot, x);
 }
 
 // REQUIRES: MakeOneWritable of the entry.
 void HeadCache::WriteEntry(const Place& at, PlaneKind kind, const double* x) {
-  const RunFormat& format = runs_[at.run].format;
   const std::vector<float> rounded(x, x + format_.head_dim);
-  float mapped[kMostChannels];
-  const bool map = kind == PlaneKind::kKeys && format.map;
-  if (map) format.map->MapKey(rounded.data(), mapped);
-  EncodeEntries(Isa::kAvx2, format.plane(kind), kind, map ? mapped : rounded.data(), 0, at.slot, 1,
-                runs_[at.run].pages[at.page]->plane(kind)->bytes);
+  runs_[at.run].format.Encode(kind, rounded.data(), at.slot,
+                              runs_[at.run].pages[at.page]->plane(kind)->bytes);
 }
 
 Status HeadCache::Merge(const MergeSets& sets) {

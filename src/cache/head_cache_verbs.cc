@@ -282,7 +282,8 @@ Status HeadCache::Regroup(const KeyRotator& rotator, std::span<const Place> plac
   const RunFormat staging = {.k = format_.k(), .v = format_.v(), .map = nullptr};
   runs_ = std::move(regrouped);
   const auto same = [&](const Run& run) {
-    return run.format.k == staging.k && run.format.v == staging.v && !run.format.map;
+    return run.format.k == staging.k && run.format.v == staging.v && !run.format.map &&
+           !run.format.v_map;
   };
   if (runs_.empty() || !same(runs_.back())) runs_.emplace_back().format = staging;
   return {};

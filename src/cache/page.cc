@@ -5,6 +5,30 @@
 
 namespace kvasir {
 
+void RunFormat::Map(PlaneKind kind, const float* x, float* stored) const {
+  if (kind == PlaneKind::kKeys && map) return map->MapKey(x, stored);
+  if (kind == PlaneKind::kValues && v_map) return v_map->Gather(x, stored);
+  std::copy_n(x, plane(kind).dim, stored);
+}
+
+void RunFormat::Decode(PlaneKind kind, const std::byte* plane_bytes, int slot, float* x) const {
+  const bool mapped = kind == PlaneKind::kKeys ? map != nullptr : v_map != nullptr;
+  float stored[kMostChannels];
+  DecodeEntries(plane(kind), kind, plane_bytes, slot, 1, mapped ? stored : x, 0);
+  if (!mapped) return;
+  if (kind == PlaneKind::kKeys) {
+    map->Restore(stored, x);
+  } else {
+    v_map->Restore(stored, x);
+  }
+}
+
+void RunFormat::Encode(PlaneKind kind, const float* x, int slot, std::byte* plane_bytes) const {
+  float stored[kMostChannels];
+  Map(kind, x, stored);
+  EncodeEntries(Isa::kAvx2, plane(kind), kind, stored, 0, slot, 1, plane_bytes);
+}
+
 void Page::MakeExplicit() {
   if (order) return;
   order = std::make_unique<int32_t[]>(kPageEntries);

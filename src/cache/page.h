@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cache/key_map.h"
+#include "cache/value_map.h"
 #include "kernels/attention.h"
 #include "kernels/codec.h"
 
@@ -47,7 +48,8 @@ inline bool Matches(const PlaneFormat& stored, PlaneFormat asked) {
 // How the entries of a run are stored.
 struct RunFormat {
   PlaneFormat k, v;
-  KeyMapPtr map;  // of the keys
+  KeyMapPtr map;                // of the keys
+  ValueMapPtr v_map = nullptr;  // of the values
   int32_t shift = 0;
 
   // Slots that are encoded and moved together.
@@ -57,6 +59,15 @@ struct RunFormat {
   }
   const PlaneFormat& plane(PlaneKind kind) const { return kind == PlaneKind::kKeys ? k : v; }
   bool operator==(const RunFormat&) const = default;  // one map: the same object
+  bool MapsLike(const RunFormat& other, PlaneKind kind) const {
+    return kind == PlaneKind::kKeys ? map == other.map : v_map == other.v_map;
+  }
+  // A key or value [head_dim] as it is encoded: some of its channels, transformed. No overlap.
+  void Map(PlaneKind kind, const float* x, float* stored) const;
+  // One key or value [head_dim] of a plane; channels that were dropped are 0.
+  void Decode(PlaneKind kind, const std::byte* plane, int slot, float* x) const;
+  // REQUIRES: SlotsTogether of its codec is 1.
+  void Encode(PlaneKind kind, const float* x, int slot, std::byte* plane) const;
 };
 
 // The bytes of the keys or values of 64 slots; ref-counted: two pages of a head may hold one whose
@@ -102,7 +113,7 @@ struct SlotRange {
 
 struct HeadBytes {
   int64_t keys = 0, values = 0;             // planes, from the pool
-  int64_t facts = 0;                        // page tables, orders, positions, columns, key maps
+  int64_t facts = 0;                        // page tables, orders, positions, columns, maps
   std::map<std::string, int64_t> by_codec;  // planes
   int64_t total() const { return keys + values + facts; }
 };

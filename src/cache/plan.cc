@@ -145,10 +145,17 @@ std::vector<int32_t> LayerPlan::KeysToEncode(int head) const {
   return all;
 }
 
+bool LayerPlan::EncodesValues(int head) const {
+  const std::vector<EncodeWish>& wishes = wishes_[head].encode;
+  return std::any_of(wishes.begin(), wishes.end(),
+                     [](const EncodeWish& wish) { return wish.to.v.has_value(); });
+}
+
 // kept: entries that stayed, by their old numbers; nullopt: all did.
 Status LayerPlan::ExecuteEncode(int head, const std::optional<std::vector<int32_t>>& kept) {
   Wishes& wishes = wishes_[head];
   if (wishes.map) heads_[head].SetKeyMap(wishes.map);
+  if (wishes.value_map) heads_[head].SetValueMap(wishes.value_map);
   for (EncodeWish& wish : wishes.encode) {
     if (wish.span) {
       KV_CHECK(!kept);  // a span means entries as they are now

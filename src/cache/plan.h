@@ -6,7 +6,7 @@
 //   2. Merge: the sets of entries become one each, before the others go;
 //   3. what does not stay goes, or is folded;
 //   4. Renumber;
-//   5. MapKeys, then Encode, in the order in which they were written, of what is left.
+//   5. MapKeys, MapValues; then Encode, in the order in which it was written, of what is left.
 // Entries are indices 0 … size - 1 of a head's live entries in the order of the text.
 #pragma once
 
@@ -41,8 +41,9 @@ class LayerPlan {
   // Stores entries (ascending) in other formats.
   void Encode(int head, std::vector<int32_t> entries, const Encoding& to);
   void Encode(int head, const StoredSpan& span, const Encoding& to);
-  // What keys are mapped with when they are encoded, from now on.
+  // What keys, and values, are mapped with when they are encoded, from now on.
   void MapKeys(int head, KeyMapPtr map) { wishes_[head].map = std::move(map); }
+  void MapValues(int head, ValueMapPtr map) { wishes_[head].value_map = std::move(map); }
 
   void Unprotect(int head) { wishes_[head].protect.clear(); }
 
@@ -61,8 +62,12 @@ class LayerPlan {
   void KeepAll(int head);
   // Entries whose keys somebody wishes to have encoded, ascending; and what they are mapped with.
   std::vector<int32_t> KeysToEncode(int head) const;
+  bool EncodesValues(int head) const;  // whether somebody wishes to have values encoded
   const KeyMapPtr& key_map(int head) const {
     return wishes_[head].map ? wishes_[head].map : heads_[head].key_map();
+  }
+  const ValueMapPtr& value_map(int head) const {
+    return wishes_[head].value_map ? wishes_[head].value_map : heads_[head].value_map();
   }
   // True where an entry went or was stored anew. REQUIRES: the heads are as they were when the
   // wishes were written.
@@ -87,6 +92,7 @@ class LayerPlan {
     std::optional<MergeSets> merge;
     std::vector<EncodeWish> encode;
     KeyMapPtr map;
+    ValueMapPtr value_map;
   };
   struct Change {
     bool any = false;

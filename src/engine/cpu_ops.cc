@@ -22,6 +22,16 @@ GroupReduce Reduction(GroupBy by) {
 
 constexpr int64_t kNormRows = 128;  // values multiplied at a time
 
+// Of each channel over vectors [][dim].
+std::vector<float> MeanSquares(std::span<const float> vectors, int64_t dim) {
+  std::vector<double> sum(dim);
+  for (size_t i = 0; i < vectors.size(); ++i) sum[i % dim] += double{vectors[i]} * vectors[i];
+  const auto n = static_cast<double>(vectors.size() / dim);
+  std::vector<float> means(dim);
+  for (int64_t c = 0; c < dim; ++c) means[c] = static_cast<float>(sum[c] / n);
+  return means;
+}
+
 // The mean of the rotations of n positions: of each pair of channels a rotation and a shortening.
 class MeanRotation {
  public:
@@ -159,18 +169,22 @@ std::vector<float> CpuOps::OutputNorms(const LayerView& at, int kv_head) {
 std::vector<float> CpuOps::QueryEnergy(const LayerView& at, int kv_head, int64_t last_rows) {
   const LastQueries* rows = state_->queries(at.layer);
   KV_CHECK(rows != nullptr && last_rows > 0 && last_rows <= rows->n_rows());
-  const int64_t d = at.model.head_dim, group = at.model.group();
-  const int64_t q_width = int64_t{at.model.n_q_heads} * d;
-  std::vector<double> sum(d);
+  const int64_t width = int64_t{at.model.group()} * at.model.head_dim;
+  std::vector<float> queries;
   for (int64_t r = rows->n_rows() - last_rows; r < rows->n_rows(); ++r) {
-    const float* q = rows->q.data() + r * q_width + kv_head * group * d;
-    for (int64_t i = 0; i < group * d; ++i) sum[i % d] += double{q[i]} * q[i];
+    const float* q = rows->q.data() + (r * at.heads.size() + kv_head) * width;
+    queries.insert(queries.end(), q, q + width);
   }
-  std::vector<float> energy(d);
-  for (int64_t c = 0; c < d; ++c) {
-    energy[c] = static_cast<float>(sum[c] / static_cast<double>(last_rows * group));
-  }
-  return energy;
+  return MeanSquares(queries, at.model.head_dim);
+}
+
+std::vector<float> CpuOps::OutputEnergy(const LayerView& at, int kv_head, int64_t last_rows) {
+  const LastQueries* rows = state_->queries(at.layer);
+  KV_CHECK(rows != nullptr && last_rows > 0 && last_rows <= rows->n_rows());
+  const std::vector<float> out =
+      forward_->AttendAgain(at.layer, at.heads[kv_head], kv_head, *rows, rows->n_rows() - last_rows)
+          .out;
+  return MeanSquares(out, at.model.head_dim);
 }
 
 QueryMoments CpuOps::FutureQueries(const LayerView& at, int64_t n) {

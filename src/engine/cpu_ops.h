@@ -23,6 +23,7 @@ class CpuOps final : public Ops {
   NearestEntries NearestKeys(const LayerView& at, int kv_head, std::span<const int32_t> from,
                              std::span<const int32_t> to) override;
   std::vector<float> QueryEnergy(const LayerView& at, int kv_head, int64_t last_rows) override;
+  std::vector<float> OutputEnergy(const LayerView& at, int kv_head, int64_t last_rows) override;
   QueryMoments FutureQueries(const LayerView& at, int64_t n) override;
 
  private:

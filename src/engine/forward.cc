@@ -280,31 +280,38 @@ void Forward::KeepLastQueries(int l, const Segment& segment, int64_t n_rows) con
   }
 }
 
+Forward::Outputs Forward::AttendAgain(int layer, const HeadCache& head, int64_t kv_head,
+                                      const LastQueries& rows, int64_t first) {
+  const int64_t d = config_->head_dim, group = config_->group(), n = rows.n_rows() - first;
+  Outputs outputs{std::vector<float>(n * group * d), std::vector<float>(n * group)};
+  std::vector<float> mapped;
+  const float* q = rows.q.data() + first * q_width() + kv_head * group * d;
+  const auto run_queries = QueriesByRun(layer, head, q, n, q_width(), mapped, group);
+  const AttendJob job{.runs = head.runs(),
+                      .q = q,
+                      .run_q = run_queries.empty() ? nullptr : run_queries.data(),
+                      .q_order = rows.order.data() + first,
+                      .out = outputs.out.data(),
+                      .lse = outputs.lse.data(),
+                      .n_rows = static_cast<int32_t>(n),
+                      .group = static_cast<int32_t>(group),
+                      .head_dim = static_cast<int32_t>(d),
+                      .q_stride = q_width(),
+                      .out_stride = group * d,
+                      .mask = {}};
+  kvasir::Attend(isa_, logit_spec(), {&job, 1}, *pool_, attention_scratch_);
+  return outputs;
+}
+
 LastQueries Forward::Renormalised(int layer, std::span<const HeadCache> heads,
                                   const LastQueries& rows) {
-  const int64_t d = config_->head_dim, group = config_->group(), n = rows.n_rows();
+  const int64_t group = config_->group();
   LastQueries renewed = rows;
-  std::vector<float> out(n * q_width()), lse(n * group), shifted;
   for (size_t h = 0; h < heads.size(); ++h) {
-    const int64_t first_head = static_cast<int64_t>(h) * group;
-    const float* q = rows.q.data() + first_head * d;
-    const auto run_queries = QueriesByRun(layer, heads[h], q, n, q_width(), shifted, group);
-    const AttendJob job{.runs = heads[h].runs(),
-                        .q = q,
-                        .run_q = run_queries.empty() ? nullptr : run_queries.data(),
-                        .q_order = rows.order.data(),
-                        .out = out.data(),
-                        .lse = lse.data(),
-                        .n_rows = static_cast<int32_t>(n),
-                        .group = static_cast<int32_t>(group),
-                        .head_dim = static_cast<int32_t>(d),
-                        .q_stride = q_width(),
-                        .out_stride = q_width(),
-                        .mask = {}};
-    kvasir::Attend(isa_, logit_spec(), {&job, 1}, *pool_, attention_scratch_);
-    for (int64_t r = 0; r < n; ++r) {
-      std::copy_n(lse.data() + r * group, group,
-                  renewed.lse.data() + r * config_->n_q_heads + first_head);
+    const Outputs outputs = AttendAgain(layer, heads[h], static_cast<int64_t>(h), rows, 0);
+    for (int64_t r = 0; r < rows.n_rows(); ++r) {
+      std::copy_n(outputs.lse.data() + r * group, group,
+                  renewed.lse.data() + r * config_->n_q_heads + static_cast<int64_t>(h) * group);
     }
   }
   return renewed;

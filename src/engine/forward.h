@@ -72,6 +72,13 @@ class Forward {
   std::vector<const float*> QueriesByRun(int layer, const HeadCache& head, const float* q,
                                          int64_t n_rows, int64_t q_stride, std::vector<float>& out,
                                          int64_t n_heads) const;
+  // What rows from `first` on get from a KV head as it is now.
+  struct Outputs {
+    std::vector<float> out;  // [rows][group][head_dim]
+    std::vector<float> lse;  // [rows][group]
+  };
+  Outputs AttendAgain(int layer, const HeadCache& head, int64_t kv_head, const LastQueries& rows,
+                      int64_t first);
   // Rows whose log-sum-exps are taken anew, over what the heads hold now.
   LastQueries Renormalised(int layer, std::span<const HeadCache> heads, const LastQueries& rows);
   const Weights& weights() const { return *weights_; }

@@ -5,7 +5,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-slot-2";
+constexpr char kMagic[] = "kvasir-slot-3";
 constexpr uint64_t kMostText = 1 << 16;  // bytes of a spec, a salt, a name
 constexpr uint64_t kMostPins = 1024;
 

@@ -91,7 +91,8 @@ void AttendCall::MakeTiles() {
       const auto [low, high] = std::minmax_element(job.q_order + tile.row0, job.q_order + row0);
       int64_t page = 0, n_seen = 0, first = n_pages, last = -1;
       for (const RunRef& run : job.runs) {
-        KV_CHECK(run.k.dim <= job.head_dim && run.v.dim == job.head_dim);
+        KV_CHECK(run.k.dim <= job.head_dim && run.v.dim <= job.head_dim);
+        KV_CHECK(run.v.dim == job.head_dim || run.v_channels != nullptr);
         for (int32_t i = 0; i < run.n_pages; ++i, ++page) {
           const cpu::Sight sight = cpu::SightOf(run.pages[i], job.mask.window, *low, *high);
           if (sight == cpu::Sight::kNone) continue;

@@ -45,7 +45,9 @@ struct PageRef {
 struct RunRef {
   const PageRef* pages = nullptr;
   int32_t n_pages = 0;
-  PlaneFormat k, v;  // v.dim is head_dim, k.dim at most that
+  PlaneFormat k, v;  // of head_dim channels, or fewer
+  // [v.dim] which of a value's channels are stored, ascending; the others are 0. Null: all are.
+  const uint8_t* v_channels = nullptr;
 };
 
 // logit = softcap(scale * q.k) + bias, then the mask. softcap 0: none; else c * tanh(x / c).

@@ -351,7 +351,10 @@ void CopyRow(PlaneKind kind, int dim, const std::byte* from, int from_slot, std:
 
 int64_t PlaneBytes(const PlaneFormat& format, PlaneKind kind) {
   KV_CHECK(CheckFormat(format, kind));
-  int64_t bytes = int64_t{format.dim} * kPageEntries * cpu::FloatBytes(format.codec);
+  int64_t n_floats = int64_t{format.dim} * kPageEntries;
+  // Values are read 16 at a time: the last entry's, too, from within the plane.
+  if (kind == PlaneKind::kValues) n_floats += (format.dim + 15) / 16 * 16 - format.dim;
+  int64_t bytes = n_floats * cpu::FloatBytes(format.codec);
   if (format.codec == CodecId::kI16) {
     bytes = cpu::I16Layout(kind, format.dim).end;
   } else if (!IsFloat(format.codec)) {

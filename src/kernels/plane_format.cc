@@ -9,9 +9,10 @@ Status CheckFormat(const PlaneFormat& format, PlaneKind kind) {
   if (format.codec > CodecId::kTernary) {
     return Fail("codec {} of {}: there is no such codec", static_cast<int>(format.codec), plane);
   }
-  if (dim < 1 || dim > kMostChannels || (!keys && dim % 16 != 0)) {
-    return Fail("{} channels of {}: keys have 1 to 256, values a multiple of 16 up to 256", dim,
-                plane);
+  const int step = keys ? 1 : ValueStep(format.codec);
+  if (dim < 1 || dim > kMostChannels || dim % step != 0) {
+    return Fail("{} channels of {} in {}: a multiple of {} up to {} is needed", dim, plane,
+                FormatName(format), step, kMostChannels);
   }
   if ((format.codec == CodecId::kSplit && !keys) || (format.codec == CodecId::kTernary && keys)) {
     return Fail("codec {} does not encode {}", FormatName(format), plane);

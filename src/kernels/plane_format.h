@@ -41,7 +41,7 @@ struct PlaneFormat {
   uint8_t bits = 0;         // of kToken and kChannel
   bool f32_scales = false;  // scales and minima in f32 instead of f16
   TernaryScale ternary = TernaryScale::kLeastSquares;
-  int16_t dim = 0;    // stored channels: keys 1 to 256, values a multiple of 16
+  int16_t dim = 0;    // stored channels, 1 to 256; of values a multiple of ValueStep
   int16_t group = 0;  // of kToken and kQ8: channels, a multiple of 8; the last may be smaller
   int16_t wide = 0;   // of kSplit
 
@@ -80,6 +80,10 @@ inline PlaneFormat TernaryPlane(int dim, TernaryScale scale = TernaryScale::kLea
 constexpr bool IsFloat(CodecId codec) { return codec <= CodecId::kBF16; }
 // Entries are encoded (and copied) in aligned groups of so many slots.
 constexpr int SlotsTogether(CodecId codec) { return codec >= CodecId::kChannel ? kGroupSlots : 1; }
+// Channels of values come in multiples of so many: what a vector of their kernels covers.
+constexpr int ValueStep(CodecId codec) {
+  return IsFloat(codec) ? 1 : codec == CodecId::kI16 ? 16 : 8;
+}
 
 // What is wrong with a format that comes from outside, such as a file.
 Status CheckFormat(const PlaneFormat& format, PlaneKind kind);

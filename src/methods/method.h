@@ -140,6 +140,9 @@ class Ops {
                                      std::span<const int32_t> from, std::span<const int32_t> to);
   // Mean over the last rows and over the group of the squared query: [head_dim].
   virtual std::vector<float> QueryEnergy(const LayerView& at, int kv_head, int64_t last_rows) = 0;
+  // Mean over the last rows and over the group of the square of what attention gave the query, over
+  // the entries that are there now: [head_dim].
+  virtual std::vector<float> OutputEnergy(const LayerView& at, int kv_head, int64_t last_rows) = 0;
   // Queries of the n positions after the text, in the frame of a KV head's positions.
   virtual QueryMoments FutureQueries(const LayerView& at, int64_t n) = 0;
 };

@@ -42,8 +42,9 @@ class MiKv final : public Method {
     for (int h = 0; h < plan.n_heads(); ++h) {
       const HeadCache& head = at.heads[h];
       const KeyMapPtr map = plan.key_map(h);  // of a pruner, or as it was set before
-      const int dim = map ? map->dim() : at.model.head_dim;
-      const Encoding lo = Tokens(lo_bits_, dim, at), hi = Tokens(hi_bits_, dim, at);
+      const int k_dim = map ? map->dim() : at.model.head_dim;
+      const int v_dim = plan.value_map(h) ? plan.value_map(h)->dim() : at.model.head_dim;
+      const Encoding lo = Tokens(lo_bits_, k_dim, v_dim), hi = Tokens(hi_bits_, k_dim, v_dim);
       const std::vector<int32_t> low =
           head.Entries({PlaneKind::kKeys, *lo.k, 0, head.n_stored(PlaneKind::kKeys, *lo.k)});
       Forget(low, plan, h);
@@ -69,9 +70,9 @@ class MiKv final : public Method {
 
  private:
   // A group's halves stay apart: channel c rotates with c + head_dim / 2.
-  static Encoding Tokens(int bits, int k_dim, const LayerView& at) {
+  static Encoding Tokens(int bits, int k_dim, int v_dim) {
     const auto half = [](int dim) { return std::max(16, dim / 2 / 8 * 8); };
-    return {TokenPlane(bits, 0, half(k_dim)), TokenPlane(bits, 0, half(at.model.head_dim))};
+    return {TokenPlane(bits, 0, half(k_dim)), TokenPlane(bits, 0, half(v_dim))};
   }
 
   // What has few bits already takes no part in the base's choice.

@@ -14,7 +14,7 @@
 namespace kvasir {
 
 // A wrapper changes the next base (or codec) and only that; a base decides what stays; a pruner
-// drops key channels of what is left, and a codec stores it in fewer bits.
+// drops channels of what is left, and a codec stores it in fewer bits.
 enum class Role : uint8_t { kBase, kWrapper, kCodec, kPruner };
 std::string_view RoleName(Role role);  // "base"
 

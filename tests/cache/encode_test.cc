@@ -293,6 +293,36 @@ TEST_F(EncodeTest, WithoutMemoryNothingIsLost) {
   EXPECT_EQ(small.used_bytes(), 0);
 }
 
+// KIVI's timing with value channels dropped: codes are those of the gathered values.
+TEST_F(EncodeTest, NarrowValuesAreEncodedAtTheirOwnTimes) {
+  std::vector<uint8_t> channels;
+  for (int c = 0; c < kDim; c += 2) channels.push_back(static_cast<uint8_t>(c));
+  const auto map = std::make_shared<const ValueMap>(kDim, channels);
+  HeadCache at_once(pool_, format_);
+  for (HeadCache* head : {&head_, &at_once}) head->SetValueMap(map);
+  for (int n = 1; n <= 200; ++n) {
+    Append(head_, 1, n - 1);
+    const int64_t n_keys = head_.n_staged(PlaneKind::kKeys) / 32 * 32;
+    ASSERT_TRUE(head_.Encode(Oldest(head_, PlaneKind::kKeys, n_keys), {kKeys2, {}}));
+    const int64_t n_values = std::max<int64_t>(0, head_.n_staged(PlaneKind::kValues) - 32);
+    ASSERT_TRUE(head_.Encode(Oldest(head_, PlaneKind::kValues, n_values), {{}, TokenPlane(8, 0)}));
+  }
+  Append(at_once, 200, 0);
+  ASSERT_TRUE(at_once.Encode(Oldest(at_once, PlaneKind::kKeys, 192), {kKeys2, {}}));
+  ASSERT_TRUE(at_once.Encode(Oldest(at_once, PlaneKind::kValues, 168), {{}, TokenPlane(8, 0)}));
+  const std::vector<float> values = All(head_, PlaneKind::kValues);
+  EXPECT_EQ(values, All(at_once, PlaneKind::kValues));
+  EXPECT_EQ(All(head_, PlaneKind::kKeys), All(at_once, PlaneKind::kKeys));
+  for (int i = 0; i < 200; ++i) {
+    for (int c = 0; c < kDim; ++c) {
+      const bool gone = i < 168 && c % 2 == 1;
+      ASSERT_NEAR(values[i * kDim + c], gone ? 0 : Vector(i, false)[c], gone ? 0 : .02) << i;
+    }
+  }
+  at_once.Clear();
+  ExpectAccounted();
+}
+
 TEST_F(EncodeTest, SavedCachesGoOnAlike) {
   const std::string path = testing::TempDir() + "/kvasir_encode_test.bin";
   const std::vector<HeadFormat> formats(1, format_);
@@ -301,6 +331,8 @@ TEST_F(EncodeTest, SavedCachesGoOnAlike) {
   Append(head, 300, 0);
   head.SetKeyMap(std::make_shared<const KeyMap>(
       kDim, KeyMap::Parts{.channels = {3, 1, 4, 15}, .balancer = {1, 2, 3, 4}}));
+  head.SetValueMap(std::make_shared<const ValueMap>(
+      kDim, std::vector<uint8_t>{0, 1, 2, 3, 5, 8, 13, 21, 22, 23, 24, 25, 26, 27, 28, 31}));
   ASSERT_TRUE(head.Encode(Oldest(head, PlaneKind::kKeys, 256), {kKeys2, {}}));
   ASSERT_TRUE(head.Encode(Oldest(head, PlaneKind::kValues, 172), {{}, kValues2}));
   {
@@ -319,6 +351,9 @@ TEST_F(EncodeTest, SavedCachesGoOnAlike) {
   EXPECT_EQ(again.Orders(), Range(0, 300));
   ASSERT_TRUE(again.key_map() != nullptr);
   EXPECT_EQ(*again.key_map(), *head.key_map());
+  ASSERT_TRUE(again.value_map() != nullptr);
+  EXPECT_EQ(*again.value_map(), *head.value_map());
+  EXPECT_EQ(All(again, PlaneKind::kValues), All(head, PlaneKind::kValues));
   for (HeadCache* each : {&head, &again}) {
     Append(*each, 50, 300);
     ASSERT_TRUE(each->Encode(Oldest(*each, PlaneKind::kValues, 50), {{}, kValues2}));

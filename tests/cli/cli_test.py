@@ -548,6 +548,16 @@ class Inspect(Case):
         self.assertEqual(sum(h["bytes"] for l in answer["layers"] for h in l["heads"]),
                          answer["kv"]["bytes"])
 
+    def test_value_channels(self):
+        answer = document("inspect", MODEL, "--ids", run_ids(100),
+                          "--kv", "think:ratio=0,values=50%,recent=36")
+        for layer in answer["layers"]:
+            for head in layer["heads"]:
+                self.assertNotIn("channels", head)
+                kept = head["value_channels"]
+                self.assertEqual((len(kept), kept), (16, sorted(set(kept))))
+                self.assertEqual(len(head["positions"]), 100)
+
     def test_renumbered_positions(self):
         answer = document("inspect", MODEL, "--ids", run_ids(100),
                           "--kv", "renumber + streaming:budget=20,sinks=4")

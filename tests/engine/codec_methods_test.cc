@@ -242,6 +242,100 @@ TEST_F(CodecMethods, ThinkBeforeKiviPrunesAsItEncodes) {
   EXPECT_EQ(Head(*late).n_stored(PlaneKind::kKeys, ChannelPlane(2, 20)), 32);
 }
 
+// The sheet's section 3.8. Channels are those in which the last 32 rows got most from attention.
+TEST_F(CodecMethods, ThinkNarrowsValues) {
+  const auto none = Fed("think:ratio=0,values=0", 100), full = Fed("full", 100);
+  ASSERT_TRUE(none->Step(5) && full->Step(5));
+  EXPECT_TRUE(std::ranges::equal(none->logits(), full->logits()));
+  std::vector<std::vector<double>> energy(4,
+                                          std::vector<double>(2 * 32));  // [layers][kv_heads * 32]
+  model_->forward().SetProbe([&](int layer, MatView<const float> outputs) {
+    ASSERT_EQ(outputs.shape[0], 96);
+    const int64_t width = outputs.shape[1] / 2;  // of a KV head's group
+    for (int64_t r = 96 - 32; r < 96; ++r) {
+      for (int64_t i = 0; i < 2 * width; ++i) {
+        const double x = outputs.row(r)[i];
+        energy[layer][i / width * 32 + i % 32] += x * x;
+      }
+    }
+  });
+  const auto session = Fed("think:ratio=40%,values=40%", 96);
+  model_->forward().SetProbe({});
+  for (int l = 0; l < 4; ++l) {
+    for (int h = 0; h < 2; ++h) {
+      const HeadCache& head = Head(*session, l, h);
+      ASSERT_TRUE(head.key_map() && head.value_map());
+      const std::vector<uint8_t>& kept = head.value_map()->channels();
+      ASSERT_EQ(kept.size(), 32u - 12);
+      EXPECT_TRUE(std::ranges::is_sorted(kept));
+      double least_kept = INFINITY, most_dropped = 0;
+      for (int c = 0; c < 32; ++c) {
+        const double e = energy[l][h * 32 + c];
+        if (std::ranges::count(kept, c) > 0) {
+          least_kept = std::min(least_kept, e);
+        } else {
+          most_dropped = std::max(most_dropped, e);
+        }
+      }
+      EXPECT_GE(least_kept, most_dropped * (1 - 1e-5)) << l << " " << h;
+      EXPECT_EQ(head.n_staged(PlaneKind::kKeys), 32);
+      EXPECT_EQ(head.n_staged(PlaneKind::kValues), 32);
+      EXPECT_EQ(head.bytes().values, PlaneBytes(FloatPlane(CodecId::kF32, 20), PlaneKind::kValues) +
+                                         head.format().v_bytes());
+    }
+  }
+  const HeadCache& head = Head(*session, 1);
+  const ValueMapPtr map = head.value_map();
+  ASSERT_TRUE(session->Step(5));
+  EXPECT_EQ(head.n_staged(PlaneKind::kValues), 33);  // generated tokens keep all channels
+  ASSERT_TRUE(session->Feed(RandomIds(40, 6), {}));
+  EXPECT_EQ(head.n_staged(PlaneKind::kValues), 73);  // and so does a second turn
+  EXPECT_EQ(head.value_map(), map);
+}
+
+// What the next token sees is what it would see if the dropped channels were zeros: the more go,
+// the further from full.
+TEST_F(CodecMethods, MoreValueChannelsLoseMore) {
+  const auto full = Fed("full", 230);
+  ASSERT_TRUE(full->Step(9));
+  float before = 0;
+  for (const char* share : {"3%", "10%", "40%", "90%"}) {  // none of 32, 3, 12, 28
+    const auto session = Fed(fmt::format("think:ratio=0,values={}", share), 230);
+    ASSERT_TRUE(session->Step(9));
+    const float error = LogitError(*full, *session);
+    EXPECT_TRUE(before == 0 ? true : error > before) << share;
+    EXPECT_EQ(error == 0, std::string(share) == "3%") << share;
+    before = error;
+  }
+}
+
+// With codecs: value channels go as values are encoded, a multiple of 8 stays.
+TEST_F(CodecMethods, ThinkBeforeCodecsNarrowsValuesAsTheyAreEncoded) {
+  const auto session = Fed("think:ratio=40%,values=40% + kivi:bits=2,residual=128", 300);
+  const HeadCache& head = Head(*session, 1);
+  const ValueMapPtr map = head.value_map();
+  ASSERT_TRUE(map);
+  EXPECT_EQ(map->dim(), 24);  // 20 of 32, and up
+  EXPECT_EQ(head.n_staged(PlaneKind::kValues), 128);
+  EXPECT_EQ(head.n_stored(PlaneKind::kValues, TokenPlane(2, 24)), 172);
+  for (int32_t id : RandomIds(84, 7)) ASSERT_TRUE(session->Step(id));
+  EXPECT_EQ(head.n_stored(PlaneKind::kValues, TokenPlane(2, 24)), 256);
+  EXPECT_EQ(head.value_map(), map);
+  const auto late = Fed("think:ratio=0,values=40% + kivi:bits=2,residual=32", 20);
+  EXPECT_FALSE(Head(*late).value_map());
+  for (int32_t id : RandomIds(13, 7)) ASSERT_TRUE(late->Step(id));
+  EXPECT_TRUE(Head(*late).value_map());
+  EXPECT_FALSE(Head(*late).key_map());
+  EXPECT_EQ(Head(*late).n_stored(PlaneKind::kValues, TokenPlane(2, 24)), 1);
+  const auto mixed = Fed("think:ratio=0,values=50% + mikv:lo_bits=4 + h2o:budget=20%", 200);
+  ASSERT_TRUE(Head(*mixed, 1).value_map());
+  EXPECT_EQ(Head(*mixed, 1).n_stored(PlaneKind::kValues, TokenPlane(4, 16, 16)), 160);
+  EXPECT_EQ(Head(*mixed, 1).n_staged(PlaneKind::kValues), 40);
+  const auto tiers = Fed("think:values=50% + ages:window=64,middle=96,bits=4", 300);
+  EXPECT_EQ(Head(*tiers).n_stored(PlaneKind::kValues, Q8Plane(16)), 96);
+  EXPECT_EQ(Head(*tiers).n_stored(PlaneKind::kValues, TokenPlane(4, 16)), 128);
+}
+
 // think.md, section 9: channels go first, what is left of them is balanced and encoded; what the
 // base keeps has all channels.
 TEST_F(CodecMethods, ThinkBeforeMiKvPrunesWhatGoesToLowBits) {
@@ -298,6 +392,9 @@ TEST_F(CodecMethods, WhatDoesNotCombineIsSaid) {
   expect("kivi:bits=0", "not in 2|4|8");
   expect("vidkv:key_bits=3", "not in 1..2");
   expect("think:ratio=100%", "not in 0..0.95");
+  expect("think:values=1", "not in 0..0.95");
+  expect("kivi + think:values=50%", "write \"think:values=50% + kivi\"");
+  expect("renumber + streaming + think:ratio=0,values=50%", "cannot be given other positions");
   expect("mikv:lo_bits=5 + h2o", "not in 0|2|3|4|8");
   EXPECT_EQ(BuildError("renumber + streaming:budget=60 + kivi"), "");
   EXPECT_EQ(BuildError("expected:budget=50% + kivi"), "");

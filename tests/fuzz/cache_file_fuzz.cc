@@ -20,6 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (int32_t order : head.Orders()) KV_CHECK(order >= 0 && order < kTokens);
     std::vector<float> keys(head.size() * head.format().head_dim);
     head.Read(PlaneKind::kKeys, 0, head.size(), keys.data());
+    std::vector<float> values(keys.size());
+    head.Read(PlaneKind::kValues, 0, head.size(), values.data());
     std::vector<SlotRange> slots;
     KV_CHECK(head.Append(70, kTokens, slots).has_value() || pool.used_bytes() > (3 << 20));
     if (head.size() > 2) head.Drop(1, head.size() - 2);

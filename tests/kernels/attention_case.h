@@ -32,6 +32,14 @@ class HeadCase {
     AddRun(k, v, n);
     keys_ = nullptr, values_ = nullptr;
   }
+  // The same, of whose values these channels alone are stored.
+  void AddNarrowRun(const PlaneFormat& k, const PlaneFormat& v, int n,
+                    const std::vector<uint8_t>& v_channels, const Fill& values = nullptr) {
+    values_ = values, v_channels_ = v_channels;
+    AddRun(k, v, n);
+    runs_.back().v_channels = v_channels;
+    values_ = nullptr, v_channels_.clear();
+  }
   void AddRun(CodecId k_codec, CodecId v_codec, int n) {
     AddRun(FloatPlane(k_codec, head_dim_), FloatPlane(v_codec, head_dim_), n);
   }
@@ -85,7 +93,8 @@ class HeadCase {
     for (const RunSpec& run : runs_) {
       for (int i = 0; i < (one_page_each ? run.n_pages : 1); ++i) {
         runs.push_back({refs_.data() + run.first_page + i, one_page_each ? 1 : run.n_pages,
-                        run.k_format, run.v_format});
+                        run.k_format, run.v_format,
+                        run.v_channels.empty() ? nullptr : run.v_channels.data()});
       }
     }
     return runs;
@@ -128,9 +137,12 @@ class HeadCase {
     for (size_t i = 0; i < logits.size(); ++i) {
       if (std::isinf(logits[i])) continue;
       const size_t p = i / 64;
-      const float* value = Decoded(p, PlaneKind::kValues) + i % 64 * head_dim_;
+      const Page& page = pages_[p];
+      const float* value = Decoded(p, PlaneKind::kValues) + i % 64 * page.v_format.dim;
       const double weight = std::exp(logits[i] - *lse);
-      for (int c = 0; c < head_dim_; ++c) out[c] += weight * value[c];
+      for (int c = 0; c < page.v_format.dim; ++c) {
+        out[page.v_channels.empty() ? c : page.v_channels[c]] += weight * value[c];
+      }
     }
     return out;
   }
@@ -141,12 +153,14 @@ class HeadCase {
     Buffer k, v;
     std::vector<int32_t> order{};
     std::vector<float> bias{};
+    std::vector<uint8_t> v_channels{};                    // empty: all
     mutable std::vector<float> k_decoded{}, v_decoded{};  // when first asked for
   };
   struct RunSpec {
     PlaneFormat k_format, v_format;
     size_t first_page;
     int n_pages;
+    std::vector<uint8_t> v_channels{};
   };
 
   static bool Sees(const PageRef& ref, int slot, int32_t q_order, int window) {
@@ -180,6 +194,11 @@ class HeadCase {
       if (values_) v[i] = values_(i / head_dim_, i % head_dim_);
     }
     EncodeEntries(isa_, k_format, PlaneKind::kKeys, k.data(), head_dim_, 0, n, page.k.data());
+    for (int i = 0; i < n && !v_channels_.empty(); ++i) {  // ascending, so in place
+      float* row = v.data() + i * head_dim_;
+      for (size_t c = 0; c < v_channels_.size(); ++c) row[c] = row[v_channels_[c]];
+    }
+    page.v_channels = v_channels_;
     EncodeEntries(isa_, v_format, PlaneKind::kValues, v.data(), head_dim_, 0, n, page.v.data());
     refs_.push_back({.k = page.k.data(),
                      .v = page.v.data(),
@@ -195,6 +214,7 @@ class HeadCase {
   std::vector<PageRef> refs_;
   std::vector<RunSpec> runs_;
   Fill keys_, values_;
+  std::vector<uint8_t> v_channels_;  // of the run that is being added
 };
 
 }  // namespace kvasir

@@ -116,6 +116,27 @@ TEST_P(Attention, WorkedByHand) {
   EXPECT_NEAR(rows.lse[1], std::log(4.0f), 1e-6);
 }
 
+// The same with channel 1 alone: weights 1/4 and 3/4 of 0 and 4.
+TEST_P(Attention, NarrowValuesWorkedByHand) {
+  HeadCase head(GetParam(), 16, 1);
+  const PlaneFormat f32 = FloatPlane(CodecId::kF32, 16), one = FloatPlane(CodecId::kF32, 1);
+  const auto values = [](int i, int c) { return c == 1 && i == 1 ? 4.0f : c == 1 ? 0.0f : NAN; };
+  head.AddNarrowRun(f32, one, 2, {1}, values);
+  std::vector<float> k(32, 0.0f);
+  k[16] = std::log(3.0f) * 2;
+  EncodeEntries(GetParam(), f32, PlaneKind::kKeys, k.data(), 16, 0, 2,
+                const_cast<std::byte*>(head.refs()[0].k));
+  Rows rows(head, 1, 1, 1);
+  std::fill(rows.q.begin(), rows.q.end(), 0.0f);
+  rows.q[0] = 1.0f;
+  const std::vector<RunRef> runs = head.Runs();
+  const AttendJob job = rows.Job(runs, 0, 1);
+  Run({.scale = 0.5f}, {&job, 1});
+  for (int c = 0; c < 16; ++c) {
+    EXPECT_NEAR(rows.out[c], c == 1 ? 3.0f : 0.0f, c == 1 ? 1e-6 : 0) << c;
+  }
+}
+
 // What rounding queries and probabilities may cost (kernels/attention.h) for numbers of spread 1:
 // less than a tenth of a step of the codec, which is 1.3 for two bits and 0.25 for four. The next
 // test leaves no room.
@@ -142,6 +163,66 @@ TEST_P(Attention, MatchesDoubleForEveryFormatAndHeadSize) {
     };
     for (const PlaneFormat& k : FormatsOf(PlaneKind::kKeys, d)) check(k, f16);
     for (const PlaneFormat& v : FormatsOf(PlaneKind::kValues, d)) check(f16, v);
+  }
+}
+
+// n of d channels, spread over them.
+std::vector<uint8_t> SomeOf(int n, int d) {
+  std::vector<uint8_t> channels;
+  for (int i = 0; i < n; ++i) channels.push_back(static_cast<uint8_t>((i + 1) * d / n - 1));
+  return channels;
+}
+
+// Every value format with fewer channels than the head has, between runs that have all or others.
+TEST_P(Attention, NarrowValuesMatchDoubleForEveryFormat) {
+  for (int d : {16, 32, 64, 80, 128, 256}) {
+    const PlaneFormat f16 = FloatPlane(CodecId::kF16, d);
+    for (int n : {1, 7, 8, d / 2, d / 2 + 8, d - 3, d}) {
+      for (const PlaneFormat& v : FormatsOf(PlaneKind::kValues, n)) {
+        if (!CheckFormat(v, PlaneKind::kValues)) continue;
+        HeadCase head(GetParam(), d, d + n);
+        head.AddNarrowRun(f16, v, 160, SomeOf(n, d));
+        head.AddRun(f16, f16, 100);
+        head.AddNarrowRun(f16, v, 32, SomeOf(n, d));
+        head.AddNarrowRun(f16, FloatPlane(CodecId::kF16, 5), 80, SomeOf(5, d));
+        head.Kill([](int page, int slot) { return (page * 7 + slot * 3) % 11 == 0; });
+        for (int n_rows : {1, 7}) {
+          Rows rows(head, n_rows, 3, 8 * 64 - n_rows);
+          SCOPED_TRACE(FormatName(v) + " " + std::to_string(n) + " of " + std::to_string(d));
+          Check(head, rows, {.scale = 1.0f / std::sqrt(static_cast<float>(d))}, 0, ToleranceOf(v));
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+// A channel that is not stored is a channel of zeros, to the bit where numbers are floats.
+TEST_P(Attention, NarrowValuesAreWholeOnesWithZeros) {
+  for (int d : {16, 64, 128}) {
+    for (CodecId codec : {CodecId::kF32, CodecId::kF16, CodecId::kBF16}) {
+      for (int n : {1, 9, d * 3 / 5, d - 1}) {
+        const std::vector<uint8_t> channels = SomeOf(n, d);
+        const auto values = [&](int i, int c) {
+          const bool stored = std::ranges::count(channels, c) > 0;
+          return stored ? std::sin(static_cast<float>(i * 37 + c * 11)) : 0.0f;
+        };
+        const PlaneFormat f16 = FloatPlane(CodecId::kF16, d);
+        HeadCase narrow(GetParam(), d, 3), whole(GetParam(), d, 3);
+        for (int run = 0; run < 2; ++run) {
+          narrow.AddNarrowRun(f16, FloatPlane(codec, n), 700, channels, values);
+          whole.AddRun(f16, FloatPlane(codec, d), 700, nullptr, values);
+          for (HeadCase* head : {&narrow, &whole}) head->AddRun(f16, f16, 90);
+        }
+        for (int n_rows : {1, 3, 50}) {
+          Rows a(narrow, n_rows, 3, 26 * 64 - n_rows), b(whole, n_rows, 3, 26 * 64 - n_rows);
+          const std::vector<RunRef> a_runs = narrow.Runs(), b_runs = whole.Runs();
+          const AttendJob jobs[] = {a.Job(a_runs, 0, n_rows), b.Job(b_runs, 0, n_rows)};
+          Run({.scale = 0.125f}, jobs, 2);
+          EXPECT_EQ(a.out, b.out) << d << " " << n;
+        }
+      }
+    }
   }
 }
 
@@ -318,7 +399,9 @@ TEST_P(Attention, BitsOfARowDependOnNothingElse) {
     for (int window : {0, 300}) {
       HeadCase head(GetParam(), 80, 11);
       head.AddRun(formats[f], values[f % values.size()], 704);
-      head.AddRun(CodecId::kF16, CodecId::kF16, 500);
+      head.AddNarrowRun(FloatPlane(CodecId::kF16, 80), FloatPlane(CodecId::kF16, 37), 200,
+                        SomeOf(37, 80));
+      head.AddRun(CodecId::kF16, CodecId::kF16, 300);
       head.Kill([](int page, int slot) { return page % 3 == 1 && slot % 4 == 0; });
       const int n = 77;
       Rows rows(head, n, 3, 1200 - n);

@@ -70,8 +70,11 @@ TEST(CodecNames, FormatsFromOutsideAreChecked) {
   };
   EXPECT_TRUE(bad(FloatPlane(CodecId::kF16, 0), PlaneKind::kKeys));
   EXPECT_TRUE(bad(FloatPlane(CodecId::kF16, 257), PlaneKind::kKeys));
-  EXPECT_TRUE(bad(FloatPlane(CodecId::kF16, 24), PlaneKind::kValues));
-  EXPECT_FALSE(bad(FloatPlane(CodecId::kF16, 24), PlaneKind::kKeys));
+  EXPECT_FALSE(bad(FloatPlane(CodecId::kF16, 39), PlaneKind::kValues));
+  EXPECT_TRUE(bad(I16Plane(24), PlaneKind::kValues));
+  EXPECT_FALSE(bad(I16Plane(24), PlaneKind::kKeys));
+  EXPECT_TRUE(bad(TokenPlane(4, 39), PlaneKind::kValues));
+  EXPECT_FALSE(bad(TokenPlane(4, 40), PlaneKind::kValues));
   EXPECT_TRUE(bad(FloatPlane(static_cast<CodecId>(99), 64), PlaneKind::kKeys));
   EXPECT_TRUE(bad(TokenPlane(5, 64), PlaneKind::kKeys));
   EXPECT_TRUE(bad(TokenPlane(4, 64, 12), PlaneKind::kKeys));

@@ -21,6 +21,7 @@ class GivenOps final : public Ops {
   std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
   QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
   std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
+  std::vector<float> OutputEnergy(const LayerView&, int, int64_t) override { return {}; }
   std::vector<std::vector<float>> mass;
 };
 

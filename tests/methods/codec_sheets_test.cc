@@ -105,6 +105,28 @@ class Head {
       for (float& e : energy) e /= static_cast<float>(last_rows);
       return energy;
     }
+    // Softmax by plain loops, of logits q . k.
+    Row OutputEnergy(const LayerView& at, int kv_head, int64_t last_rows) override {
+      const HeadCache& head = at.heads[kv_head];
+      const size_t dim = queries[0].size();
+      const Row keys = ReadPlane(head, PlaneKind::kKeys),
+                values = ReadPlane(head, PlaneKind::kValues);
+      Row energy(dim);
+      for (const Row& q : std::span(queries).last(last_rows)) {
+        std::vector<double> out(dim);
+        double sum = 0;
+        for (int64_t i = 0; i < head.size(); ++i) {
+          const double p =
+              std::exp(std::inner_product(q.begin(), q.end(), keys.begin() + i * dim, 0.0));
+          sum += p;
+          for (size_t c = 0; c < dim; ++c) out[c] += p * values[i * dim + c];
+        }
+        for (size_t c = 0; c < dim; ++c) {
+          energy[c] += static_cast<float>(out[c] * out[c] / (sum * sum)) / last_rows;
+        }
+      }
+      return energy;
+    }
     Rows queries;
     std::vector<Row> mass;
   };
@@ -206,6 +228,94 @@ TEST(Think, TheShareIsTruncatedAndChannelsAscend) {
       EXPECT_TRUE(std::ranges::is_sorted(Channels(head)));
     }
   }
+}
+
+std::vector<uint8_t> ValueChannels(Head& head) { return head.head().value_map()->channels(); }
+
+// The sheet's section 3.8. Two entries; the first query weighs them 1/2 and 1/2, the second 1/4 and
+// 3/4, so A V is (2, 2, 0, 0) and (1, 3, -1, .5): squares add up to 5, 13, 1 and .25. By their own
+// size channels 0 and 1 would be equal, and 0 would stay.
+TEST(Think, ValuesWorkedExample) {
+  const float ln3 = std::log(3.0f);
+  const Rows keys = Padded({{0, 0}, {ln3, 0}}), queries = Padded({{0, 0}, {1, 0}});
+  const Rows values = Padded({{4, 0, 2, -1}, {0, 4, -2, 1}});
+  const auto kept = [&](int n_pruned) {
+    Head head(keys, values);
+    head.Query(queries);
+    head.Act(fmt::format("think:ratio=0,recent=0,values={}", n_pruned / 16.0));
+    EXPECT_FALSE(head.head().key_map());
+    EXPECT_EQ(head.Read(PlaneKind::kKeys), keys);
+    return std::pair(ValueChannels(head), head.Read(PlaneKind::kValues));
+  };
+  EXPECT_THAT(kept(12).first, ElementsAre(0, 1, 2, 3));
+  EXPECT_EQ(kept(12).second, values);  // zero channels go without a trace
+  EXPECT_THAT(kept(13).first, ElementsAre(0, 1, 2));
+  EXPECT_THAT(kept(14).first, ElementsAre(0, 1));
+  EXPECT_THAT(kept(15).first, ElementsAre(1));
+  EXPECT_EQ(kept(15).second, Padded({{0, 0}, {0, 4}}));
+}
+
+// Of equal channels the higher goes first; of the entries the newest stay whole.
+TEST(Think, ValueTiesAndTheRecent) {
+  const Rows values(40, Row(16, 1.0f));
+  Head head(Normal(40, 16, 1), values);
+  head.Query(Normal(32, 16, 2));
+  head.Act("think:ratio=0,recent=8,values=0.75");
+  EXPECT_THAT(ValueChannels(head), ElementsAre(0, 1, 2, 3));
+  const Rows read = head.Read(PlaneKind::kValues);
+  Row first(16);
+  std::fill_n(first.begin(), 4, 1.0f);
+  EXPECT_EQ(read[31], first);
+  EXPECT_EQ(read[32], values[32]);
+  EXPECT_EQ(head.head().n_staged(PlaneKind::kValues), 8);
+  // Another prompt is stored whole, and channels are not chosen anew.
+  const ValueMapPtr map = head.head().value_map();
+  head.Append(Normal(50, 16, 3), Normal(50, 16, 4));
+  head.Act("think:ratio=0,recent=8,values=0.75");
+  EXPECT_EQ(head.head().value_map(), map);
+  EXPECT_EQ(head.head().n_staged(PlaneKind::kValues), 58);
+}
+
+// Truncated as keys are; codes of few bits take channels by 8, 16-bit integers by 16.
+TEST(Think, ValueSharesAreTruncatedAndChannelsAscend) {
+  for (int dim : {64, 80, 96, 128, 256}) {
+    for (double share : {.3, .4, .5, .6, .8}) {
+      for (const auto& [codec, step] : {std::pair(CodecId::kF16, 1), {CodecId::kI16, 16}}) {
+        const Rows values = Normal(40, dim, 6);
+        Head head(Normal(40, dim, 5), values, codec);
+        head.Query(Normal(32, dim, 7));
+        head.Act(fmt::format("think:recent=8,ratio={},values={}", share, share));
+        const int n = dim - static_cast<int>(dim * share + 1e-9);
+        EXPECT_EQ(std::ssize(Channels(head)), n);
+        EXPECT_EQ(std::ssize(ValueChannels(head)), (n + step - 1) / step * step);
+        EXPECT_TRUE(std::ranges::is_sorted(ValueChannels(head)));
+      }
+    }
+  }
+}
+
+// 64 entries of 128 channels in f16, and 36 that stay whole: the planes' bytes.
+TEST(Think, NarrowValuesTakeNarrowBytes) {
+  for (const auto& [share, n_kept] : {std::pair("0.4", 77), {"0.5", 64}}) {
+    Head head(Normal(100, 128, 1), Normal(100, 128, 2), CodecId::kF16);
+    head.Query(Normal(32, 128, 3));
+    head.Act(fmt::format("think:ratio=0,recent=36,values={}", share));
+    const int behind = n_kept % 16 == 0 ? 0 : 128;  // what a vector reads behind the last channel
+    EXPECT_EQ(head.head().bytes().values, 64 * n_kept * 2 + behind + 64 * 128 * 2) << share;
+    EXPECT_EQ(head.head().bytes().keys, 2 * 64 * 128 * 2);
+  }
+}
+
+TEST(Think, ZeroValueChannelsGoWithoutATrace) {
+  Rows values = Normal(64, 32, 1);
+  for (Row& value : values) {
+    for (int c = 1; c < 32; c += 3) value[c] = 0;
+  }
+  Head head(Normal(64, 32, 3), values);
+  head.Query(Normal(32, 32, 2));
+  head.Act("think:ratio=0,recent=0,values=0.3125");  // 10 of 32
+  EXPECT_EQ(head.head().value_map()->dim(), 22);
+  EXPECT_EQ(head.Read(PlaneKind::kValues), values);
 }
 
 // mikv.md, test 5: 10 tokens, a share of 0.4, half of it recent; then one more, and more.

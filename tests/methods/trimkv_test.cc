@@ -20,6 +20,7 @@ class NoOps final : public Ops {
   std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
   QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
   std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
+  std::vector<float> OutputEnergy(const LayerView&, int, int64_t) override { return {}; }
 };
 
 // The z of a gate that gives this beta.

@@ -24,6 +24,7 @@ class GivenVotes final : public Ops {
   std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
   QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
   std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
+  std::vector<float> OutputEnergy(const LayerView&, int, int64_t) override { return {}; }
   int n_calls = 0;
 
  private:

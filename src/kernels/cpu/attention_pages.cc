@@ -40,6 +40,11 @@ void PrefetchConstants(const Grids& grids, const std::byte* next) {
   }
 }
 
+// Sums of queries over values of a format are so many floats apart.
+int AccStride(const PlaneFormat& values) {
+  return IsFloat(values.codec) ? Padded16(values.dim) : values.dim;
+}
+
 }  // namespace
 
 const AttentionTable& AttentionTableOf(Isa isa) {
@@ -72,9 +77,9 @@ int64_t PageTile::ScratchFloats(int n_queries, int n_rows, int head_dim) {
   const int64_t coded = RoundUp(n_queries * RowFloats(head_dim)) +
                         RoundUp(n_queries * CodedQueries::MostWeights(head_dim)) +
                         RoundUp(n_queries * CodedQueries::MostFacts(head_dim));
-  return RoundUp(int64_t{n_queries} * head_dim) + RoundUp(n_queries) +
-         RoundUp(int64_t{kPageEntries} * head_dim) + RoundUp(int64_t{2} * kPagesPerSplit * n_rows) +
-         coded;
+  const int64_t vectors = RoundUp(int64_t{n_queries} * head_dim);  // packed_q_; narrow_
+  return 2 * vectors + RoundUp(n_queries) + RoundUp(int64_t{kPageEntries} * head_dim) +
+         RoundUp(int64_t{2} * kPagesPerSplit * n_rows) + coded;
 }
 
 PageTile::PageTile(const AttentionTable& table, const LogitSpec& spec, const QueryTile& tile,
@@ -99,7 +104,8 @@ PageTile::PageTile(const AttentionTable& table, const LogitSpec& spec, const Que
   coded_q_.rows = at;
   coded_q_.stride = RowFloats(tile.head_dim);
   coded_q_.weights = reinterpret_cast<int32_t*>(at += RoundUp(n * coded_q_.stride));
-  coded_q_.facts = at + RoundUp(n * CodedQueries::MostWeights(tile.head_dim));
+  coded_q_.facts = at += RoundUp(n * CodedQueries::MostWeights(tile.head_dim));
+  narrow_ = at + RoundUp(n * CodedQueries::MostFacts(tile.head_dim));
 }
 
 void PageTile::Seek(int64_t page) {
@@ -156,11 +162,13 @@ int PageTile::Collect(int64_t begin, int64_t end) {
     pages_[n++] = {.ref = &ref,
                    .k = &run.k,
                    .v = &run.v,
+                   .v_channels = run.v_channels,
                    .run = run_index,
                    .index = static_cast<int32_t>(p - begin),
                    .seen = seen,
                    .needs_finish = !full || ref.bias != nullptr || spec_.softcap != 0.0f};
   }
+  n_active_ = n;
   return n;
 }
 
@@ -273,15 +281,48 @@ void PageTile::Logits(int i, const std::byte* next, float* logits) {
 }
 
 void PageTile::Values(int i, const std::byte* next, const float* p, float* acc) {
+  if (pages_[i].v_channels != nullptr) return AddNarrowValues(i, next, p, acc);
+  AddValues(pages_[i], next, p, acc);
+}
+
+// What is summed up so far of the channels that the values have is taken out once for all pages
+// that have the same, and put back. So each channel is one chain of additions, as if the values had
+// all channels, some of them zeros.
+void PageTile::AddNarrowValues(int i, const std::byte* next, const float* p, float* acc) {
   const ActivePage& page = pages_[i];
+  const int dim = page.v->dim, stride = AccStride(*page.v);
+  const auto alike = [&](int other) {
+    return other >= 0 && other < n_active_ && pages_[other].v_channels == page.v_channels &&
+           AccStride(*pages_[other].v) == stride;
+  };
+  if (!alike(i - 1)) {
+    for (int64_t query = 0; query < tile_.n_queries(); ++query) {
+      const float* from = acc + query * tile_.head_dim;
+      float* to = narrow_ + query * stride;
+      for (int c = 0; c < dim; ++c) to[c] = from[page.v_channels[c]];
+      std::fill(to + dim, to + stride, 0.0f);
+    }
+  }
+  AddValues(page, next, p, narrow_);
+  if (alike(i + 1)) return;
+  for (int64_t query = 0; query < tile_.n_queries(); ++query) {
+    const float* from = narrow_ + query * stride;
+    float* to = acc + query * tile_.head_dim;
+    for (int c = 0; c < dim; ++c) to[page.v_channels[c]] = from[c];
+  }
+}
+
+// acc[query][the values' channels] += p * values.
+void PageTile::AddValues(const ActivePage& page, const std::byte* next, const float* p,
+                         float* acc) {
   if (IsFloat(page.v->codec)) {
     const Floats values = FloatsOf(*page.v, page.ref->v, next);
-    table_.values(values.codec, values.plane, tile_.head_dim, page.seen, p, registers_, values.next,
+    table_.values(values.codec, values.plane, page.v->dim, page.seen, p, registers_, values.next,
                   acc);
     return;
   }
   if (page.v->codec == CodecId::kI16) {
-    table_.i16->values(page.ref->v, tile_.head_dim, page.seen, p, i16_registers_, next, acc);
+    table_.i16->values(page.ref->v, page.v->dim, page.seen, p, i16_registers_, next, acc);
     return;
   }
   if (*page.v != v_format_) {

@@ -51,6 +51,7 @@ int64_t CountPages(std::span<const RunRef> runs);
 struct ActivePage {
   const PageRef* ref;
   const PlaneFormat *k, *v;
+  const uint8_t* v_channels;  // as in RunRef
   int32_t run;
   int32_t index;      // among the pages asked for
   uint64_t seen;      // slots that some row sees
@@ -78,7 +79,7 @@ class PageTile {
 
   // logits[query][64] of active page i, rows kLogitStride apart.
   void Logits(int i, const std::byte* next, float* logits);
-  // acc[query][head_dim] += p * values of active page i.
+  // acc[query][head_dim] += p * values of active page i. REQUIRES: called for all pages in turn.
   void Values(int i, const std::byte* next, const float* p, float* acc);
 
  private:
@@ -93,6 +94,8 @@ class PageTile {
   void PackQueries(const ActivePage& page);
   I16Queries RoundQueries(const ActivePage& page);
   void PackCodedQueries(const ActivePage& page);
+  void AddValues(const ActivePage& page, const std::byte* next, const float* p, float* acc);
+  void AddNarrowValues(int i, const std::byte* next, const float* p, float* acc);
 
   const AttentionTable& table_;
   const LogitSpec spec_;
@@ -119,6 +122,8 @@ class PageTile {
   Grids v_grids_;
   float* plane_;       // [64 * head_dim]
   uint64_t* visible_;  // [kPagesPerSplit][n_rows]
+  float* narrow_;      // [n_queries][head_dim] of acc the channels that some pages' values have
+  int n_active_ = 0;
   ActivePage pages_[kPagesPerSplit];
 };
 

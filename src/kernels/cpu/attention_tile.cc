@@ -106,19 +106,20 @@ void LogitsTile(const std::byte* plane, int dim, const float* q, const std::byte
 
 // kQueries x (kVectors vectors of channels): each output is one chain over the live slots in turn.
 template <CodecId kCodec, int kQueries, int kVectors>
-HWY_INLINE void ValuesBlock(const std::byte* plane, int head_dim, uint64_t live,
+HWY_INLINE void ValuesBlock(const std::byte* plane, int dim, uint64_t live,
                             const float* HWY_RESTRICT p, int channel, const std::byte* next,
                             float* HWY_RESTRICT acc_out) {
   const D d;
+  const int stride = Padded16(dim);
   V acc[kQueries][kVectors];
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kVectors; ++v) {
-      acc[i][v] = hn::Load(d, acc_out + i * head_dim + channel + v * kLanes);
+      acc[i][v] = hn::Load(d, acc_out + i * stride + channel + v * kLanes);
     }
   }
   constexpr int kBlockBytes = kVectors * kLanes * kElementBytes<kCodec>;
   const auto add_slot = [&](int slot) HWY_ATTR {
-    const int first = slot * head_dim + channel;
+    const int first = slot * dim + channel;
     if (next != nullptr) PrefetchBytes(next + first * kElementBytes<kCodec>, kBlockBytes);
     V ps[kQueries];
     for (int i = 0; i < kQueries; ++i) ps[i] = hn::Set(d, p[i * kLogitStride + slot]);
@@ -134,25 +135,26 @@ HWY_INLINE void ValuesBlock(const std::byte* plane, int head_dim, uint64_t live,
   }
   for (int i = 0; i < kQueries; ++i) {
     for (int v = 0; v < kVectors; ++v) {
-      hn::Store(acc[i][v], d, acc_out + i * head_dim + channel + v * kLanes);
+      hn::Store(acc[i][v], d, acc_out + i * stride + channel + v * kLanes);
     }
   }
 }
 
 template <CodecId kCodec, int kQueries>
-void ValuesTile(const std::byte* plane, int head_dim, uint64_t live, const float* p,
+void ValuesTile(const std::byte* plane, int dim, uint64_t live, const float* p,
                 const std::byte* next, float* acc) {
+  const int end = Padded16(dim);
   int channel = 0;
-  for (; channel + 4 * kLanes <= head_dim; channel += 4 * kLanes) {
-    ValuesBlock<kCodec, kQueries, 4>(plane, head_dim, live, p, channel, next, acc);
+  for (; channel + 4 * kLanes <= end; channel += 4 * kLanes) {
+    ValuesBlock<kCodec, kQueries, 4>(plane, dim, live, p, channel, next, acc);
   }
-  if (channel + 2 * kLanes <= head_dim) {
-    ValuesBlock<kCodec, kQueries, 2>(plane, head_dim, live, p, channel, next, acc);
+  if (channel + 2 * kLanes <= end) {
+    ValuesBlock<kCodec, kQueries, 2>(plane, dim, live, p, channel, next, acc);
     channel += 2 * kLanes;
   }
-  if constexpr (kLanes == 16) {  // head_dim is a multiple of 16
-    if (channel < head_dim) {
-      ValuesBlock<kCodec, kQueries, 1>(plane, head_dim, live, p, channel, next, acc);
+  if constexpr (kLanes == 16) {
+    if (channel < end) {
+      ValuesBlock<kCodec, kQueries, 1>(plane, dim, live, p, channel, next, acc);
     }
   }
 }
@@ -191,12 +193,12 @@ void LogitsOf(const std::byte* plane, int head_dim, const float* packed_q, Regis
 }
 
 template <CodecId kCodec>
-void ValuesOf(const std::byte* plane, int head_dim, uint64_t live, const float* p,
-              RegisterTiles tiles, const std::byte* next, float* acc) {
+void ValuesOf(const std::byte* plane, int dim, uint64_t live, const float* p, RegisterTiles tiles,
+              const std::byte* next, float* acc) {
   for (int t = 0; t < tiles.n_tiles; ++t) {
     const int begin = tiles.Begin(t), n = tiles.Begin(t + 1) - begin;
-    PickValues<kCodec, kMaxOf<kCodec>>(n, plane, head_dim, live, p + begin * kLogitStride, next,
-                                       acc + int64_t{begin} * head_dim);
+    PickValues<kCodec, kMaxOf<kCodec>>(n, plane, dim, live, p + begin * kLogitStride, next,
+                                       acc + int64_t{begin} * Padded16(dim));
     next = nullptr;
   }
 }
@@ -211,10 +213,9 @@ void Logits(CodecId codec, const std::byte* plane, int head_dim, const float* pa
             [=](auto tag) { LogitsOf<tag.kId>(plane, head_dim, packed_q, tiles, next, logits); });
 }
 
-void Values(CodecId codec, const std::byte* plane, int head_dim, uint64_t live, const float* p,
+void Values(CodecId codec, const std::byte* plane, int dim, uint64_t live, const float* p,
             RegisterTiles tiles, const std::byte* next, float* acc) {
-  WithCodec(codec,
-            [=](auto tag) { ValuesOf<tag.kId>(plane, head_dim, live, p, tiles, next, acc); });
+  WithCodec(codec, [=](auto tag) { ValuesOf<tag.kId>(plane, dim, live, p, tiles, next, acc); });
 }
 
 void Finish(float* logits, float softcap, const float* bias, uint64_t visible) {

@@ -22,6 +22,7 @@ struct RegisterTiles {
 };
 
 inline constexpr int kLogitStride = kSplitEntries + 16;  // floats; not a power of two
+constexpr int Padded16(int dim) { return (dim + 15) / 16 * 16; }
 
 struct AttentionTable {
   // For planes of low bits and of 16-bit integers; all others here are for floats.
@@ -40,8 +41,9 @@ struct AttentionTable {
   uint64_t (*order_mask)(const int32_t* order, int32_t after, int32_t upto);
   // Logits of n_pages pages become exp(logit - max); their sum. All -inf: max -inf and zeros.
   void (*softmax)(float* logits, int n_pages, float* max, float* sum);
-  // acc[query][head_dim] += p[query][slot] * value[slot], live slots only, in slot order.
-  void (*values)(CodecId codec, const std::byte* plane, int head_dim, uint64_t live, const float* p,
+  // acc[query][dim] += p[query][slot] * value[slot], live slots only, in slot order. Rows of acc
+  // are Padded16(dim) apart, and what is behind the dim channels may become anything.
+  void (*values)(CodecId codec, const std::byte* plane, int dim, uint64_t live, const float* p,
                  RegisterTiles tiles, const std::byte* next, float* acc);
   // (max, sum, acc) absorbs a partial to its right.
   void (*merge)(int head_dim, float part_max, float part_sum, const float* part_acc, float* max,
