@@ -25,7 +25,7 @@ namespace {
 constexpr size_t kMostBytes = 1 << 16;
 volatile sig_atomic_t g_input = -1;  // which one runs
 
-void OnCrash(int signal) {
+[[maybe_unused]] void OnCrash(int signal) {  // sanitizers have handlers of their own
   char text[64];
   const int n = std::snprintf(text, sizeof text, "input %d: signal %d\n", int{g_input}, signal);
   if (write(STDERR_FILENO, text, static_cast<size_t>(n)) < 0) _exit(1);
