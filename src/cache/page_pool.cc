@@ -34,7 +34,13 @@ std::byte* SlabOf(std::byte* block) {
 
 PagePool::~PagePool() {
   KV_CHECK(used_bytes_ == 0);  // every page goes back before its pool
+  UnmapAll();
+}
+
+void PagePool::UnmapAll() {
   for (auto& [bytes, slab] : slabs_) munmap(bytes, kSlabBytes);
+  slabs_.clear();
+  with_room_.clear();
 }
 
 Result<PagePool::Slab*> PagePool::AddSlab(int64_t n_bytes) {
@@ -120,11 +126,18 @@ void PagePool::Release(std::byte* block, int64_t n_bytes) {
   slab.free.push_back(static_cast<int32_t>((block - slab.bytes) / n_bytes));
   --slab.n_used;
   used_bytes_ -= n_bytes;
-  if (slab.n_used == 0) {
-    room.erase(std::find(room.begin(), room.end(), &slab));
-    munmap(slab.bytes, kSlabBytes);
-    slabs_.erase(found);
+  if (used_bytes_ == 0) return UnmapAll();
+  if (slab.n_used > 0) return;
+  const auto here = std::find(room.begin(), room.end(), &slab);
+  // The spare comes first, so that it is taken last. Without one a codec that encodes every token
+  // would give back the slab of the pages that it takes anew for the next.
+  if (here == room.begin() || room.front()->n_used > 0) {
+    std::iter_swap(room.begin(), here);
+    return;
   }
+  room.erase(here);
+  munmap(slab.bytes, kSlabBytes);
+  slabs_.erase(found);
 }
 
 int64_t PagePool::used_bytes() const {

@@ -1,6 +1,6 @@
 // PagePool: where the bytes of all planes come from. Slabs of 2 MiB, each cut into blocks of one
-// size, under one hard limit. Freed blocks are reused at once; a slab with no block in use goes
-// back to the system. Thread-safe.
+// size, under one hard limit. Freed blocks are reused at once; slabs with no block in use go back
+// to the system, but for one of each size while any block is in use. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -53,6 +53,7 @@ class PagePool {
   Result<Slab*> AddSlab(int64_t n_bytes);
   Result<Slab*> SlabWithRoom(int64_t n_bytes);
   Result<std::byte*> AllocateLocked(int64_t n_bytes);
+  void UnmapAll();
 
   const int64_t limit_bytes_;
   mutable std::mutex mutex_;
