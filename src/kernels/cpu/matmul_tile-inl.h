@@ -125,6 +125,21 @@ HWY_INLINE void StoreRows(const PanelRange& range, int64_t panel, typename S::F 
   }
 }
 
+// How far ahead of the products weights are asked for, into the second-level cache. The hardware's
+// prefetchers stop at the end of each 4 KiB, huge pages or not; with several rows the window of
+// instructions ends before they start again. At the end of a range this reads on into what follows,
+// which is the next matrix of the arena or the next range.
+constexpr int64_t kPrefetchBytes = 8 << 10;
+
+template <class S, PackedKind kKind>
+HWY_INLINE void PrefetchBlock(const std::byte* weights) {
+  constexpr int64_t kBytes = PanelShape(kKind, S::kLanes, 1).block_bytes;
+  HWY_UNROLL(16)
+  for (int64_t at = 0; at < kBytes; at += 64) {
+    __builtin_prefetch(weights + kPrefetchBytes + at, /*rw=*/0, /*locality=*/2);
+  }
+}
+
 // M panels times a tile of T rows.
 template <class S, PackedKind kKind, int T, int M>
 HWY_NOINLINE void RunTile(const PanelRange& range, int64_t panel, int64_t row) {
@@ -146,6 +161,7 @@ HWY_NOINLINE void RunTile(const PanelRange& range, int64_t panel, int64_t row) {
     for (int64_t b = 0; b < shape.n_blocks; ++b) {
       HWY_UNROLL(4)
       for (int m = 0; m < M; ++m) {
+        PrefetchBlock<S, kKind>(weights + m * shape.bytes);
         AddBlock<S, kKind, T, N>(weights + m * shape.bytes, x[b], first, acc[m]);
       }
       weights += shape.block_bytes;
