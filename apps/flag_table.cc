@@ -235,7 +235,7 @@ constexpr std::array kServe = {
     Flag{"step-tokens", 0, kInteger, "N", "256", "1..65536",
          "tokens a pass: one of each answer, the rest pieces of prompts"},
     Flag{"api-key-file", 0, kPath, "FILE", "", "",
-         "keys, one a line: KEY [name=…] [parallel=N] [tokens_per_minute=N]"},
+         "keys, one a line: KEY [name=…] [admin] [parallel=N] [tokens_per_minute=N]"},
     Flag{"alias", 0, kText, "NAME", "", "", "what the model is called (default: as its file)"},
     Flag{"cors-origin", 0, kText, "ORIGIN", "", "",
          "let pages of this origin ask, or * (default: none)"},

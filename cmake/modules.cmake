@@ -150,7 +150,7 @@ endif()
 
 if(KVASIR_BENCH)
   # bench/<folder>/<name>_bench.cc
-  foreach(folder grammar kernels)
+  foreach(folder engine grammar kernels)
     file(GLOB benches CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/${folder}/*_bench.cc)
     foreach(source ${benches})
       get_filename_component(name ${source} NAME_WE)

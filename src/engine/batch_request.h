@@ -19,6 +19,13 @@ class TokenConstraint : public Constraint {
   virtual std::unique_ptr<TokenConstraint> Copy() const = 0;
 };
 
+// Who asks.
+struct Caller {
+  std::string tenant = {};  // the name of an API key; "": there are none
+  bool admin = false;       // every tenant's slots are open to it
+  bool MayUse(const std::string& slot_tenant) const { return admin || tenant == slot_tenant; }
+};
+
 struct BatchRequest {
   std::vector<int32_t> prompt = {};
   std::string kv = {};       // a spec; empty: the engine's own

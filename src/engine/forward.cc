@@ -149,12 +149,12 @@ Status Forward::Append(int l, std::span<const Segment> segments) {
   const int64_t n_heads = config_->n_kv_heads;
   const auto n_all = static_cast<int64_t>(segments.size()) * n_heads;
   if (static_cast<int64_t>(slots_.size()) < n_all) slots_.resize(n_all);
-  int64_t n_rows = 0;
+  int64_t n_entries = 0;
   for (int64_t i = 0; i < n_all; ++i) {
     const Segment& segment = segments[i / n_heads];
     HeadCache& head = segment.cache->layer(l)[i % n_heads];
     KV_RETURN_IF_ERROR(head.Append(segment.n_rows, segment.first_order, slots_[i]));
-    n_rows += segment.n_rows;
+    n_entries += segment.n_rows;
   }
   const auto encode_head = [&](int64_t i, int) {
     const Segment& segment = segments[i / n_heads];
@@ -169,7 +169,7 @@ Status Forward::Append(int l, std::span<const Segment> segments) {
                     range.slot, range.n, range.v);
     }
   };
-  if (n_rows < kMostRows) {  // entries; waking threads would cost more than the work
+  if (n_entries < kMostRows) {  // waking threads would cost more than the work
     for (int64_t i = 0; i < n_all; ++i) encode_head(i, 0);
   } else {
     pool_->For(n_all, encode_head);

@@ -84,11 +84,11 @@ class Scheduler {
   Status ReadHidden(std::unique_ptr<Sequence>& sequence, std::span<const int32_t> ids,
                     int64_t n_left, MatView<float> out);
   // What an idle slot holds, erased, to bytes and back; tokens. Only the tenant whose cache it is
-  // may, and a slot that is empty is anybody's.
+  // may, and an admin, which does not become its owner; a slot that is empty is anybody's.
   using SlotResult = tl::expected<int64_t, BatchError>;
-  SlotResult EraseSlot(int slot, const std::string& tenant);
-  SlotResult SaveSlot(int slot, const std::string& tenant, ByteWriter& file) const;
-  SlotResult RestoreSlot(int slot, const std::string& tenant, ByteReader& file);
+  SlotResult EraseSlot(int slot, const Caller& caller);
+  SlotResult SaveSlot(int slot, const Caller& caller, ByteWriter& file) const;
+  SlotResult RestoreSlot(int slot, const Caller& caller, ByteReader& file);
   bool expiring() const;  // an idle slot's cache has a time at which it goes
 
   // Bytes of pages that n tokens need, before any method acts.
@@ -144,7 +144,7 @@ class Scheduler {
   void Leave(BatchJob& job, bool keep_cache);
   Sequence& SequenceOf(const BatchJob& job) { return *slots_[job.slot].sequence; }
   CacheKey KeyOf(const BatchJob& job) const;
-  static tl::expected<void, BatchError> CheckMayTouch(const Slot& slot, const std::string& tenant);
+  static tl::expected<void, BatchError> CheckMayTouch(const Slot& slot, const Caller& caller);
 
   std::shared_ptr<LoadedModel> model_;
   const BatchOptions options_;

@@ -1,5 +1,6 @@
 // Slots to bytes and back: what a slot holds outlives the process. The bytes name whose cache it is
-// and under which spec, so that it comes back for the same tenant and salt only (trap 3.4).
+// and under which spec, so that it comes back for the same tenant and salt only, whoever restores
+// it (trap 3.4).
 #include "engine/scheduler.h"
 
 namespace kvasir {
@@ -15,28 +16,26 @@ tl::unexpected<BatchError> Refuse(Refusal refusal, std::string message) {
 
 }  // namespace
 
-tl::expected<void, BatchError> Scheduler::CheckMayTouch(const Slot& slot,
-                                                        const std::string& tenant) {
+tl::expected<void, BatchError> Scheduler::CheckMayTouch(const Slot& slot, const Caller& caller) {
   if (slot.job != nullptr) return Refuse(Refusal::kBusy, "the slot is busy");
   const bool empty = !slot.sequence || slot.sequence->size() == 0;
-  if (!empty && slot.key.tenant != tenant) {
+  if (!empty && !caller.MayUse(slot.key.tenant)) {
     return Refuse(Refusal::kBadRequest, "the slot holds the cache of another API key");
   }
   return {};
 }
 
-Scheduler::SlotResult Scheduler::EraseSlot(int index, const std::string& tenant) {
+Scheduler::SlotResult Scheduler::EraseSlot(int index, const Caller& caller) {
   Slot& slot = slots_[index];
-  if (const auto may = CheckMayTouch(slot, tenant); !may) return tl::unexpected(may.error());
+  if (const auto may = CheckMayTouch(slot, caller); !may) return tl::unexpected(may.error());
   const int64_t n = slot.sequence ? slot.sequence->size() : 0;
   slot.sequence.reset();
   return n;
 }
 
-Scheduler::SlotResult Scheduler::SaveSlot(int index, const std::string& tenant,
-                                          ByteWriter& file) const {
+Scheduler::SlotResult Scheduler::SaveSlot(int index, const Caller& caller, ByteWriter& file) const {
   const Slot& slot = slots_[index];
-  if (const auto may = CheckMayTouch(slot, tenant); !may) return tl::unexpected(may.error());
+  if (const auto may = CheckMayTouch(slot, caller); !may) return tl::unexpected(may.error());
   if (!slot.sequence || slot.sequence->size() == 0) {
     return Refuse(Refusal::kBadRequest, "the slot is empty");
   }
@@ -55,10 +54,9 @@ Scheduler::SlotResult Scheduler::SaveSlot(int index, const std::string& tenant,
   return slot.sequence->size();
 }
 
-Scheduler::SlotResult Scheduler::RestoreSlot(int index, const std::string& tenant,
-                                             ByteReader& file) {
+Scheduler::SlotResult Scheduler::RestoreSlot(int index, const Caller& caller, ByteReader& file) {
   Slot& slot = slots_[index];
-  if (const auto may = CheckMayTouch(slot, tenant); !may) return tl::unexpected(may.error());
+  if (const auto may = CheckMayTouch(slot, caller); !may) return tl::unexpected(may.error());
   char magic[sizeof(kMagic)] = {};
   file.Bytes(magic, sizeof(magic));
   CacheKey key;
@@ -75,7 +73,7 @@ Scheduler::SlotResult Scheduler::RestoreSlot(int index, const std::string& tenan
   if (!file.ok() || !std::equal(magic, magic + sizeof(magic), kMagic)) {
     return Refuse(Refusal::kBadRequest, "not a saved slot");
   }
-  if (key.tenant != tenant) {
+  if (!caller.MayUse(key.tenant)) {
     return Refuse(Refusal::kBadRequest, "it was saved with another API key");
   }
   auto spec =

@@ -56,12 +56,14 @@ Result<std::unique_ptr<ApiKeys>> ApiKeys::Parse(std::string_view text, const std
       const std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
       if (name == "name" && !value.empty()) {
         key.name = value;
+      } else if (word == "admin") {
+        key.admin = true;
       } else if (name == "parallel") {
         KV_ASSIGN_OR_RETURN(key.parallel, Count(value, at));
       } else if (name == "tokens_per_minute") {
         KV_ASSIGN_OR_RETURN(key.tokens_per_minute, Count(value, at));
       } else {
-        return Fail("{}: '{}': write name=…, parallel=N or tokens_per_minute=N", at, word);
+        return Fail("{}: '{}': write name=…, admin, parallel=N or tokens_per_minute=N", at, word);
       }
     }
     key.tokens_left = static_cast<double>(key.tokens_per_minute);
@@ -76,8 +78,8 @@ Result<std::unique_ptr<ApiKeys>> ApiKeys::Parse(std::string_view text, const std
   return keys;
 }
 
-ApiResult<std::string> ApiKeys::Admit(std::string_view authorization) const {
-  if (keys_.empty()) return "";
+ApiResult<Caller> ApiKeys::Admit(std::string_view authorization) const {
+  if (keys_.empty()) return Caller{};
   for (const std::string_view scheme : {"Bearer ", "bearer "}) {
     if (authorization.starts_with(scheme)) authorization.remove_prefix(scheme.size());
   }
@@ -85,7 +87,7 @@ ApiResult<std::string> ApiKeys::Admit(std::string_view authorization) const {
   for (const Key& key : keys_) {
     if (SameText(key.key, authorization)) found = &key;
   }
-  if (found != nullptr) return found->name;
+  if (found != nullptr) return Caller{found->name, found->admin};
   return Refuse({.status = 401,
                  .message = authorization.empty()
                                 ? "an API key is needed: send 'Authorization: Bearer KEY'"

@@ -1,6 +1,8 @@
 // ApiKeys: who may ask, and how much. Read from a file, one key a line:
 //
-//   KEY [name=NAME] [parallel=N] [tokens_per_minute=N]      # comment
+//   KEY [name=NAME] [admin] [parallel=N] [tokens_per_minute=N]      # comment
+//
+// An admin sees, saves, erases and restores the slots of all keys.
 //
 // Thread-safe.
 #pragma once
@@ -26,8 +28,8 @@ class ApiKeys {
   static Result<std::unique_ptr<ApiKeys>> Parse(std::string_view text, const std::string& place);
 
   bool open() const { return keys_.empty(); }
-  // The tenant's name of "Bearer KEY" (or of a bare KEY); "" where there are no keys; an error 401.
-  ApiResult<std::string> Admit(std::string_view authorization) const;
+  // Who sends "Bearer KEY" (or a bare KEY); tenant "" where there are no keys; an error 401.
+  ApiResult<Caller> Admit(std::string_view authorization) const;
   // A request of the tenant begins: an error 429 where its quota is used up. End gives it back, and
   // charges the tokens.
   ApiResult<void> Begin(const std::string& tenant, Clock::time_point now = Clock::now());
@@ -36,6 +38,7 @@ class ApiKeys {
  private:
   struct Key {
     std::string key, name;
+    bool admin = false;
     int64_t parallel = 0, tokens_per_minute = 0;  // 0: no limit
     int64_t n_running = 0;
     double tokens_left = 0;

@@ -19,7 +19,7 @@ ReplyFacts FactsFor(const Services& services, const Call&, std::string_view pref
 
 void StartGeneration(const Services& services, Call& call, std::vector<BatchRequest> requests,
                      std::unique_ptr<Dialect> dialect, bool stream) {
-  for (BatchRequest& request : requests) request.tenant = call.tenant;
+  for (BatchRequest& request : requests) request.tenant = call.caller.tenant;
   Generate(services.engine, call.exchange, std::move(requests), std::move(dialect), stream,
            std::exchange(call.on_end, nullptr));
 }

@@ -22,7 +22,8 @@ struct Services {
 struct Call {
   HttpRequest http;
   std::shared_ptr<Exchange> exchange;
-  std::string request_id, tenant;
+  std::string request_id;
+  Caller caller;
   Json body;                                           // an object, for POST
   std::string operand;                                 // the end of a path such as /v1/models/{id}
   std::function<void(const GenerationFacts&)> on_end;  // by endpoints that generate

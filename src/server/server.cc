@@ -170,9 +170,10 @@ class KvasirServer final : public Server {
     call.error_body = route->error_body;
     if (route->access != Access::kPublic) {
       const std::string key = call.http.Header("x-api-key");
-      auto tenant = keys_->Admit(key.empty() ? call.http.Header("authorization") : key);
-      if (!tenant) return call.Fail(tenant.error());
-      call.tenant = entry->tenant = *tenant;
+      auto caller = keys_->Admit(key.empty() ? call.http.Header("authorization") : key);
+      if (!caller) return call.Fail(caller.error());
+      entry->tenant = caller->tenant;
+      call.caller = std::move(*caller);
     }
     if (route->path.ends_with("/*")) call.operand = path.substr(route->path.size() - 1);
     if (route->method == "POST" && !route->path.starts_with("/slots")) {
@@ -182,15 +183,15 @@ class KvasirServer final : public Server {
       call.http.body = {};
     }
     if (route->access == Access::kQuota) {
-      if (auto begun = keys_->Begin(call.tenant); !begun) return call.Fail(begun.error());
-      call.on_end = [this, entry, tenant = call.tenant](const GenerationFacts& facts) {
+      if (auto begun = keys_->Begin(call.caller.tenant); !begun) return call.Fail(begun.error());
+      call.on_end = [this, entry, tenant = call.caller.tenant](const GenerationFacts& facts) {
         entry->generated = true;
         entry->facts = facts;
         keys_->End(tenant, facts.n_prompt - facts.n_cached + facts.n_generated);
       };
     }
     route->endpoint(*services_, call);
-    if (call.on_end) keys_->End(call.tenant, 0);  // it was refused before it began
+    if (call.on_end) keys_->End(call.caller.tenant, 0);  // it was refused before it began
   }
 
   static bool IsBuiltIn(const std::string& path) {

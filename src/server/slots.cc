@@ -32,9 +32,9 @@ void Slots(const Services& services, Call& call) {
                                         {"n_ctx", services.engine.ctx()},
                                         {"speculative", false},
                                         {"is_processing", slot.busy}});
-    // What other API keys do with their slots is their affair.
-    const bool foreign = !slot.tenant.empty() && slot.tenant != call.tenant;
-    if (!foreign) json.update(SlotJson(slot));
+    // What other API keys do with their slots is their affair, and the admin's.
+    if (slot.tenant.empty() || call.caller.MayUse(slot.tenant)) json.update(SlotJson(slot));
+    if (call.caller.admin && !slot.tenant.empty()) json["key"] = slot.tenant;
   }
   if (call.http.query.contains("fail_on_no_slot") && !any_free) {
     return call.Fail({.status = 503, .message = "no slot is free", .retry_after_s = 2});
@@ -82,7 +82,7 @@ void Save(const Services& services, Call& call, int slot) {
   MemoryWriter bytes;
   Scheduler::SlotResult n_saved;
   services.engine.Between(
-      [&](Scheduler& scheduler) { n_saved = scheduler.SaveSlot(slot, call.tenant, bytes); });
+      [&](Scheduler& scheduler) { n_saved = scheduler.SaveSlot(slot, call.caller, bytes); });
   if (!n_saved) return call.Fail(FromBatch(n_saved.error()));
   const std::vector<std::byte> held = bytes.Take();
   auto writer = FileWriter::Create(file->second);
@@ -113,7 +113,7 @@ void Restore(const Services& services, Call& call, int slot) {
   Scheduler::SlotResult n_restored;
   services.engine.Between([&](Scheduler& scheduler) {
     ByteReader reader(*bytes);
-    n_restored = scheduler.RestoreSlot(slot, call.tenant, reader);
+    n_restored = scheduler.RestoreSlot(slot, call.caller, reader);
   });
   if (!n_restored) return call.Fail(FromBatch(n_restored.error()));
   call.Reply({{"id_slot", slot},
@@ -143,7 +143,7 @@ void SlotAction(const Services& services, Call& call) {
   }
   Scheduler::SlotResult n_erased;
   services.engine.Between(
-      [&](Scheduler& scheduler) { n_erased = scheduler.EraseSlot(slot, call.tenant); });
+      [&](Scheduler& scheduler) { n_erased = scheduler.EraseSlot(slot, call.caller); });
   if (!n_erased) return call.Fail(FromBatch(n_erased.error()));
   call.Reply({{"id_slot", slot}, {"n_erased", *n_erased}});
 }

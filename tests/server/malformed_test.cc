@@ -248,12 +248,22 @@ TEST(ApiKeys, AFileWithAnErrorIsRefusedWithTheLine) {
   EXPECT_THAT(ApiKeys::Parse("long-enough\nlong-enough", "f").error().message, HasSubstr("line 2"));
   EXPECT_THAT(ApiKeys::Parse("long-enough parallel=x", "f").error().message, HasSubstr("'x'"));
   EXPECT_THAT(ApiKeys::Parse("long-enough colour=red", "f").error().message, HasSubstr("colour"));
+  EXPECT_THAT(ApiKeys::Parse("long-enough admin=no", "f").error().message, HasSubstr("admin=no"));
+}
+
+TEST(ApiKeys, AnAdminIsOneThatIsCalledSo) {
+  const auto keys =
+      server::ApiKeys::Parse("key-of-operator name=o admin\nkey-of-alice name=admin", "f");
+  ASSERT_TRUE(keys);
+  EXPECT_TRUE((*keys)->Admit("Bearer key-of-operator")->admin);
+  EXPECT_FALSE((*keys)->Admit("Bearer key-of-alice")->admin);
+  EXPECT_FALSE(server::ApiKeys().Admit("")->admin) << "without keys nobody is more than others";
 }
 
 TEST(ApiKeys, ParallelRequestsAreCounted) {
   auto keys = server::ApiKeys::Parse("long-enough name=a parallel=2", "f");
   ASSERT_TRUE(keys);
-  EXPECT_EQ(*(*keys)->Admit("Bearer long-enough"), "a");
+  EXPECT_EQ((*keys)->Admit("Bearer long-enough")->tenant, "a");
   EXPECT_TRUE((*keys)->Begin("a"));
   EXPECT_TRUE((*keys)->Begin("a"));
   EXPECT_EQ((*keys)->Begin("a").error().status, 429);

@@ -43,10 +43,12 @@ class SlotsTest : public ServerTest {
     return request;
   }
   static constexpr const char *kAlice = "X-Api-Key: key-of-alice\r\n",
-                              *kBob = "X-Api-Key: key-of-bob\r\n";
+                              *kBob = "X-Api-Key: key-of-bob\r\n",
+                              *kAdmin = "X-Api-Key: key-of-operator\r\n";
   void StartWithKeys() {
     options_.api_key_file = folder_ + ".keys";
-    std::ofstream(options_.api_key_file) << "key-of-alice name=alice\nkey-of-bob name=bob\n";
+    std::ofstream(options_.api_key_file) << "key-of-alice name=alice\nkey-of-bob name=bob\n"
+                                            "key-of-operator name=operator admin\n";
     Start();
   }
   static int Cached(const RawReply& reply) {
@@ -182,6 +184,31 @@ TEST_F(SlotsTest, AKeySeesOfOthersSlotsThatTheyAreBusy) {
   seen["is_processing"] = true;
   EXPECT_EQ(slot_of(kBob), seen);
   EXPECT_GT(slot_of(kAlice)["next_token"]["n_remain"], 0);
+}
+
+TEST_F(SlotsTest, AnAdminSeesAndChangesEveryKeysSlots) {
+  StartWithKeys();
+  Json request = FirstTurn({{"kv", {{"spec", "streaming:budget=64"}}}}, kAlice);
+  const auto slots = [&](const char* key) { return Get(port(), "/slots", key).json(); };
+  ASSERT_TRUE(Eventually([&] { return slots(kAdmin)[0].value("n_tokens", 0) == 200; }));
+  const Json seen = slots(kAdmin);
+  EXPECT_EQ(seen[0]["key"], "alice");
+  EXPECT_EQ(seen[0]["params"]["kv"], "streaming:budget=64");
+  EXPECT_GT(seen[0]["kv_bytes"], 0);
+  EXPECT_FALSE(seen[1].contains("key")) << "an empty slot is nobody's";
+  EXPECT_FALSE(slots(kAlice)[0].contains("key"));
+  EXPECT_EQ(slots(kBob)[0].size(), 4u) << "others see what they saw";
+  EXPECT_EQ(Act("save", {{"filename", "a"}}, kAdmin).json()["n_saved"], 200);
+  EXPECT_EQ(Act("erase", Json::object(), kAdmin).json()["n_erased"], 200);
+  // It comes back as Alice's, from whose slot it was.
+  EXPECT_EQ(Act("restore", {{"filename", "a"}}, kAdmin).json()["n_restored"], 200);
+  EXPECT_EQ(slots(kAdmin)[0]["key"], "alice");
+  EXPECT_EQ(Act("erase", Json::object(), kBob).status, 400);
+  request["id_slot"] = 1;
+  EXPECT_EQ(Cached(Post(port(), "/v1/completions", request, kAdmin)), 0)
+      << "an admin's answers are made of no other key's cache";
+  request["id_slot"] = 0;
+  EXPECT_EQ(Cached(Post(port(), "/v1/completions", request, kAlice)), 200);
 }
 
 TEST_F(SlotsTest, APromptCacheKeyGoesBackToItsSlot) {

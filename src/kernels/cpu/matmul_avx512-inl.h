@@ -1,4 +1,4 @@
-// The primitives that both AVX-512 paths share; see matmul_tile-inl.h.
+// The primitives that both AVX-512 paths share; see matmul_block-inl.h.
 
 struct Avx512Base {
   static constexpr int kLanes = 16;
