@@ -15,14 +15,18 @@ Floors::Floors(const ModelConfig& config, const ModelFacts& facts)
 }
 
 void Floors::Measure() {
-  bytes_s_ = std::max(bytes_s_, MeasureReadBandwidth(pool_));
   float_ops_s_ = std::max(float_ops_s_, MeasureFloatPeak(pool_, isa_));
   weight_ops_s_ =
       std::max(weight_ops_s_, f32_weights_ ? float_ops_s_ : MeasureInt8Peak(pool_, isa_));
 }
 
-double Floors::DecodeTokS(double read_bytes_per_token) const {
-  return read_bytes_per_token > 0 ? bytes_s_ / read_bytes_per_token : 0;
+double Floors::DecodeTokS(double read_bytes_per_token) {
+  if (read_bytes_per_token <= 0) return 0;
+  constexpr int64_t kStep = 16 << 20;
+  const int64_t size = static_cast<int64_t>(read_bytes_per_token / kStep + 1) * kStep;
+  double& bytes_s = bytes_s_[size];
+  bytes_s = std::max(bytes_s, MeasureReadBandwidth(pool_, size));
+  return bytes_s / read_bytes_per_token;
 }
 
 double Floors::PrefillTokS(int64_t n_tokens) const {

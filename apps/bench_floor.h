@@ -1,6 +1,9 @@
 // Floors: how fast a model could run on this machine if nothing but bytes or arithmetic took time.
 #pragma once
 
+#include <cstdint>
+#include <map>
+
 #include "base/thread_pool.h"
 #include "kernels/isa.h"
 #include "kvasir/kvasir.h"
@@ -15,7 +18,9 @@ class Floors {
   // Measures again; the better figure counts.
   void Measure();
 
-  double DecodeTokS(double read_bytes_per_token) const;
+  // By the bandwidth of reading so many bytes over and over, as decoding does: a large cache of the
+  // CPU may hold them. Measured again each time; the best counts.
+  double DecodeTokS(double read_bytes_per_token);
   // Products of the weights at the 8-bit peak (f32 where the weights are F32), attention at f32's.
   double PrefillTokS(int64_t n_tokens) const;
 
@@ -23,8 +28,9 @@ class Floors {
   const ModelConfig* config_;
   const bool f32_weights_;
   const Isa isa_;
-  ThreadPool pool_;  // of the same size as the model's
-  double bytes_s_ = 0, float_ops_s_ = 0, weight_ops_s_ = 0;
+  ThreadPool pool_;                    // of the same size as the model's
+  std::map<int64_t, double> bytes_s_;  // by size
+  double float_ops_s_ = 0, weight_ops_s_ = 0;
 };
 
 }  // namespace kvasir::cli

@@ -95,7 +95,7 @@ constexpr std::array kCommands = {
     Command{"bench", "speed of prefill and decode, beside what the machine allows", "",
             "Measures every spec at every prompt length, alternating between specs so that drift "
             "hits all alike; the median of --repeat counts. floor_tok_s is what the machine's "
-            "measured read bandwidth (decode: weights and KV bytes a token) or peak arithmetic "
+            "measured read bandwidth (decode: over as many bytes as a token reads) or peak arithmetic "
             "(prefill) would allow at the same number of threads.",
             "kvasir bench --prompt 512 --gen 32 --kv \"full; snapkv:budget=256\"", kBenchGroups,
             &BenchCommand},

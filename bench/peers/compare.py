@@ -110,13 +110,13 @@ def figures_of_kvasir(document, length):
             "kv_bytes_per_token": rows["decode"]["kv_bytes"] / length}
 
 
-def read_bandwidth(threads):
-    """Bytes a second, measured by read_bandwidth.cc."""
+def read_bandwidth(threads, n_bytes):
+    """Bytes a second over so many bytes, measured by read_bandwidth.cc."""
     program = os.path.join(ROOT, "build", "read_bandwidth")
     os.makedirs(os.path.dirname(program), exist_ok=True)
     subprocess.run(["g++", "-O3", "-mavx2", "-std=c++20", "-pthread", "-o", program,
                     os.path.join(HERE, "read_bandwidth.cc")], check=True)
-    done = subprocess.run([program, str(threads)], check=True, capture_output=True, text=True)
+    done = subprocess.run([program, str(threads), str(int(n_bytes / 2**20) + 1)], check=True, capture_output=True, text=True)
     return float(done.stdout)
 
 
@@ -176,7 +176,6 @@ def measure(args, chosen, report, save):
     n_done, start = 0, time.monotonic()
     for round_ in range(args.rounds):
         for n_threads in threads:
-            report["bandwidth"].setdefault(str(n_threads), []).append(read_bandwidth(n_threads))
             for length in lengths:
                 for engine in chosen:
                     row = {"engine": engine.name, "variant": engine.variant, "round": round_,
@@ -190,6 +189,10 @@ def measure(args, chosen, report, save):
                     n_done += 1
                     left = (time.monotonic() - start) / n_done * (total - n_done)
                     print(progress_line(row, n_done, total, left), file=sys.stderr, flush=True)
+                n_bytes = peers_table.bytes_per_token(report, length)
+                report["bandwidth"].setdefault(f"{n_threads}/{length}", []).append(
+                    read_bandwidth(n_threads, n_bytes))
+                save()
 
 
 def progress_line(row, n_done, total, left_s):

@@ -35,11 +35,20 @@ def kv_bytes_per_token(report):
     return statistics.median(sizes) if sizes else 0
 
 
-def floor(report, n_threads, length):
-    """Decode tokens/s if every weight and every cached byte were read once, at full bandwidth."""
-    bandwidth = max(report["bandwidth"][str(n_threads)])
+def bytes_per_token(report, length):
+    """What a decode step at this depth reads: every weight and every cached byte once."""
     kv = kv_bytes_per_token(report) * (length + report["facts"]["gen"] / 2)
-    return bandwidth / (report["facts"]["model_bytes"] + kv)
+    return report["facts"]["model_bytes"] + kv
+
+
+def bandwidth(report, n_threads, length):
+    """Bytes a second over as many bytes as a step reads; the best, or 0 where it was not measured."""
+    return max(report["bandwidth"].get(f"{n_threads}/{length}", [0]))
+
+
+def floor(report, n_threads, length):
+    """Decode tokens/s if nothing but reading took time."""
+    return bandwidth(report, n_threads, length) / bytes_per_token(report, length)
 
 
 def number(value, digits=0):
@@ -89,9 +98,10 @@ def markdown(report):
              + ". Tokens/s; MB is the process's peak resident memory."]
     lengths = sorted({row["length"] for row in report["rows"]})
     for n_threads in sorted({row["threads"] for row in report["rows"]}):
-        gb_s = max(report["bandwidth"][str(n_threads)]) / 1e9
+        gb_s = " / ".join(f"{bandwidth(report, n_threads, n) / 1e9:.1f}" for n in lengths)
         plural = "" if n_threads == 1 else "s"
-        lines += ["", f"{n_threads} thread{plural}, {gb_s:.1f} GB/s of measured read bandwidth:",
+        lines += ["", f"{n_threads} thread{plural}, {gb_s} GB/s of measured read bandwidth over what a step "
+                  f"reads at {' / '.join(map(str, lengths))} tokens:",
                   "", *table(report, n_threads, lengths)]
     errors = sorted({row["error"] for row in report["rows"] if "error" in row})
     lines += ["", *[f"Failed: {error}" for error in errors]] if errors else []
