@@ -92,13 +92,14 @@ constexpr std::array kCommands = {
             "kvasir methods snapkv\n"
             "kvasir methods --explain \"renumber + streaming:budget=20%\" --prompt 8k",
             kMethodsGroups, &MethodsCommand},
-    Command{"bench", "speed of prefill and decode, beside what the machine allows", "",
-            "Measures every spec at every prompt length, alternating between specs so that drift "
-            "hits all alike; the median of --repeat counts. floor_tok_s is what the machine's "
-            "measured read bandwidth (decode: over as many bytes as a token reads) or peak arithmetic "
-            "(prefill) would allow at the same number of threads.",
-            "kvasir bench --prompt 512 --gen 32 --kv \"full; snapkv:budget=256\"", kBenchGroups,
-            &BenchCommand},
+    Command{
+        "bench", "speed of prefill and decode, beside what the machine allows", "",
+        "Measures every spec at every prompt length, alternating between specs so that drift "
+        "hits all alike; the median of --repeat counts. floor_tok_s is what the machine's "
+        "measured read bandwidth (decode: over as many bytes as a token reads) or peak arithmetic "
+        "(prefill) would allow at the same number of threads.",
+        "kvasir bench --prompt 512 --gen 32 --kv \"full; snapkv:budget=256\"", kBenchGroups,
+        &BenchCommand},
     Command{"eval", "quality of specs on the same samples, with intervals", "",
             "Runs every spec of --kv on the same samples of every task, in the same order, and "
             "prints means with 95 % intervals and paired differences to the first spec. Results "
