@@ -1,10 +1,24 @@
-// Encoding of vectors into codes, vectorised; placing the codes in a plane is kernels/codec.cc's.
-// The same bits on every target. n is a multiple of 8.
+// Encoding of vectors into codes, vectorised; placing the codes in a plane is
+// grid_codes.cc's. The same bits on every target. n is a multiple of 8.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
+#include "kernels/plane_format.h"
+
 namespace kvasir::cpu {
+
+constexpr int RoundUp8(int n) { return (n + 7) / 8 * 8; }
+
+// A row of a caller, with zeros up to a multiple of 8.
+struct PaddedRow {
+  float x[kMostChannels];
+  PaddedRow(const float* from, int n) {
+    std::copy_n(from, n, x);
+    std::fill(x + n, x + RoundUp8(n), 0.0f);
+  }
+};
 
 // code = clamp(rint((x - min) / scale) + zero, lowest, highest); `zero` where the scale is 0.
 struct CodeRange {
