@@ -15,8 +15,8 @@ SOURCE_FOLDERS := apps bench examples include src tests tools
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help packages build model demo test test-asan test-tsan test-clients test-browser soak fuzz \
-        bench bench-methods bench-peers format lint results results-full clean all-release all-asan \
-        all-tsan
+        bench bench-methods bench-micro bench-peers format lint results results-full clean \
+        all-release all-asan all-tsan
 
 help:
 	@cat tools/setup/help.txt
@@ -78,6 +78,13 @@ fuzz:
 bench: build model
 	build/release/kvasir bench --kv "full; streaming:budget=20%; snapkv:budget=20%" \
 	  --prompt 512,2048,8000 --depth 64 --threads 1,2
+
+# In a folder of their own: the tests need not be built anew.
+bench-micro: packages
+	@[ -e build/micro/build.ninja ] || \
+	  cmake --preset release -B build/micro -DKVASIR_BENCH=ON -DKVASIR_TESTS=OFF
+	ninja -C build/micro -j $(JOBS)
+	for bench in matmul attention mask step; do build/micro/$${bench}_bench || exit; done
 
 results results-full: build model
 	@python3 tools/results/board.py --write $(if $(filter results-full,$@),--samples 100) $(BOARD_ARGS)
