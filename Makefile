@@ -80,11 +80,12 @@ bench: build model
 	  --prompt 512,2048,8000 --depth 64 --threads 1,2
 
 # In a folder of their own: the tests need not be built anew.
-bench-micro: packages
+bench-micro: packages model
 	@[ -e build/micro/build.ninja ] || \
 	  cmake --preset release -B build/micro -DKVASIR_BENCH=ON -DKVASIR_TESTS=OFF
 	ninja -C build/micro -j $(JOBS)
-	for bench in matmul attention mask step; do build/micro/$${bench}_bench || exit; done
+	for bench in matmul attention step; do build/micro/$${bench}_bench || exit; done
+	build/micro/mask_bench "$$(python3 tools/setup/model.py --path)"
 
 results results-full: build model
 	@python3 tools/results/board.py --write $(if $(filter results-full,$@),--samples 100) $(BOARD_ARGS)
