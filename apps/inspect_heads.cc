@@ -1,5 +1,6 @@
 // kvasir inspect --find-heads: the side file that razor reads.
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "console.h"
@@ -39,6 +40,23 @@ std::string BestText(const SideTensor& scores, size_t n) {
   return text;
 }
 
+// Some models fetch things without heads that answer to this probe: razor would keep any heads
+// whole.
+void WarnWhereNoneStandsOut(Console& console, const SideFile& file) {
+  constexpr double kOften = 10;
+  const double block = std::stod(file.notes.at("block")),
+               repeats = std::stod(file.notes.at("repeats"));
+  // Of a row over all tokens before it alike, over the rows of all blocks but the first.
+  const double even = std::log(repeats) / (block * (repeats - 1));
+  const std::vector<float>& scores = file.tensors.at("induction").values;
+  const double best = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());
+  if (best >= kOften * even) return;
+  console.Warn(fmt::format(
+      "no head stands out: the best induction score is {:.4f} where even attention has {:.4f}; "
+      "razor will keep heads whole that fetch nothing",
+      best, even));
+}
+
 }  // namespace
 
 Result<int> InspectHeads(Context& context) {
@@ -52,6 +70,7 @@ Result<int> InspectHeads(Context& context) {
   file.path = context.args.Text("find-heads");
   if (file.path == "auto") file.path = DefaultSideFilePath(file.kind, file.model);
   KV_RETURN_IF_ERROR(WriteSideFile(file));
+  WarnWhereNoneStandsOut(context.console, file);
   const SideTensor &induction = file.tensors.at("induction"), &echo = file.tensors.at("echo");
   if (context.console.json()) {
     Json json = {{"path", file.path}, {"model", file.model}};
