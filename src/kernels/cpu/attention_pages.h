@@ -71,8 +71,8 @@ class PageTile {
   // Cheapest when called with rising ranges.
   int Collect(int64_t begin, int64_t end);
   const ActivePage& page(int i) const { return pages_[i]; }
-  // How far ahead pages are to be prefetched: some kilobytes of keys, for a page of low bits is read
-  // before memory answers. From 1 to kPagesPerSplit.
+  // How far ahead pages are to be prefetched: some kilobytes of keys, for a page of low bits is
+  // read before memory answers. From 1 to kPagesPerSplit.
   int PagesAhead();
   // Keys of the n-th page (from 0) after those collected, to prefetch; null past the end.
   const std::byte* NextKeys(int n) const;
