@@ -38,8 +38,9 @@ inline SideFile MadeGates(const LoadedModel& model, float bias = 3) {
   return file;
 }
 
-// From here on `auto` finds them.
+// From here on `auto` finds them. The default model is still found where it is.
 inline void KeepMadeGates(const LoadedModel& model) {
+  if (const auto installed = FindModel("")) setenv("KVASIR_MODEL", installed->c_str(), 1);
   setenv("XDG_CACHE_HOME", (testing::TempDir() + "kvasir_made_gates").c_str(), 1);
   const Status status = WriteSideFile(MadeGates(model));
   if (!status) ADD_FAILURE() << status.error().message;

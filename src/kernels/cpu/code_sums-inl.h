@@ -1,0 +1,103 @@
+// What sums of integers stand for: the scales and minima of a plane, weights rounded with them or
+// without, and the way back to floats. Over the primitives of code_dot-inl.h. Included inside a
+// target region and an anonymous namespace.
+
+// Half of the codes' range: what they are counted from.
+HWY_INLINE float MiddleOf(const Grid& grid) {
+  return grid.has_min ? static_cast<float>((1 << grid.bits) - 1) / 2 : grid.zero;
+}
+
+// Scales and minima of some lanes or weights as floats; the minima moved to the middle code.
+struct Constants {
+  alignas(64) float scale[kMostChannels];
+  alignas(64) float min[kMostChannels];
+};
+
+template <class L>
+HWY_INLINE typename L::V LoadConstants(const Grid& grid, const std::byte* array, int64_t index) {
+  if (grid.f32) return L::Load(reinterpret_cast<const float*>(array) + index);
+  return L::LoadF16(reinterpret_cast<const uint16_t*>(array) + index);
+}
+
+// From element `index` of the arrays on; n is a multiple of 8. Minima are zeros where there are
+// none.
+template <class S>
+void ReadConstants(const Grid& grid, const std::byte* plane, int64_t index, int n, Constants& to) {
+  const float middle = MiddleOf(grid);
+  OverLanes<S>(n, [&]<class L>(L, int i) {
+    const auto scale =
+        L::Mul(LoadConstants<L>(grid, plane + grid.scales, index + i), L::Set(grid.factor));
+    auto min = L::Set(0.0f);
+    if (grid.has_min) {
+      min = L::Fma(L::Set(middle), scale, LoadConstants<L>(grid, plane + grid.mins, index + i));
+    }
+    L::Store(scale, to.scale + i);
+    L::Store(min, to.min + i);
+  });
+}
+
+// Zero for slots that are not seen: they may hold anything.
+void MaskConstants(uint64_t seen, Constants& constants) {
+  if (seen == ~uint64_t{0}) return;
+  for (int slot = 0; slot < kPageEntries; ++slot) {
+    if ((seen >> slot & 1) == 0) constants.scale[slot] = constants.min[slot] = 0;
+  }
+}
+
+// Weights of a tile of queries, rounded.
+struct Rounded {
+  float step, offset, total;
+};
+
+// The words of `lane` and the lanes after it in one inner group.
+Words WordsAt(const Grid& grid, const std::byte* plane, const std::byte* next, int inner_group,
+              int n_inner, int lane) {
+  const int bits = grid.bits == 3 ? 2 : grid.bits;
+  const int64_t row = grid.n_lanes();
+  const int64_t low = BlocksBefore(grid, inner_group, bits) * row + lane;
+  const int64_t high = BlocksBefore(grid, inner_group, 1) * row + lane;
+  const auto at = [](const std::byte* array, int64_t word) {
+    return reinterpret_cast<const uint32_t*>(array) + word;
+  };
+  return {at(plane + grid.codes, low), at(plane + grid.high_codes, high),
+          next == nullptr ? nullptr : at(next + grid.codes, low), row, WordsOf(n_inner, bits)};
+}
+
+// out = step * sum + (out + offset)
+template <class S>
+HWY_INLINE void AddSums(const int32_t* sums, int n, const Rounded& r, bool add, float* out) {
+  OverLanes<S>(n, [&]<class L>(L, int i) {
+    const auto offset = L::Set(r.offset);
+    const auto before = add ? L::Add(L::Load(out + i), offset) : offset;
+    L::Store(L::Fma(L::Set(r.step), L::LoadInts(sums + i), before), out + i);
+  });
+}
+
+// out = total * min + (scale * (step * sum + offset) + out), min and scale being the lane's.
+template <class S>
+HWY_INLINE void AddScaledSums(const int32_t* sums, int n, const Rounded& r,
+                              const Constants& constants, bool has_min, bool add, float* out) {
+  OverLanes<S>(n, [&]<class L>(L, int i) {
+    const auto before = add ? L::Load(out + i) : L::Set(0.0f);
+    const auto product = L::Fma(L::Set(r.step), L::LoadInts(sums + i), L::Set(r.offset));
+    auto x = L::Fma(L::Load(constants.scale + i), product, before);
+    if (has_min) x = L::Fma(L::Set(r.total), L::Load(constants.min + i), x);
+    L::Store(x, out + i);
+  });
+}
+
+// Weights that carry no scales: the sums are of what the lanes' scales multiply.
+template <class S>
+HWY_INLINE Rounded RoundPlain(const Grid& grid, const float* x, int n, int32_t* weights) {
+  const RoundedWeights r = RoundWeights<S, false>(grid.bits, x, nullptr, nullptr, n, weights);
+  return {r.step, -r.step * (MiddleOf(grid) * static_cast<float>(r.sum)), r.total};
+}
+
+// Weights times scales; what minima and the middle code add is in the offset.
+template <class S>
+HWY_INLINE Rounded RoundScaled(const Grid& grid, const float* x, const Constants& constants, int n,
+                               int32_t* weights) {
+  const RoundedWeights r =
+      RoundWeights<S, true>(grid.bits, x, constants.scale, constants.min, n, weights);
+  return {r.step, r.total - r.step * (MiddleOf(grid) * static_cast<float>(r.sum)), 0.0f};
+}
