@@ -1,7 +1,6 @@
 #include "line_editor.h"
 
 #include <histedit.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -26,24 +25,6 @@ class PlainLines final : public LineEditor {
     return Interrupt::Pending() ? Got::kInterrupted : Got::kEnd;
   }
   bool is_terminal() const override { return false; }
-};
-
-// No signals from keys. libedit shows its prompt before it sets the terminal up, and a Ctrl-C
-// between the two would be lost.
-class KeysForSignals {
- public:
-  KeysForSignals() {
-    tcgetattr(STDIN_FILENO, &before_);
-    struct termios mode = before_;
-    mode.c_lflag &= ~static_cast<tcflag_t>(ISIG);
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
-  }
-  ~KeysForSignals() { tcsetattr(STDIN_FILENO, TCSADRAIN, &before_); }
-  KeysForSignals(const KeysForSignals&) = delete;
-  KeysForSignals& operator=(const KeysForSignals&) = delete;
-
- private:
-  struct termios before_ = {};
 };
 
 // libedit. While a line is edited Ctrl-C is a key and no signal, so that the terminal is never left
@@ -80,7 +61,9 @@ class TerminalLines final : public LineEditor {
   Got Read(std::string& line) override {
     interrupted_ = false;
     int n = 0;
-    const KeysForSignals keys;
+    // libedit would set the terminal up after its prompt: a Ctrl-C or Ctrl-D between the two would
+    // be the terminal's, and lost.
+    el_set(edit_, EL_PREP_TERM, 1);
     const char* text = el_gets(edit_, &n);
     if (interrupted_ || text == nullptr || n <= 0) {
       std::fputc('\n', stderr);

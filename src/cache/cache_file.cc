@@ -285,7 +285,7 @@ Result<Plane*> CacheFile::ReadPlane(ByteReader& file, PlaneKind kind, const Plan
     return known.plane;
   }
   if (file.n_left() < static_cast<uint64_t>(n_bytes)) return Fail("the cache is cut short");
-  KV_ASSIGN_OR_RETURN(Plane * plane, head.NewPlane(n_bytes));
+  KV_ASSIGN_OR_RETURN(Plane * plane, head.NewPlane(n_bytes, kind));
   file.Bytes(plane->bytes, n_bytes);
   planes.push_back({plane, kind, format});
   return plane;

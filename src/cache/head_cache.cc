@@ -69,8 +69,8 @@ int64_t HeadCache::n_slots() const {
   return n;
 }
 
-Result<Plane*> HeadCache::NewPlane(int64_t n_bytes) {
-  KV_ASSIGN_OR_RETURN(std::byte * bytes, pool_->Allocate(n_bytes));
+Result<Plane*> HeadCache::NewPlane(int64_t n_bytes, PlaneKind kind) {
+  KV_ASSIGN_OR_RETURN(std::byte * bytes, pool_->Allocate(n_bytes, kind));
   auto plane = std::make_unique<Plane>();
   plane->bytes = bytes;
   plane->n_bytes = n_bytes;
@@ -85,8 +85,11 @@ Page* HeadCache::PageWith(Plane* k, Plane* v) const {
 }
 
 Result<Page*> HeadCache::NewPage(const RunFormat& format) {
-  KV_ASSIGN_OR_RETURN(Plane * k, NewPlane(PlaneBytes(format.k, PlaneKind::kKeys)));
-  Result<Plane*> v = NewPlane(PlaneBytes(format.v, PlaneKind::kValues));
+  const auto plane = [&](PlaneKind kind) {
+    return NewPlane(PlaneBytes(format.plane(kind), kind), kind);
+  };
+  KV_ASSIGN_OR_RETURN(Plane * k, plane(PlaneKind::kKeys));
+  Result<Plane*> v = plane(PlaneKind::kValues);
   if (!v) {
     Unref(k);
     return tl::unexpected<Error>(v.error());
@@ -239,8 +242,8 @@ int64_t HeadCache::AppendBytes(int64_t n) const {
 void HeadCache::AddAppendBlocks(int64_t n, BlockCounts& blocks) const {
   const int64_t n_pages = AppendPages(n);
   if (n_pages == 0) return;
-  blocks[format_.k_bytes()] += n_pages;
-  blocks[format_.v_bytes()] += n_pages;
+  blocks[{format_.k_bytes(), PlaneKind::kKeys}] += n_pages;
+  blocks[{format_.v_bytes(), PlaneKind::kValues}] += n_pages;
 }
 
 int64_t HeadCache::PlaneBytesHeld(bool shared) const {

@@ -139,7 +139,7 @@ class HeadCache {
   };
 
   // Pages and planes: head_cache.cc.
-  Result<Plane*> NewPlane(int64_t n_bytes);
+  Result<Plane*> NewPlane(int64_t n_bytes, PlaneKind kind);
   Result<Page*> NewPage(const RunFormat& format);
   Page* PageWith(Plane* k, Plane* v) const;  // takes over a reference of each
   void Unref(Plane* plane);

@@ -260,7 +260,7 @@ Result<size_t> HeadCache::TwinOf(const Place& place, PlaneKind kind, Run& to) {
   Page* old = index > 0 ? to.pages[index - 1] : nullptr;
   const bool mine = old != nullptr && old->n_refs.load(std::memory_order_acquire) == 1;
   if (mine && old->plane(kind)->n_refs.load(std::memory_order_acquire) == 1) return index - 1;
-  KV_ASSIGN_OR_RETURN(Plane * written, NewPlane(PlaneBytes(to.format.plane(kind), kind)));
+  KV_ASSIGN_OR_RETURN(Plane * written, NewPlane(PlaneBytes(to.format.plane(kind), kind), kind));
   if (old != nullptr) std::memcpy(written->bytes, old->plane(kind)->bytes, written->n_bytes);
   shared->n_refs.fetch_add(1, std::memory_order_relaxed);
   const bool keys = kind == PlaneKind::kKeys;

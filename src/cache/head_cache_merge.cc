@@ -37,7 +37,7 @@ Status HeadCache::MakeOneWritable(int64_t entry) {
   for (PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
     Plane*& plane = page.plane(kind);
     if (IsOwn(plane)) continue;
-    KV_ASSIGN_OR_RETURN(Plane * copy, NewPlane(plane->n_bytes));
+    KV_ASSIGN_OR_RETURN(Plane * copy, NewPlane(plane->n_bytes, kind));
     std::memcpy(copy->bytes, plane->bytes, plane->n_bytes);
     Unref(plane);
     plane = copy;

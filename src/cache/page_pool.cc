@@ -43,53 +43,54 @@ void PagePool::UnmapAll() {
   with_room_.clear();
 }
 
-Result<PagePool::Slab*> PagePool::AddSlab(int64_t n_bytes) {
+Result<PagePool::Slab*> PagePool::AddSlab(const BlockClass& blocks) {
   auto slab = std::make_unique<Slab>();
   slab->bytes = MapSlab();
   if (slab->bytes == nullptr) {
     return Fail("out of memory for the KV cache: the system refused {} more bytes; {} are in use",
                 kSlabBytes, used_bytes_);
   }
-  slab->block_bytes = n_bytes;
-  slab->n_blocks = static_cast<int32_t>(kSlabBytes / n_bytes);
+  slab->blocks = blocks;
+  slab->n_blocks = static_cast<int32_t>(kSlabBytes / blocks.n_bytes);
   Slab* added = slab.get();
   slabs_.emplace(slab->bytes, std::move(slab));
-  with_room_[n_bytes].push_back(added);
+  with_room_[blocks].push_back(added);
   return added;
 }
 
-Result<PagePool::Slab*> PagePool::SlabWithRoom(int64_t n_bytes) {
-  const std::vector<Slab*>& candidates = with_room_[n_bytes];
-  return candidates.empty() ? AddSlab(n_bytes) : Result<Slab*>(candidates.back());
+Result<PagePool::Slab*> PagePool::SlabWithRoom(const BlockClass& blocks) {
+  const std::vector<Slab*>& candidates = with_room_[blocks];
+  return candidates.empty() ? AddSlab(blocks) : Result<Slab*>(candidates.back());
 }
 
 Status PagePool::Prepare(const BlockCounts& blocks) {
   const std::lock_guard lock(mutex_);
   int64_t n_bytes = 0;
-  for (const auto& [size, n] : blocks) n_bytes += size * n;
+  for (const auto& [each, n] : blocks) n_bytes += each.n_bytes * n;
   if (used_bytes_ > limit_bytes_ - n_bytes) {
     return Fail("the KV cache is full: {} bytes are needed, {} of {} available", n_bytes,
                 limit_bytes_ - used_bytes_, limit_bytes_);
   }
-  for (const auto& [size, n] : blocks) {
+  for (const auto& [each, n] : blocks) {
     int64_t n_free = 0;
-    for (const Slab* slab : with_room_[size]) n_free += slab->n_blocks - slab->n_used;
+    for (const Slab* slab : with_room_[each]) n_free += slab->n_blocks - slab->n_used;
     while (n_free < n) {
-      KV_ASSIGN_OR_RETURN(const Slab* added, AddSlab(size));
+      KV_ASSIGN_OR_RETURN(const Slab* added, AddSlab(each));
       n_free += added->n_blocks;
     }
   }
   return {};
 }
 
-Result<std::byte*> PagePool::Allocate(int64_t n_bytes) {
+Result<std::byte*> PagePool::Allocate(int64_t n_bytes, PlaneKind kind) {
   const std::lock_guard lock(mutex_);
-  Result<std::byte*> block = AllocateLocked(n_bytes);
+  Result<std::byte*> block = AllocateLocked({n_bytes, kind});
   n_refused_ += block ? 0 : 1;
   return block;
 }
 
-Result<std::byte*> PagePool::AllocateLocked(int64_t n_bytes) {
+Result<std::byte*> PagePool::AllocateLocked(const BlockClass& blocks) {
+  const int64_t n_bytes = blocks.n_bytes;
   KV_CHECK(n_bytes > 0 && n_bytes <= kSlabBytes && n_bytes % 128 == 0);
   if (used_bytes_ > limit_bytes_ - n_bytes) {
     return Fail(
@@ -97,7 +98,7 @@ Result<std::byte*> PagePool::AllocateLocked(int64_t n_bytes) {
         "or keep less with --kv",
         n_bytes, limit_bytes_ - used_bytes_, limit_bytes_);
   }
-  KV_ASSIGN_OR_RETURN(Slab * slab, SlabWithRoom(n_bytes));
+  KV_ASSIGN_OR_RETURN(Slab * slab, SlabWithRoom(blocks));
   const bool reused = !slab->free.empty();
   int32_t index;
   if (reused) {
@@ -107,10 +108,10 @@ Result<std::byte*> PagePool::AllocateLocked(int64_t n_bytes) {
     index = slab->n_fresh++;
   }
   ++slab->n_used;
-  if (slab->full()) with_room_[n_bytes].pop_back();  // SlabWithRoom gives the last one
+  if (slab->full()) with_room_[blocks].pop_back();  // SlabWithRoom gives the last one
   used_bytes_ += n_bytes;
   peak_bytes_ = std::max(peak_bytes_, used_bytes_);
-  std::byte* block = slab->bytes + index * slab->block_bytes;
+  std::byte* block = slab->bytes + index * n_bytes;
   if (reused) std::memset(block, 0, n_bytes);  // nothing of another sequence's text shows
   return block;
 }
@@ -120,8 +121,8 @@ void PagePool::Release(std::byte* block, int64_t n_bytes) {
   const auto found = slabs_.find(SlabOf(block));
   KV_CHECK(found != slabs_.end());
   Slab& slab = *found->second;
-  KV_CHECK(slab.block_bytes == n_bytes && slab.n_used > 0);
-  std::vector<Slab*>& room = with_room_[n_bytes];
+  KV_CHECK(slab.blocks.n_bytes == n_bytes && slab.n_used > 0);
+  std::vector<Slab*>& room = with_room_[slab.blocks];
   if (slab.full()) room.push_back(&slab);
   slab.free.push_back(static_cast<int32_t>((block - slab.bytes) / n_bytes));
   --slab.n_used;

@@ -314,7 +314,7 @@ Status ReserveFor(const Piece& piece, int layer, const std::function<bool()>& sp
   BlockCounts own;
   piece.sequence->AddAppendBlocks(layer, piece.rows.n_rows, own);
   if (own.empty()) return {};
-  for (const auto& [size, n] : blocks) own[size] += n;
+  for (const auto& [each, n] : blocks) own[each] += n;
   Status status = piece.sequence->pool().Prepare(own);
   while (!status && spare && spare()) status = piece.sequence->pool().Prepare(own);
   if (status) blocks = std::move(own);

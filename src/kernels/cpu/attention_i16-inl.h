@@ -5,8 +5,8 @@
 //   in 32 bits; returns their step.
 // Included inside a target region and an anonymous namespace.
 
-// sum[i][v] = over pairs of weights[i] and of some vectors of lanes. `next` is prefetched: what the
-// same block of the next plane reads, line by line beside the arithmetic.
+// sum[i][v] = over pairs of weights[i] and of some vectors of lanes. `next` is prefetched: as many
+// bytes as are read here, line by line beside the arithmetic and in the order of their addresses.
 template <class S, int kQueries, int kVectors>
 HWY_INLINE void SumPairs(const int32_t* at, int64_t row, int n_pairs,
                          const int32_t* HWY_RESTRICT weights, const int32_t* next,
@@ -20,7 +20,7 @@ HWY_INLINE void SumPairs(const int32_t* at, int64_t row, int n_pairs,
   for (int pair = 0; pair < n_pairs; ++pair, at += row) {
     if (next != nullptr) {
       for (int i = 0; i < kVectors * S::kLanes; i += 16) {
-        __builtin_prefetch(next + pair * row + i, 0, 2);
+        __builtin_prefetch(next + pair * kVectors * S::kLanes + i, 0, 2);
       }
     }
     typename S::I x[kVectors];
@@ -54,7 +54,7 @@ HWY_NOINLINE void LogitsTile(const std::byte* plane, const int32_t* pairs, const
   for (int slot = 0; slot < kPageEntries; slot += kVectors * kLanes) {
     typename S::I sum[kQueries][kVectors];
     SumPairs<S, kQueries, kVectors>(Ints(plane) + slot, kPageEntries, n_pairs, pairs,
-                                    next == nullptr ? nullptr : Ints(next) + slot, sum);
+                                    next == nullptr ? nullptr : Ints(next) + slot * n_pairs, sum);
     HWY_UNROLL(8)
     for (int i = 0; i < kQueries; ++i) {
       const typename S::F step = S::SetF(steps[i]);
@@ -102,8 +102,9 @@ HWY_INLINE void ValuesBlock(const std::byte* plane, int head_dim, int channel,
                             const int32_t* weights, const float* steps, const std::byte* next,
                             float* HWY_RESTRICT acc) {
   typename S::I sum[kQueries][kVectors];
-  SumPairs<S, kQueries, kVectors>(Ints(plane) + channel, head_dim, kPageEntries / 2, weights,
-                                  next == nullptr ? nullptr : Ints(next) + channel, sum);
+  SumPairs<S, kQueries, kVectors>(
+      Ints(plane) + channel, head_dim, kPageEntries / 2, weights,
+      next == nullptr ? nullptr : Ints(next) + channel * (kPageEntries / 2), sum);
   HWY_UNROLL(8)
   for (int i = 0; i < kQueries; ++i) {
     const typename S::F step = S::SetF(steps[i]);

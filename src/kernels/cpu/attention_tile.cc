@@ -85,7 +85,7 @@ HWY_INLINE void LogitsBlock(const std::byte* plane, int dim, const float* HWY_RE
   }
   for (int c = 0; c < dim; ++c) {
     if (next != nullptr) {
-      PrefetchBytes(next + (c * kPageEntries + slot) * kElementBytes<kCodec>, kBlockBytes);
+      PrefetchBytes(next + slot * dim * kElementBytes<kCodec> + c * kBlockBytes, kBlockBytes);
     }
     LogitsChannel<kCodec, kQueries>(plane, q, c, slot, acc);
   }
@@ -120,7 +120,10 @@ HWY_INLINE void ValuesBlock(const std::byte* plane, int dim, uint64_t live,
   constexpr int kBlockBytes = kVectors * kLanes * kElementBytes<kCodec>;
   const auto add_slot = [&](int slot) HWY_ATTR {
     const int first = slot * dim + channel;
-    if (next != nullptr) PrefetchBytes(next + first * kElementBytes<kCodec>, kBlockBytes);
+    if (next != nullptr) {
+      PrefetchBytes(next + channel * kPageEntries * kElementBytes<kCodec> + slot * kBlockBytes,
+                    kBlockBytes);
+    }
     V ps[kQueries];
     for (int i = 0; i < kQueries; ++i) ps[i] = hn::Set(d, p[i * kLogitStride + slot]);
     for (int v = 0; v < kVectors; ++v) {

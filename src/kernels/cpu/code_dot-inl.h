@@ -22,7 +22,7 @@ constexpr bool WeightsHave8Bits(int bits) { return bits <= 2; }
 struct Words {
   const uint32_t* low;
   const uint32_t* high;  // of three bits
-  const uint32_t* next;  // like low, of the next plane: to prefetch; or null
+  const uint32_t* next;  // of the next plane: to prefetch, from there on; or null
   int64_t row;           // words from a block to the next
   int n;                 // blocks
 };
@@ -54,8 +54,9 @@ HWY_INLINE typename S::I WeightAt(const int32_t* at) {
 }
 
 // sums[query][lane], rows kMostChannels apart, become codes x weights over the words of some
-// vectors of lanes. The weights of the queries are `stride` apart. The next plane's words are
-// prefetched while these are multiplied: at once their lines would wait for each other.
+// vectors of lanes. The weights of the queries are `stride` apart. As many words of the next plane
+// are prefetched while these are multiplied, in the order of their addresses: at once their lines
+// would wait for each other.
 template <class S, int kBits, int kQueries, int kVectors>
 HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weights, int64_t stride,
                            int lane, int32_t* HWY_RESTRICT sums) {
@@ -83,7 +84,7 @@ HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weigh
     for (int w = first; w < end; ++w, low_at += words.row) {
       if (words.next != nullptr) {
         for (int v = 0; v < kVectors * S::kLanes; v += 16) {
-          __builtin_prefetch(words.next + w * words.row + lane + v, 0, 2);
+          __builtin_prefetch(words.next + lane * words.n + w * kVectors * S::kLanes + v, 0, 2);
         }
       }
       I low[kVectors], high[kVectors];

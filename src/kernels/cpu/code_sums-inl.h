@@ -56,11 +56,13 @@ Words WordsAt(const Grid& grid, const std::byte* plane, const std::byte* next, i
   const int64_t row = grid.n_lanes();
   const int64_t low = BlocksBefore(grid, inner_group, bits) * row + lane;
   const int64_t high = BlocksBefore(grid, inner_group, 1) * row + lane;
+  const int n = WordsOf(n_inner, bits);
+  const int64_t ahead = BlocksBefore(grid, inner_group, bits) * row + int64_t{lane} * n;
   const auto at = [](const std::byte* array, int64_t word) {
     return reinterpret_cast<const uint32_t*>(array) + word;
   };
   return {at(plane + grid.codes, low), at(plane + grid.high_codes, high),
-          next == nullptr ? nullptr : at(next + grid.codes, low), row, WordsOf(n_inner, bits)};
+          next == nullptr ? nullptr : at(next + grid.codes, ahead), row, n};
 }
 
 // out = step * sum + (out + offset)

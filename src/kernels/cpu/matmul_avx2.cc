@@ -15,7 +15,7 @@ namespace {
 struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kCode8Offset = 0;
-  static constexpr int kRowsADot = 1, kCodeRows = 16, kFloatRows = 8;
+  static constexpr int kRowsADot = 4, kPanelsADot = 2, kCodeRows = 4, kFloatRows = 8;
   using F = __m256;
   using I = __m256i;
 
@@ -40,6 +40,7 @@ struct Avx2 {
   static HWY_INLINE I ShiftRight(I a) {
     return _mm256_srai_epi32(a, n);
   }
+  static HWY_INLINE I Widen(I pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
   static HWY_INLINE I LoadInts(const uint8_t* at) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
   }
@@ -51,31 +52,53 @@ struct Avx2 {
     return _mm256_set1_epi32(quad);
   }
 
-  // Sums of pairs stay below 2 * 8 * 15 * 128 = 30720: no saturation in 16 bits.
-  template <int n, int kRows>
-  static HWY_INLINE void Dot4(const I* quads, const int8_t* const (&x)[kRows], I (&sums)[kRows]) {
+  // Quad after quad, for all rows and panels: a broadcast serves both panels, a load of weights all
+  // rows. Sums of pairs stay below 2 * 8 * 15 * 128 = 30720: no saturation in 16 bits.
+  template <int n, int M, int kRows>
+  static HWY_INLINE void Dot4(const I (&quads)[M][8], int first, const int8_t* const (&x)[kRows],
+                              I (&sums)[M][kRows]) {
+    I pairs[M][kRows];
+    HWY_UNROLL(8)
+    for (int q = 0; q < n; ++q) {
+      HWY_UNROLL(4)
+      for (int t = 0; t < kRows; ++t) {
+        const I quad = Quad(x[t] + 4 * q);
+        HWY_UNROLL(2)
+        for (int m = 0; m < M; ++m) {
+          const I product = _mm256_maddubs_epi16(quads[m][first + q], quad);
+          if (q == 0) {
+            pairs[m][t] = product;
+          } else {  // as a statement: from the intrinsic GCC 12 makes all products before it adds
+            asm("vpaddw %1, %0, %0" : "+x"(pairs[m][t]) : "x"(product));
+          }
+        }
+      }
+    }
     HWY_UNROLL(4)
     for (int t = 0; t < kRows; ++t) {
-      I sum = _mm256_maddubs_epi16(quads[0], Quad(x[t]));
-      HWY_UNROLL(8)
-      for (int q = 1; q < n; ++q) {
-        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(quads[q], Quad(x[t] + 4 * q)));
-      }
-      sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+      HWY_UNROLL(2)
+      for (int m = 0; m < M; ++m) sums[m][t] = _mm256_add_epi32(sums[m][t], Widen(pairs[m][t]));
     }
   }
 
   // |w| times x with w's sign; activations are in [-127, 127], so pairs stay below 2 * 128 * 127.
-  template <int n, int kRows>
-  static HWY_INLINE void Dot8(const I* quads, const int8_t* const (&x)[kRows], I (&sums)[kRows]) {
+  template <int n, int M, int kRows>
+  static HWY_INLINE void Dot8(const I (&quads)[M][8], int first, const int8_t* const (&x)[kRows],
+                              I (&sums)[M][kRows]) {
     HWY_UNROLL(8)
     for (int q = 0; q < n; ++q) {
-      const I magnitudes = _mm256_abs_epi8(quads[q]);
+      I magnitude[M];
+      HWY_UNROLL(2)
+      for (int m = 0; m < M; ++m) magnitude[m] = _mm256_abs_epi8(quads[m][first + q]);
       HWY_UNROLL(4)
       for (int t = 0; t < kRows; ++t) {
-        const I flipped = _mm256_sign_epi8(Quad(x[t] + 4 * q), quads[q]);
-        const I pairs = _mm256_maddubs_epi16(magnitudes, flipped);
-        sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+        const I quad = Quad(x[t] + 4 * q);
+        HWY_UNROLL(2)
+        for (int m = 0; m < M; ++m) {
+          const I flipped = _mm256_sign_epi8(quad, quads[m][first + q]);
+          const I pairs = _mm256_maddubs_epi16(magnitude[m], flipped);
+          asm("vpaddd %1, %0, %0" : "+x"(sums[m][t]) : "x"(Widen(pairs)));
+        }
       }
     }
   }

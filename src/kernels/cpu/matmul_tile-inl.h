@@ -1,26 +1,32 @@
 // The product of panels with tiles of activations, over the primitives of an instruction set: those
-// of matmul_block-inl.h, and kCodeRows, kFloatRows: rows whose sums fit the registers.
+// of matmul_block-inl.h, and kCodeRows, kFloatRows: rows a tile; kPanelsADot: panels that tiles of
+// four rows of codes and more multiply at once.
 // Included inside a target region and an anonymous namespace.
 
 #include "kernels/cpu/matmul_block-inl.h"
 
-// y = acc + bias, or y += acc + bias, for the rows of one panel.
+// The last panel of a matrix, whose rows are not all there.
 template <class S>
-HWY_INLINE void StoreRows(const PanelRange& range, int64_t panel, typename S::F acc, float* y) {
-  const int64_t first = panel * S::kLanes, n = range.n_out - first;
-  y += first;
-  if (n >= S::kLanes) {
-    if (range.bias != nullptr) acc = S::Add(acc, S::Load(range.bias + first));
-    if (range.accumulate) acc = S::Add(S::Load(y), acc);
-    S::Store(acc, y);
-    return;
-  }
-  float sums[S::kLanes];
-  S::Store(acc, sums);
-  for (int64_t i = 0; i < n; ++i) {
+HWY_NOINLINE void StorePart(const PanelRange& range, int64_t first, const float* sums, float* y) {
+  for (int64_t i = 0; i < range.n_out - first; ++i) {
     const float sum = range.bias != nullptr ? sums[i] + range.bias[first + i] : sums[i];
     y[i] = range.accumulate ? y[i] + sum : sum;
   }
+}
+
+// y = acc + bias, or y += acc + bias, for the rows of one panel.
+template <class S>
+HWY_INLINE void StoreRows(const PanelRange& range, int64_t panel, typename S::F acc, float* y) {
+  const int64_t first = panel * S::kLanes;
+  y += first;
+  if (range.n_out - first < S::kLanes) {
+    float sums[S::kLanes];
+    S::Store(acc, sums);
+    return StorePart<S>(range, first, sums, y);
+  }
+  if (range.bias != nullptr) acc = S::Add(acc, S::Load(range.bias + first));
+  if (range.accumulate) acc = S::Add(S::Load(y), acc);
+  S::Store(acc, y);
 }
 
 // How far ahead of the products weights are asked for, into the second-level cache. The hardware's
@@ -58,10 +64,8 @@ HWY_NOINLINE void RunTile(const PanelRange& range, int64_t panel, int64_t row) {
     }
     for (int64_t b = 0; b < shape.n_blocks; ++b) {
       HWY_UNROLL(4)
-      for (int m = 0; m < M; ++m) {
-        PrefetchBlock<S, kKind>(weights + m * shape.bytes);
-        AddBlock<S, kKind, T, N>(weights + m * shape.bytes, x[b], first, acc[m]);
-      }
+      for (int m = 0; m < M && first == 0; ++m) PrefetchBlock<S, kKind>(weights + m * shape.bytes);
+      AddBlock<S, kKind>(weights, shape.bytes, x[b], first, acc);
       weights += shape.block_bytes;
     }
     float* y = range.y + (row + first) * range.y_stride;
@@ -76,24 +80,30 @@ HWY_NOINLINE void RunTile(const PanelRange& range, int64_t panel, int64_t row) {
 // Tiles of rows [first, last) with M panels.
 template <class S, PackedKind kKind, int M>
 void RunRows(const PanelRange& range, int64_t panel, int64_t first, int64_t last) {
+  // Of one or two rows, weights are waited for, and one stream of them is read fastest.
+  const auto few = [&]<int T>(std::integral_constant<int, T>, int64_t row) {
+    for (int m = 0; m < M; ++m) RunTile<S, kKind, T, 1>(range, panel + m, row);
+  };
   int64_t row = first;
   for (; row + 16 <= last; row += 16) RunTile<S, kKind, 16, M>(range, panel, row);
   const int64_t left = last - row;
   if (left & 8) RunTile<S, kKind, 8, M>(range, panel, row), row += 8;
   if (left & 4) RunTile<S, kKind, 4, M>(range, panel, row), row += 4;
-  if (left & 2) RunTile<S, kKind, 2, M>(range, panel, row), row += 2;
-  if (left & 1) RunTile<S, kKind, 1, M>(range, panel, row);
+  if (left & 2) few(std::integral_constant<int, 2>(), row), row += 2;
+  if (left & 1) few(std::integral_constant<int, 1>(), row);
 }
 
-// Rows whose activations stay in the second-level cache while panels pass by.
-constexpr int64_t kChunkBytes = 384 << 10;
+// Rows whose activations and outputs stay in the second-level cache while panels pass by.
+constexpr int64_t kChunkBytes = 256 << 10;
 
 template <class S, PackedKind kKind>
 void RunPanels(const PanelRange& range) {
   constexpr bool kFloats = FormatOf(kKind).groups == 0;
   const int64_t row_bytes = range.shape.n_blocks * (kFloats ? kFloatBlockBytes : kCodeBlockBytes);
-  const int64_t chunk = std::max<int64_t>(16, kChunkBytes / row_bytes / 16 * 16);
   int64_t panel = range.first_panel;
+  const int64_t y_bytes =
+      (range.last_panel - panel) * S::kLanes * static_cast<int64_t>(sizeof(float));
+  const int64_t chunk = std::max<int64_t>(16, kChunkBytes / (row_bytes + y_bytes) / 16 * 16);
   if constexpr (kFloats) {
     // A single row is a chain of dependent multiply-adds: four panels make four.
     if (range.n_rows == 1) {
@@ -102,7 +112,11 @@ void RunPanels(const PanelRange& range) {
   }
   for (int64_t first = 0; first < range.n_rows; first += chunk) {
     const int64_t last = std::min(first + chunk, range.n_rows);
-    for (int64_t p = panel; p < range.last_panel; ++p) RunRows<S, kKind, 1>(range, p, first, last);
+    int64_t p = panel;
+    if constexpr (!kFloats && S::kPanelsADot == 2) {
+      for (; p + 2 <= range.last_panel; p += 2) RunRows<S, kKind, 2>(range, p, first, last);
+    }
+    for (; p < range.last_panel; ++p) RunRows<S, kKind, 1>(range, p, first, last);
   }
 }
 

@@ -22,21 +22,23 @@ namespace {
 struct Avx512Vnni : Avx512Base {
   // vpdpbusd multiplies unsigned weights with signed activations.
   static constexpr int kCode8Offset = 128;
-  static constexpr int kRowsADot = 4, kCodeRows = 16, kFloatRows = 16;
+  static constexpr int kRowsADot = 4, kPanelsADot = 1, kCodeRows = 16, kFloatRows = 16;
 
   template <int n, int kRows>
-  static HWY_INLINE void Dot8(const I* quads, const int8_t* const (&x)[kRows], I (&sums)[kRows]) {
+  static HWY_INLINE void Dot8(const I (&quads)[1][8], int first, const int8_t* const (&x)[kRows],
+                              I (&sums)[1][kRows]) {
     HWY_UNROLL(8)
     for (int q = 0; q < n; ++q) {
       HWY_UNROLL(4)
       for (int t = 0; t < kRows; ++t) {
-        sums[t] = _mm512_dpbusd_epi32(sums[t], quads[q], Quad(x[t] + 4 * q));
+        sums[0][t] = _mm512_dpbusd_epi32(sums[0][t], quads[0][first + q], Quad(x[t] + 4 * q));
       }
     }
   }
   template <int n, int kRows>
-  static HWY_INLINE void Dot4(const I* quads, const int8_t* const (&x)[kRows], I (&sums)[kRows]) {
-    Dot8<n>(quads, x, sums);
+  static HWY_INLINE void Dot4(const I (&quads)[1][8], int first, const int8_t* const (&x)[kRows],
+                              I (&sums)[1][kRows]) {
+    Dot8<n>(quads, first, x, sums);
   }
 };
 
