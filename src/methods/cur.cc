@@ -4,7 +4,7 @@
 //
 // score[i] = (||k_i||^2 / sum over the block) (||v_i||^2 / sum over the block), blocks of `window`
 // entries aligned to the first; over their total. Differs from the paper: exact norms in place of
-// a random projection of them, as kvpress has it.
+// a random projection of them, as kvpress and the authors' own code have it.
 #include "methods/evict_params.h"
 #include "methods/registry.h"
 
@@ -82,8 +82,10 @@ extern constinit const MethodInfo kCur = {
     .about =
         "A cheap stand-in for the leverage scores of a CUR decomposition: squared norms of key and "
         "value, relative to the block of `window` entries they lie in, multiplied. Spreads what it "
-        "keeps over the text. Needs no queries, so the question may come later; for the same "
-        "reason it keeps nothing on purpose for the question. Only sinks are protected.",
+        "keeps over the text; but the digits of one number then compete with each other, and some "
+        "go (window=65536 takes the whole text as one block). Needs no queries, so the question "
+        "may come later; for the same reason it keeps nothing on purpose for the question. Only "
+        "sinks are protected.",
     .example = "cur:budget=20%",
     .params = kParams,
     .make = &Make,
