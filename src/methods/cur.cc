@@ -4,7 +4,7 @@
 //
 // score[i] = (||k_i||^2 / sum over the block) (||v_i||^2 / sum over the block), blocks of `window`
 // entries aligned to the first; over their total. Differs from the paper: exact norms in place of
-// a random projection of them, as kvpress and the authors' own code have it.
+// a random projection of them, as kvpress has it.
 #include "methods/evict_params.h"
 #include "methods/registry.h"
 
