@@ -82,8 +82,10 @@ extern constinit const MethodInfo kCur = {
     .about =
         "A cheap stand-in for the leverage scores of a CUR decomposition: squared norms of key and "
         "value, relative to the block of `window` entries they lie in, multiplied. Spreads what it "
-        "keeps over the text. Needs no queries, so the question may come later; for the same "
-        "reason it keeps nothing on purpose for the question. Only sinks are protected.",
+        "keeps over the text; but the digits of one number then compete with each other, and some "
+        "go (window=65536 takes the whole text as one block). Needs no queries, so the question "
+        "may come later; for the same reason it keeps nothing on purpose for the question. Only "
+        "sinks are protected.",
     .example = "cur:budget=20%",
     .params = kParams,
     .make = &Make,

@@ -3,7 +3,8 @@
 // cost: the window's rows of attention once more.
 //
 // score[j] = mean over window rows and the group of (entries that row sees) softmax(q k)[j].
-// Differs from the paper: the whole prompt at once, not chunk after chunk in front of the question.
+// Differs from the paper: the whole prompt at once, not chunk after chunk in front of the question;
+// kvpress's FinchPress does the same.
 #include "methods/evict_params.h"
 #include "methods/registry.h"
 

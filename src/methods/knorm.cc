@@ -1,6 +1,8 @@
 // Keeps the entries whose keys have the smallest L2 norm. Devoto et al., EMNLP 2024, arXiv
 // 2406.11430. Moment: compress at the prompt's end; cost: one pass over the keys. RoPE is a
 // rotation, so the norm of a key does not depend on its position.
+// Differs from the paper: no layer is left whole unless asked for (first_layers=2), as in kvpress,
+// so that a budget is what every layer keeps.
 #include <cmath>
 
 #include "methods/evict_params.h"
@@ -11,18 +13,21 @@ namespace {
 
 constexpr ParamInfo kParams[] = {
     kBudgetParam,
+    {"first_layers", ParamKind::kInteger, "0", "0..1024",
+     "first layers that stay whole, beside the budget of the others; the paper's are 2"},
     WhenParam("prompt"),
 };
 
 class Knorm final : public Method {
  public:
-  Knorm(Budget budget, bool at_decode) : budget_(budget), at_decode_(at_decode) {}
+  Knorm(Budget budget, int64_t first_layers, bool at_decode)
+      : budget_(budget), first_layers_(first_layers), at_decode_(at_decode) {}
 
   Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.shares_of), dim = at.model.head_dim;
-    if (at.Fits(keep)) return;
+    if (at.layer < first_layers_ || at.Fits(keep)) return;
     for (int h = 0; h < plan.n_heads(); ++h) {
       const std::vector<float> keys = ReadPlane(at.heads[h], PlaneKind::kKeys);
       std::vector<float> scores(at.heads[h].size());
@@ -38,11 +43,13 @@ class Knorm final : public Method {
 
  private:
   const Budget budget_;
+  const int64_t first_layers_;
   const bool at_decode_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  return std::make_unique<Knorm>(params.GetBudget("budget"), params.GetWord("when") == "always");
+  return std::make_unique<Knorm>(params.GetBudget("budget"), params.GetInt("first_layers"),
+                                 params.GetWord("when") == "always");
 }
 
 }  // namespace
@@ -56,8 +63,9 @@ extern constinit const MethodInfo kKnorm = {
     .about =
         "Keys of small norm tend to draw attention, so those stay. Needs no queries and next to no "
         "time, so it can compress a document before the question is known. Nothing recent is "
-        "protected: stack `protect`. The paper keeps the first two layers whole, which this does "
-        "not. The coarsest scorer here: below half of the entries it loses to most others.",
+        "protected: stack `protect`. The paper keeps the first two layers whole, beside the budget "
+        "of the others: first_layers=2; kvpress keeps none. The coarsest scorer here: below half "
+        "of the entries it loses to most others.",
     .example = "knorm:budget=20%",
     .params = kParams,
     .make = &Make,

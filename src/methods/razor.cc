@@ -190,7 +190,10 @@ extern constinit const MethodInfo kRazor = {
         "members. Nothing depends on the question, so further turns are safe, and no attention "
         "scores are needed. By default the buffer is 4000 entries or a fifth of the text, so that "
         "texts below that are kept whole: give a budget to save on shorter ones. Models with few "
-        "KV heads lose more where a head is misjudged: raise induction there.",
+        "KV heads lose more where a head is misjudged: raise induction there. Random tokens show "
+        "the heads that go on with a repeated text at the token after its copy; heads that look "
+        "things up in another way are missed, and --find-heads warns where none stands out "
+        "(docs/methods-findings.md). heads= reads any file of that form.",
     .example = "razor:budget=30%",
     .params = kParams,
     .make = &Make,
