@@ -28,19 +28,19 @@ class PlainLines final : public LineEditor {
   bool is_terminal() const override { return false; }
 };
 
-// No signals from keys. libedit shows its prompt before it sets the terminal up, and a Ctrl-C
-// between the two would be lost.
-class KeysForSignals {
+// Keys come as they are. libedit shows its prompt before it sets the terminal up, and a Ctrl-C or
+// Ctrl-D between the two would be lost.
+class PlainKeys {
  public:
-  KeysForSignals() {
+  PlainKeys() {
     tcgetattr(STDIN_FILENO, &before_);
     struct termios mode = before_;
-    mode.c_lflag &= ~static_cast<tcflag_t>(ISIG);
+    mode.c_lflag &= ~static_cast<tcflag_t>(ISIG | ICANON | ECHO);
     tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
   }
-  ~KeysForSignals() { tcsetattr(STDIN_FILENO, TCSADRAIN, &before_); }
-  KeysForSignals(const KeysForSignals&) = delete;
-  KeysForSignals& operator=(const KeysForSignals&) = delete;
+  ~PlainKeys() { tcsetattr(STDIN_FILENO, TCSADRAIN, &before_); }
+  PlainKeys(const PlainKeys&) = delete;
+  PlainKeys& operator=(const PlainKeys&) = delete;
 
  private:
   struct termios before_ = {};
@@ -80,7 +80,7 @@ class TerminalLines final : public LineEditor {
   Got Read(std::string& line) override {
     interrupted_ = false;
     int n = 0;
-    const KeysForSignals keys;
+    const PlainKeys keys;
     const char* text = el_gets(edit_, &n);
     if (interrupted_ || text == nullptr || n <= 0) {
       std::fputc('\n', stderr);
