@@ -956,6 +956,7 @@ class Serve(Case):
 
     def test_json_says_where(self):
         process, url = self.start("--json")
+        self.assertTrue(select.select([process.stdout], [], [], 60)[0])
         said = json.loads(process.stdout.readline())
         self.assertEqual(said, {"url": url + "/v1", "port": int(url.rsplit(":", 1)[1])})
 
