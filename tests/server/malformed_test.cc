@@ -216,6 +216,8 @@ TEST_F(MalformedTest, OneConnectionServesManyRequests) {
   client.Send("GET /health HTTP/1.1\r\n\r\nGET /v1/models HTTP/1.1\r\n\r\n");
   EXPECT_EQ(client.Read().json()["status"], "ok");
   EXPECT_EQ(client.Read().json()["object"], "list");
+  client.Send("GET http://localhost/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(client.Read().json()["status"], "ok");
   client.Send("GET /health HTTP/1.1\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(client.Read().status, 200);
   EXPECT_FALSE(client.Receive());
@@ -269,6 +271,7 @@ TEST(ApiKeys, AnAdminIsOneThatIsCalledSo) {
       server::ApiKeys::Parse("key-of-operator name=o admin\nkey-of-alice name=admin", "f");
   ASSERT_TRUE(keys);
   EXPECT_TRUE((*keys)->Admit("Bearer key-of-operator")->admin);
+  EXPECT_TRUE((*keys)->Admit("BEARER key-of-operator")->admin);
   EXPECT_FALSE((*keys)->Admit("Bearer key-of-alice")->admin);
   EXPECT_FALSE(server::ApiKeys().Admit("")->admin) << "without keys nobody is more than others";
 }
