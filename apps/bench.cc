@@ -146,15 +146,20 @@ class Bench {
     ResetPeakRss();
     KV_ASSIGN_OR_RETURN(const auto session, Session::Open(model_, Options(spec, length)));
     Clock::time_point start = Clock::now();
-    const Status fed = session->Feed(std::span(tokens_).first(length),
-                                     [](int64_t, int64_t) { return !Interrupt::Pending(); });
-    if (Interrupt::Pending()) return {};
-    KV_RETURN_IF_ERROR(fed);
-    const double prefill_ms = Ms(start);
     Sampler sampler({});
-    int32_t token = sampler.Sample(session->logits(), {});
-    const double ttft_ms = Ms(start);
-    Note(spec, length, 1000 * static_cast<double>(length) / prefill_ms, ttft_ms, *session, prefill);
+    int32_t token = tokens_[0];
+    double ttft_ms = 0;
+    if (length > 0) {  // else it decodes from an empty cache
+      const Status fed = session->Feed(std::span(tokens_).first(length),
+                                       [](int64_t, int64_t) { return !Interrupt::Pending(); });
+      if (Interrupt::Pending()) return {};
+      KV_RETURN_IF_ERROR(fed);
+      const double prefill_ms = Ms(start);
+      token = sampler.Sample(session->logits(), {});
+      ttft_ms = Ms(start);
+      Note(spec, length, 1000 * static_cast<double>(length) / prefill_ms, ttft_ms, *session,
+           prefill);
+    }
 
     start = Clock::now();
     for (int64_t i = 0; i < n_gen_; ++i) {

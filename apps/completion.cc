@@ -136,7 +136,10 @@ std::string Zsh() {
     }
     const std::string operands = OperandWords(command);
     if (!operands.empty()) script += fmt::format(" \\\n        '1:{}:({})'", "name", operands);
-    if (OperandIsPath(command)) script += " \\\n        '1:model:_files'";
+    if (OperandIsPath(command)) {
+      const bool several = command.operand.ends_with("...");
+      script += fmt::format(" \\\n        '{}:file:_files'", several ? "*" : "1");
+    }
     script += " ;;\n";
   }
   return script + "  esac\n}\n_kvasir \"$@\"\n";

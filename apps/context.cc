@@ -52,10 +52,9 @@ Result<std::shared_ptr<Model>> LoadModel(Context& context, int threads) {
   KV_ASSIGN_OR_RETURN(const std::string path, ModelPath(args));
   if (threads == 0) threads = static_cast<int>(args.Int("threads"));
   const auto start = std::chrono::steady_clock::now();
-  Interrupt::EndAtOnce(true);
   auto model = Model::Load({.path = path, .cpu = args.Text("cpu"), .threads = threads});
-  Interrupt::EndAtOnce(false);
   KV_RETURN_IF_ERROR(model);
+  Interrupt::EndAtOnce(false);  // who loads a model asks Pending()
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   const ModelFacts& facts = (*model)->facts();
   context.console.Debug(fmt::format("{} loaded in {:.2f} s: {}, {} threads, {} kernels", path,

@@ -171,8 +171,9 @@ constexpr std::array kMethods = {
 constexpr std::array kBench = {
     Flag{"prompt", 0, kIntegers, "N,N", "512,2048", "1..", "prompt lengths, in tokens"},
     Flag{"gen", 0, kInteger, "N", "64", "1..", "tokens to generate for each decode figure"},
-    Flag{"depth", 0, kIntegers, "N,N", "", "1..",
-         "more depths at which to measure decode (default: the prompt lengths)"},
+    Flag{"depth", 0, kIntegers, "N,N", "", "0..",
+         "more depths at which to measure decode; 0: an empty cache (default: the prompt "
+         "lengths)"},
     Flag{"batch", 0, kIntegers, "N,N", "1", "1..1", "sequences at a time (this build: 1)"},
     Flag{"threads", 't', kIntegers, "N,N", "", "1..1024",
          "thread counts (default: physical cores)"},

@@ -8,7 +8,7 @@ namespace kvasir::cli {
 namespace {
 
 // The one thing a signal handler can reach.
-volatile std::sig_atomic_t interrupted = 0, ends_at_once = 0;
+volatile std::sig_atomic_t interrupted = 0, ends_at_once = 1;
 
 void OnSignal(int) {
   if (interrupted != 0 || ends_at_once != 0) {

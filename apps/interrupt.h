@@ -11,7 +11,7 @@ class Interrupt {
  public:
   // From now on SIGINT is ours.
   static void Install();
-  // The first Ctrl-C ends the process too (loading a model), or only asks it to stop.
+  // The first Ctrl-C ends the process too, which is so at first, or only asks it to stop.
   static void EndAtOnce(bool at_once);
   static bool Pending();
   static void Clear();  // it has been dealt with

@@ -168,6 +168,9 @@ Result<int> MethodsCommand(Context& context) {
   const Args& args = context.args;
   const int n_asked = args.On("matrix") + args.Given("explain") + !args.operands().empty();
   if (n_asked > 1) return WrongUsage(context, "one at a time: NAME, --matrix or --explain SPEC");
+  if (args.Given("prompt") && !args.Given("explain")) {
+    return WrongUsage(context, "--prompt N needs --explain SPEC");
+  }
   if (args.Given("explain")) return ExplainSpec(context);
   if (args.On("matrix")) return ShowMatrix(context);
   if (!args.operands().empty()) return ShowPage(context, args.operands()[0]);

@@ -37,6 +37,7 @@ Result<int> AnswerLines(
     if (!file) return Fail("{}: cannot be read", path);
   }
   std::istream& input = path == "-" ? std::cin : file;
+  Interrupt::EndAtOnce(false);  // not within a line
   std::string line;
   for (int64_t number = 1; std::getline(input, line); ++number) {
     if (Interrupt::Pending()) return kExitInterrupted;
@@ -45,7 +46,9 @@ Result<int> AnswerLines(
     if (!object.is_object()) return Fail("{} line {}: not a JSON object", path, number);
     context.console.WriteJson(answer(object));
   }
-  return Interrupt::Pending() ? kExitInterrupted : kExitDone;
+  if (Interrupt::Pending()) return kExitInterrupted;
+  if (input.bad()) return Fail("{}: cannot be read", path);
+  return kExitDone;
 }
 
 }  // namespace kvasir::cli

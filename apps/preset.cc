@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "args.h"
+#include "context.h"
 
 namespace kvasir::cli {
 namespace {
@@ -73,7 +73,8 @@ Status AddTable(const Command& command, const toml::table& table, const std::str
 }  // namespace
 
 Result<Values> ReadPreset(const Command& command, const std::string& path) {
-  const toml::parse_result parsed = toml::parse_file(path);
+  KV_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
+  const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
     return Fail("--preset {}: line {}: {}", path, error.source().begin.line, error.description());

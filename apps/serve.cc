@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "commands.h"
@@ -100,6 +101,12 @@ void RaiseFileLimit() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// The base URL that clients are given. An IPv6 address stands in brackets.
+std::string Url(const std::string& host, int port) {
+  const bool v6 = host.find(':') != std::string::npos;
+  return fmt::format("http://{}{}{}:{}/v1", v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
 bool IsLoopback(const std::string& host) {
   return host == "127.0.0.1" || host == "::1" || host == "localhost";
 }
@@ -123,8 +130,11 @@ Result<int> ServeCommand(Context& context) {
         "everybody who reaches this address may use the server; --api-key-file "
         "asks for keys");
   }
-  context.console.Info(
-      fmt::format("serving on http://{}:{}/v1", args.Text("host"), server->port()));
+  const std::string url = Url(args.Text("host"), server->port());
+  context.console.Info(fmt::format("serving on {}", url));
+  if (context.console.json()) {
+    context.console.WriteJson({{"url", url}, {"port", server->port()}});
+  }
   const int which = signals.Wait();
   context.console.Info("shutting down: requests at hand are answered first");
   if (!server->Drain(std::chrono::seconds(args.Int("drain-seconds")))) {

@@ -142,6 +142,7 @@ Result<int> TemplateCommand(Context& context) {
   std::string source;
   if (args.Given("template")) {
     KV_ASSIGN_OR_RETURN(source, ReadText(args.Text("template")));
+    if (source.empty()) return Fail("--template {}: it is empty", args.Text("template"));
   }
   Renderer renderer(std::move(model), date);
   if (args.Given("jsonl")) {

@@ -81,8 +81,9 @@ Result<int> Encode(Context& context, const Tokenizer& tokenizer) {
 
 Result<int> TokenizeCommand(Context& context) {
   const Args& args = context.args;
-  const int n_inputs = args.Given("prompt") + args.Given("file") + args.Given("jsonl");
-  if (args.On("decode") ? !args.Given("ids") : n_inputs != 1) {
+  const int n_inputs =
+      args.Given("prompt") + args.Given("file") + args.Given("jsonl") + args.Given("ids");
+  if (n_inputs != 1 || args.On("decode") != args.Given("ids")) {
     return WrongUsage(context, "give one of -p TEXT, -f FILE, --jsonl FILE, --decode --ids 1,2,3");
   }
   KV_ASSIGN_OR_RETURN(const std::unique_ptr<ModelSource> source, OpenModelFile(args));

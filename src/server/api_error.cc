@@ -38,6 +38,10 @@ Json ErrorJson(const ApiError& error) {
             {"code", error.code.empty() ? Json() : Json(error.code)}}}};
 }
 
+ApiError ShuttingDown() {
+  return {.status = 503, .message = "the server is shutting down", .code = "shutting_down"};
+}
+
 ApiError FromBatch(const BatchError& error) {
   switch (error.refusal) {
     case Refusal::kBadRequest:

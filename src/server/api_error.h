@@ -24,6 +24,7 @@ struct ApiError {
 // "invalid_request_error" and its like, by status.
 std::string_view ErrorType(int status);
 Json ErrorJson(const ApiError& error);
+ApiError ShuttingDown();
 ApiError FromBatch(const BatchError& error);
 
 template <class T>

@@ -80,8 +80,11 @@ Result<std::unique_ptr<ApiKeys>> ApiKeys::Parse(std::string_view text, const std
 
 ApiResult<Caller> ApiKeys::Admit(std::string_view authorization) const {
   if (keys_.empty()) return Caller{};
-  for (const std::string_view scheme : {"Bearer ", "bearer "}) {
-    if (authorization.starts_with(scheme)) authorization.remove_prefix(scheme.size());
+  constexpr std::string_view kScheme = "bearer ";  // in any case: RFC 9110, section 11.1
+  const auto same = [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); };
+  if (authorization.size() > kScheme.size() &&
+      std::equal(kScheme.begin(), kScheme.end(), authorization.begin(), same)) {
+    authorization.remove_prefix(kScheme.size());
   }
   const Key* found = nullptr;
   for (const Key& key : keys_) {

@@ -31,14 +31,16 @@ void Normalise(std::vector<float>& vector) {
   for (float& x : vector) x = static_cast<float>(x / std::sqrt(sum));
 }
 
-// The text in pieces, each between two steps of those who wait for tokens.
-Result<std::vector<float>> Embed(BatchEngine& engine, std::span<const int32_t> ids) {
+// The text in pieces, each between two steps of those who wait for tokens; empty: `stop` said so.
+Result<std::vector<float>> Embed(BatchEngine& engine, std::span<const int32_t> ids,
+                                 const std::function<bool()>& stop) {
   const int64_t hidden = engine.model().config().hidden;
   std::vector<double> sums(hidden);
   std::vector<float> rows;
   std::unique_ptr<Sequence> sequence;
   const auto n = static_cast<int64_t>(ids.size());
   for (int64_t first = 0; first < n; first += engine.options().step_rows) {
+    if (stop()) return std::vector<float>();
     const int64_t n_rows = std::min(engine.options().step_rows, n - first);
     rows.resize(n_rows * hidden);
     Status status;
@@ -73,6 +75,9 @@ void Embeddings(const Services& services, Call& call) {
   if (fields.error()) return call.Fail(*fields.error());
   const auto inputs = ReadPrompts(fields.Get("input"), "input", engine.model());
   if (!inputs) return call.Fail(inputs.error());
+  const auto gone = std::make_shared<std::atomic<bool>>(false);
+  call.exchange->OnGone([gone] { *gone = true; });
+  const auto stop = [&] { return *gone || services.stopping; };
   int64_t n_tokens = 0;
   Json data = Json::array();
   for (const std::vector<int32_t>& ids : *inputs) {
@@ -84,10 +89,11 @@ void Embeddings(const Services& services, Call& call) {
                         .code = "context_length_exceeded"});
     }
     n_tokens += static_cast<int64_t>(ids.size());
-    auto vector = Embed(engine, ids);
+    auto vector = Embed(engine, ids, stop);
     if (!vector) {
       return call.Fail({.status = 503, .message = vector.error().message, .retry_after_s = 2});
     }
+    if (vector->empty()) break;
     vector->resize(dimensions);
     Normalise(*vector);
     data.push_back({{"object", "embedding"},
@@ -95,6 +101,8 @@ void Embeddings(const Services& services, Call& call) {
                     {"embedding", format == "float" ? Json(*vector) : Json(Base64(*vector))}});
   }
   if (call.on_end) std::exchange(call.on_end, nullptr)({.n_prompt = n_tokens});
+  if (services.stopping) return call.Fail(ShuttingDown());
+  if (*gone) return;
   call.Reply({{"object", "list"},
               {"model", name},
               {"data", std::move(data)},

@@ -1,5 +1,7 @@
 #include "server/endpoints.h"
 
+#include <algorithm>
+
 #include "server/chat.h"
 #include "server/completions.h"
 #include "server/messages.h"
@@ -170,10 +172,19 @@ void Tokenize(const Services& services, Call& call) {
 
 void Detokenize(const Services& services, Call& call) {
   const LoadedModel& model = services.engine.model();
-  const auto lists =
-      ReadPrompts(call.body.contains("tokens") ? &call.body["tokens"] : nullptr, "tokens", model);
-  if (!lists) return call.Fail(lists.error());
-  const std::string text = model.Detokenize((*lists)[0]);
+  Fields fields(call.body);
+  const Json* tokens = fields.Array("tokens");
+  const bool all_ids =
+      tokens != nullptr && std::all_of(tokens->begin(), tokens->end(),
+                                       [](const Json& id) { return id.is_number_integer(); });
+  if (!all_ids) fields.Fail("tokens", "expected an array of token ids");
+  if (fields.error()) return call.Fail(*fields.error());
+  std::string text;
+  if (!tokens->empty()) {
+    const auto ids = ReadPrompts(tokens, "tokens", model);
+    if (!ids) return call.Fail(ids.error());
+    text = model.Detokenize((*ids)[0]);
+  }
   call.Reply({{"content", text}, {"prompt", text}});
 }
 

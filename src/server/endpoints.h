@@ -1,6 +1,7 @@
 // The endpoints: each reads a request and replies on its exchange. server.cc routes to them.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@ namespace kvasir::server {
 // What endpoints may look at.
 struct Services {
   BatchEngine& engine;
+  const std::atomic<bool>& stopping;  // the server goes: what takes long is to end
   std::string model_name, fingerprint;
   int64_t created = 0;
   std::string slot_folder = {};  // for saved slots; empty: none are saved

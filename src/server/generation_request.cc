@@ -78,28 +78,54 @@ void ReadPins(Fields& kv, BatchRequest& request) {
   }
 }
 
+// The files that a spec names, as "method:parameter=path". REQUIRES: it was built.
+Result<std::vector<std::string>> FilesOf(const std::string& spec) {
+  KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec(spec));
+  std::vector<std::string> files;
+  for (const SpecItem& item : items) {
+    for (const ParamInfo& param : FindMethod(item.name)->params) {
+      if (param.kind != ParamKind::kText) continue;
+      for (const auto& [name, value] : item.params) {
+        if (name != param.name || value == param.fallback) continue;
+        files.push_back(fmt::format("{}:{}={}", item.name, name, value));
+      }
+    }
+  }
+  return files;
+}
+
+// A request names no file but those of the server's own spec: an answer about any other would tell
+// what is on this machine.
+Status CheckFiles(const std::string& spec, const std::string& own) {
+  KV_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesOf(spec));
+  KV_ASSIGN_OR_RETURN(const std::vector<std::string> known, FilesOf(own));
+  for (const std::string& file : files) {
+    if (std::find(known.begin(), known.end(), file) != known.end()) continue;
+    return Fail(
+        "'{}': a request cannot name a file of the server; leave it out, or start the "
+        "server with it in --kv",
+        file);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::string> WithBudget(const std::string& spec, const std::string& budget) {
-  KV_ASSIGN_OR_RETURN(const std::vector<SpecItem> items, ParseSpec(spec));
+  KV_ASSIGN_OR_RETURN(std::vector<SpecItem> items, ParseSpec(spec));
   std::string text;
   bool found = false;
-  for (const SpecItem& item : items) {
+  for (SpecItem& item : items) {
     const MethodInfo* info = FindMethod(item.name);
     const bool has_budget =
         info != nullptr && std::any_of(info->params.begin(), info->params.end(),
                                        [](const ParamInfo& p) { return p.name == "budget"; });
-    found = found || has_budget;
-    text += text.empty() ? item.name : " + " + item.name;
-    char before = ':';
-    const auto add = [&](const std::string& key, const std::string& value) {
-      text += fmt::format("{}{}={}", before, key, value);
-      before = ',';
-    };
-    for (const auto& [key, value] : item.params) {
-      if (!has_budget || key != "budget") add(key, value);
+    if (has_budget) {
+      std::erase_if(item.params, [](const auto& param) { return param.first == "budget"; });
+      item.params.emplace_back("budget", budget);
     }
-    if (has_budget) add("budget", budget);
+    found = found || has_budget;
+    text += (text.empty() ? "" : " + ") + ItemText(item);
   }
   if (!found) return Fail("'{}' has no budget", spec);
   return text;
@@ -139,8 +165,11 @@ void ReadKv(Fields& fields, const ServedLimits& limits, BatchRequest& request) {
   }
   if (!kv.error()) {
     // Program::Build names the nearest legal method or parameter.
-    const auto program = Program::Build(request.kv.empty() ? limits.kv : request.kv);
+    const std::string& spec = request.kv.empty() ? limits.kv : request.kv;
+    const auto program = Program::Build(spec);
+    const Status files = program ? CheckFiles(spec, limits.kv) : Status();
     if (!program) kv.Fail("spec", program.error().message);
+    if (!files) kv.Fail("spec", files.error().message);
   }
   if (kv.error()) fields.Fail(*kv.error());
 }

@@ -44,6 +44,15 @@ std::map<std::string, std::string> ParseQuery(std::string_view text) {
   return query;
 }
 
+// "http://host/path" as "/path": a client may write a whole URL (RFC 9112, section 3.2.2).
+std::string OriginForm(std::string_view target) {
+  constexpr std::string_view kScheme = "http://";
+  if (!target.starts_with(kScheme)) return std::string(target);
+  const size_t path = target.find_first_of("/?", kScheme.size());
+  if (path == std::string_view::npos) return "/";
+  return (target[path] == '?' ? "/" : "") + std::string(target.substr(path));
+}
+
 std::string Lower(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -203,7 +212,7 @@ void HttpConnection::Handle() {
   const auto& message = parser_->get();
   HttpRequest request;
   request.method = std::string(message.method_string());
-  const std::string target(message.target());
+  const std::string target = OriginForm({message.target().data(), message.target().size()});
   const size_t question = std::min(target.find('?'), target.size());
   request.path = target.substr(0, question);
   request.query =

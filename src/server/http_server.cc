@@ -26,6 +26,7 @@ class AsioServer final : public HttpServer {
     shared_.handler = std::move(handler);
     shared_.refusal = std::move(refusal);
     shared_.handlers = std::make_unique<asio::thread_pool>(limits.handler_threads);
+    long_ = std::make_unique<asio::thread_pool>(limits.long_threads);
   }
 
   ~AsioServer() override {
@@ -53,9 +54,12 @@ class AsioServer final : public HttpServer {
   }
 
   int port() const override { return port_; }
+  void Later(std::function<void()> work) override { asio::post(*long_, std::move(work)); }
   void StopHandlers() override {
-    shared_.handlers->stop();
-    shared_.handlers->join();
+    for (asio::thread_pool* pool : {shared_.handlers.get(), long_.get()}) {
+      pool->stop();
+      pool->join();
+    }
   }
   int n_connections() const override { return shared_.n_connections; }
   int64_t n_refused() const override { return shared_.n_refused; }
@@ -90,6 +94,7 @@ class AsioServer final : public HttpServer {
   }
 
   HttpShared shared_;
+  std::unique_ptr<asio::thread_pool> long_;
   tcp::acceptor acceptor_{shared_.context};
   asio::steady_timer retry_{shared_.context};
   int port_ = 0;

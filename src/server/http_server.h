@@ -29,6 +29,7 @@ struct HttpLimits {
   std::chrono::milliseconds idle_time{75'000};  // between two requests
   std::chrono::milliseconds ping_time{30'000};  // a silent event stream gets a comment
   int handler_threads = 2;
+  int long_threads = 2;  // for work that takes long
 };
 
 struct HttpRequest {
@@ -75,7 +76,9 @@ class HttpServer {
   virtual int n_connections() const = 0;
   virtual int64_t n_refused() const = 0;  // connections over the limit
   virtual void StopAccepting() = 0;       // those that are open go on
-  virtual void StopHandlers() = 0;        // waits for those that run; no other one begins
+  // On other threads than the handlers, which have to be free for the next request soon.
+  virtual void Later(std::function<void()> work) = 0;
+  virtual void StopHandlers() = 0;  // waits for those that run; no other one begins
 };
 
 // "%20" and "+" of a query; what is no escape stays.

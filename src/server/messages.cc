@@ -68,10 +68,28 @@ ApiResult<void> AddMessage(const Json& message, const std::string& place, Json& 
   return {};
 }
 
-ApiResult<void> AddTools(const Json& body, Json& chat) {
-  if (!body.contains("tools") || !body["tools"].is_array()) return {};
+ApiResult<void> AddToolChoice(const Json& choice, Json& chat) {
+  const Json type = choice.value("type", Json());
+  if (type == "any") {
+    chat["tool_choice"] = "required";
+  } else if (type == "none" || type == "auto") {
+    chat["tool_choice"] = type;
+  } else if (type == "tool") {
+    chat["tool_choice"] = {{"type", "function"},
+                           {"function", {{"name", choice.value("name", Json())}}}};
+  } else {
+    return Wrong("tool_choice", "expected the type auto, any, tool or none");
+  }
+  if (choice.value("disable_parallel_tool_use", Json()) == true) {
+    chat["parallel_tool_calls"] = false;
+  }
+  return {};
+}
+
+ApiResult<void> AddTools(Fields& fields, Json& chat) {
+  const Json* list = fields.Array("tools");
   Json tools = Json::array();
-  for (const Json& tool : body["tools"]) {
+  for (const Json& tool : list != nullptr ? *list : Json::array()) {
     const Json kind = tool.is_object() ? tool.value("type", Json("custom")) : Json();
     if (kind != "custom" && !(kind.is_null() && tool.is_object())) {
       return Wrong("tools",
@@ -84,19 +102,9 @@ ApiResult<void> AddTools(const Json& body, Json& chat) {
                        {"description", tool.value("description", Json(""))},
                        {"parameters", tool.value("input_schema", Json::object())}}}});
   }
-  chat["tools"] = std::move(tools);
-  const Json choice = body.value("tool_choice", Json());
-  const Json type = choice.is_object() ? choice.value("type", Json()) : Json();
-  if (type == "any") chat["tool_choice"] = "required";
-  if (type == "none" || type == "auto") chat["tool_choice"] = type;
-  if (type == "tool") {
-    chat["tool_choice"] = {{"type", "function"},
-                           {"function", {{"name", choice.value("name", Json())}}}};
-  }
-  if (choice.is_object() && choice.value("disable_parallel_tool_use", Json()) == true) {
-    chat["parallel_tool_calls"] = false;
-  }
-  return {};
+  if (list != nullptr) chat["tools"] = std::move(tools);
+  const Json* choice = fields.Object("tool_choice");
+  return choice != nullptr ? AddToolChoice(*choice, chat) : ApiResult<void>();
 }
 
 std::string_view StopReason(const BatchOutcome& outcome, bool calls) {
@@ -254,7 +262,7 @@ ApiResult<Json> ChatBodyOfMessages(const Json& body, bool needs_max_tokens) {
     if (body.contains(name)) chat[name] = body[name];
   }
   if (body.contains("stop_sequences")) chat["stop"] = body["stop_sequences"];
-  const auto tools = AddTools(body, chat);
+  const auto tools = AddTools(fields, chat);
   if (!tools) return Refuse(tools.error());
   if (const Json* config = fields.Object("output_config"); config && config->contains("format")) {
     chat["response_format"] = (*config)["format"];

@@ -61,7 +61,9 @@ ApiResult<Json> Messages(Fields& fields) {
     messages.push_back({{"role", "user"}, {"content", *input}});
     return messages;
   }
-  if (!input->is_array()) return Wrong("input", "expected a text or an array of items");
+  if (!input->is_array() || input->empty()) {
+    return Wrong("input", "expected a text or an array of items, one at least");
+  }
   for (size_t i = 0; i < input->size(); ++i) {
     const auto added = AddItem((*input)[i], fmt::format("input[{}]", i), messages);
     if (!added) return Refuse(added.error());

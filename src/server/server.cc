@@ -19,10 +19,12 @@ namespace {
 enum class Access : uint8_t { kPublic, kKey, kQuota };  // kQuota: needs a key and counts
 
 struct Route {
-  std::string_view method, path;  // the path without /v1; "/*" at the end: an operand
+  // The path without /v1; at its end "/*": an operand, "/**": one that may hold slashes.
+  std::string_view method, path;
   Endpoint endpoint;
   Access access = Access::kKey;
   Json (*error_body)(const ApiError&) = &ErrorJson;
+  bool takes_long = false;  // it works itself, and does not only start an answer
 };
 
 constexpr std::array kRoutes = {
@@ -32,25 +34,25 @@ constexpr std::array kRoutes = {
     Route{"POST", "/messages/count_tokens", &CountTokens, Access::kKey, &MessagesErrorJson},
     Route{"POST", "/responses", &Responses, Access::kQuota},
     Route{"POST", "/responses/input_tokens", &ResponseInputTokens},
-    Route{"POST", "/embeddings", &Embeddings, Access::kQuota},
+    Route{"POST", "/embeddings", &Embeddings, Access::kQuota, &ErrorJson, /*takes_long=*/true},
     Route{"POST", "/chat/completions/input_tokens", &InputTokens},
     Route{"GET", "/models", &Models, Access::kPublic},
-    Route{"GET", "/models/*", &Models, Access::kPublic},
+    Route{"GET", "/models/**", &Models, Access::kPublic},
     Route{"POST", "/tokenize", &Tokenize},
     Route{"POST", "/detokenize", &Detokenize},
     Route{"GET", "/tokenizer_info", &TokenizerInfo},
     Route{"POST", "/apply-template", &ApplyTemplate},
     Route{"GET", "/slots", &Slots},
-    Route{"POST", "/slots/*", &SlotAction},
+    Route{"POST", "/slots/*", &SlotAction, Access::kKey, &ErrorJson, /*takes_long=*/true},
     Route{"GET", "/props", &Props},
     Route{"GET", "/kv/methods", &KvMethods, Access::kPublic},
 };
 
 bool Matches(std::string_view pattern, std::string_view path) {
-  if (!pattern.ends_with("/*")) return pattern == path;
-  pattern.remove_suffix(1);
-  return path.size() > pattern.size() && path.starts_with(pattern) &&
-         path.find('/', pattern.size()) == std::string_view::npos;
+  const size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == path;
+  return path.size() > star && path.starts_with(pattern.substr(0, star)) &&
+         (pattern.ends_with("/**") || path.find('/', star) == std::string_view::npos);
 }
 
 std::string ModelName(const ServerOptions& options, const ModelFacts& facts) {
@@ -93,12 +95,13 @@ class KvasirServer final : public Server {
     const std::string fingerprint = fmt::format("kvasir-{:.8}", facts.fingerprint);
     KV_ASSIGN_OR_RETURN(engine_, BatchEngine::Start(std::move(model), options_.batch));
     services_ = std::make_unique<Services>(
-        Services{*engine_, name, fingerprint, UnixTime(), options_.slot_folder});
+        Services{*engine_, stopping_, name, fingerprint, UnixTime(), options_.slot_folder});
     serving_ = true;  // what is above is seen by whoever sees this
     return {};
   }
 
   ~KvasirServer() override {
+    stopping_ = true;
     if (http_) {
       http_->StopAccepting();
       http_->StopHandlers();
@@ -144,6 +147,7 @@ class KvasirServer final : public Server {
     HttpHeaders headers = {{"X-Request-Id", call.request_id}};
     if (!options_.cors_origin.empty()) {
       headers.emplace_back("Access-Control-Allow-Origin", options_.cors_origin);
+      headers.emplace_back("Access-Control-Expose-Headers", "Retry-After, X-Request-Id");
     }
     call.exchange = std::make_shared<ObservedExchange>(
         std::move(exchange), std::move(headers),
@@ -162,12 +166,13 @@ class KvasirServer final : public Server {
   void Dispatch(const Route* route, const std::string& path, Call& call,
                 const std::shared_ptr<LogEntry>& entry) {
     if (call.http.method == "OPTIONS") return Preflight(call);
-    if (path == "/health") return Health(call);
-    if (!serving_) return StillLoading(route, call);
+    if (path == "/health" && Gets(call)) return Health(call);
+    if (route != nullptr) call.error_body = route->error_body;
+    if (draining_ && path != "/metrics") return call.Fail(ShuttingDown());
+    if (!serving_) return StillLoading(call);
     if (path == "/metrics") return Metrics(call);
     if (const PageFile* file = FindPageFile(path)) return SendPage(*file, call);
     if (route == nullptr) return NotFound(path, call);
-    call.error_body = route->error_body;
     if (route->access != Access::kPublic) {
       const std::string key = call.http.Header("x-api-key");
       auto caller = keys_->Admit(key.empty() ? call.http.Header("authorization") : key);
@@ -175,7 +180,7 @@ class KvasirServer final : public Server {
       entry->tenant = caller->tenant;
       call.caller = std::move(*caller);
     }
-    if (route->path.ends_with("/*")) call.operand = path.substr(route->path.size() - 1);
+    if (route->path.ends_with('*')) call.operand = path.substr(route->path.find('*'));
     if (route->method == "POST" && !route->path.starts_with("/slots")) {
       auto body = ParseBody(call.http.body);
       if (!body) return call.Fail(body.error());
@@ -190,7 +195,17 @@ class KvasirServer final : public Server {
         keys_->End(tenant, facts.n_prompt - facts.n_cached + facts.n_generated);
       };
     }
-    route->endpoint(*services_, call);
+    if (!route->takes_long) return Run(*route, call);
+    http_->Later(
+        [this, route, own = std::make_shared<Call>(std::move(call))] { Run(*route, *own); });
+  }
+
+  void Run(const Route& route, Call& call) {
+    try {
+      route.endpoint(*services_, call);
+    } catch (const std::exception& error) {  // of libraries: our own code throws nothing
+      call.Fail({.status = 500, .message = error.what()});
+    }
     if (call.on_end) keys_->End(call.caller.tenant, 0);  // it was refused before it began
   }
 
@@ -217,19 +232,19 @@ class KvasirServer final : public Server {
     return good ? id : RandomId("req-");
   }
 
-  void Preflight(Call& call) const {
-    HttpHeaders headers = {
-        {"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-        {"Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key"},
-        {"Access-Control-Max-Age", "600"}};
-    call.exchange->Send(204, "", "", headers);
+  // Clients in pages send headers of their own (X-Stainless-…, Anthropic-Version): all that are
+  // asked for are let in.
+  static void Preflight(Call& call) {
+    const std::string asked = call.http.Header("access-control-request-headers");
+    call.exchange->Send(204, "", "",
+                        {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+                         {"Access-Control-Allow-Headers",
+                          asked.empty() ? "Authorization, Content-Type, X-Api-Key" : asked},
+                         {"Access-Control-Max-Age", "600"}});
   }
 
   void Health(Call& call) const {
-    if (draining_) {
-      return call.Fail(
-          {.status = 503, .message = "the server is shutting down", .code = "shutting_down"});
-    }
+    if (draining_) return call.Fail(ShuttingDown());
     // What waits for llama-server reads these fields.
     if (!serving_) {
       return call.Reply(
@@ -239,8 +254,7 @@ class KvasirServer final : public Server {
     call.Reply({{"status", "ok"}});
   }
 
-  static void StillLoading(const Route* route, Call& call) {
-    if (route != nullptr) call.error_body = route->error_body;
+  static void StillLoading(Call& call) {
     call.Fail({.status = 503,
                .message = "the model is being loaded; try again in a moment",
                .code = "model_loading",
@@ -290,6 +304,7 @@ class KvasirServer final : public Server {
   std::unique_ptr<Services> services_;
   std::atomic<bool> serving_{false};  // engine_ and services_ are there
   std::atomic<bool> draining_{false};
+  std::atomic<bool> stopping_{false};
   std::atomic<int> n_replying_{0};
   std::unique_ptr<HttpServer> http_;
 };

@@ -15,6 +15,7 @@ import pty
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -125,6 +126,9 @@ class WrongUsage(Case):
         self.fails(2, "inspect", MODEL, "--values", says=["--tensor"])
         self.fails(2, "inspect", MODEL, "--ids", "1", "--map", "x.gif", says=[".png"])
         self.fails(2, "tokenize", "-m", MODEL, says=["-p TEXT"])
+        self.fails(2, "tokenize", "-m", MODEL, "-p", "x", "--ids", "1", says=["--decode --ids"])
+        self.fails(2, "tokenize", "-m", MODEL, "--decode", "--ids", "1", "-p", "x", says=["one of"])
+        self.fails(2, "methods", "snapkv", "--prompt", 100, says=["--explain"])
         self.fails(2, "template", "-m", MODEL, says=["--messages"])
         self.fails(2, "methods", "snapkv", "--matrix", says=["one at a time"])
         self.fails(2, "methods", "snapkvv", says=["'snapkv'"])
@@ -190,13 +194,37 @@ class Pages(Case):
         self.assertRegex(kvasir("--version").stdout, r"^kvasir \d+\.\d+\.\d+\n")
         self.assertIn("avx2", json.loads(kvasir("--version", "--json").stdout)["cpu_paths"])
 
-    def test_completion_knows_every_flag(self):
-        flags = set(re.findall(r"^ +(?:-\w, )?--([a-z0-9-]+)", kvasir("run", "--help").stdout, re.M))
-        self.assertGreater(len(flags), 25)
-        for shell, spelling in [("bash", "--{}"), ("zsh", "--{}"), ("fish", "-l {}")]:
-            script = kvasir("completion", shell).stdout
+    def test_as_json(self):
+        for page in [("help", "run"), ("completion", "bash"), ("man",)]:
+            self.assertEqual(document(*page), {"text": kvasir(*page).stdout})
+
+    def test_completion_and_man_know_every_flag_of_every_command(self):
+        def parts(text, heads):
+            """{command: what stands below its head}"""
+            pieces = re.split(heads, text, flags=re.M)
+            return dict(zip(pieces[1::2], pieces[2::2]))
+
+        bash = parts(kvasir("completion", "bash").stdout, r"^  ([a-z]+)\)$")
+        zsh = parts(kvasir("completion", "zsh").stdout, r"^    ([a-z]+)\)$")
+        fish = kvasir("completion", "fish").stdout.splitlines()
+        man = kvasir("man").stdout
+        for_all = man[man.index('.SS "Flags of every command"'):]
+        man = parts(man, r'^\.SS "kvasir ([a-z]+).*$')
+        for command in re.findall(r"^  ([a-z]+) +\S", kvasir("--help").stdout, re.M):
+            if command not in bash and command in ("make", "kvasir"):
+                continue  # of "Start here"
+            flags = set(re.findall(r"^ +(?:-\w, )?--([a-z0-9-]+)", kvasir(command, "--help").stdout,
+                                   re.M))
+            self.assertIn("help", flags, command)
+            of_command = [line for line in fish if f"subcommand_from {command}'" in line]
+            self.assertEqual(flags, {line.split(" -l ")[1].split()[0] for line in of_command
+                                     if " -l " in line}, command)
             for flag in flags:
-                self.assertIn(spelling.format(flag), script, shell)
+                with self.subTest(command=command, flag=flag):
+                    self.assertRegex(bash[command], rf"--{flag}\b")
+                    self.assertRegex(zsh[command], rf"--{flag}[=\[]")
+                    self.assertIn(rf"\fB\-\-{flag.replace('-', chr(92) + '-')}\fR",
+                                  man[command] + for_all)
 
     def test_bash_completion_works(self):
         script = kvasir("completion", "bash").stdout + """
@@ -381,7 +409,8 @@ class Precedence(Case):
                 file.write(text)
                 file.flush()
                 self.fails(2, "run", "-m", MODEL, "-p", "x", "--preset", file.name, says=[right])
-        self.fails(2, "run", "-m", MODEL, "-p", "x", "--preset", "/no/preset", says=["/no/preset"])
+        for path in ["/no/preset", str(GOLDEN)]:
+            self.fails(2, "run", "-m", MODEL, "-p", "x", "--preset", path, says=[path])
 
 
 class Score(Case):
@@ -469,6 +498,7 @@ class Text(Case):
         self.assertIn("line 2", bad.stderr)
         deep = kvasir("tokenize", "-m", MODEL, "--jsonl", "-", text="[" * 200000 + "\n", check=1)
         self.assertIn("line 1", deep.stderr)
+        self.fails(1, "tokenize", "-m", MODEL, "--jsonl", GOLDEN, says=[str(GOLDEN)])
 
     def test_template(self):
         text = kvasir("template", "-m", MODEL, "-p", "Hi", "--system", "Be brief.").stdout
@@ -503,6 +533,9 @@ class Text(Case):
         self.assertEqual(out[1], {"error": "no way"})
         self.assertIn("line 1", out[2]["error"])
         self.assertTrue(out[3]["text"].endswith("<|im_end|>\n"))
+
+    def test_no_template(self):
+        self.fails(1, "template", "--template", "/dev/null", "-p", "x", says=["empty"])
 
     def test_bad_date(self):
         self.fails(2, "template", "-m", MODEL, "-p", "x", "--date", "26.7.2024", says=["YYYY"])
@@ -639,15 +672,17 @@ class Methods(Case):
 class Bench(Case):
     def test_rows(self):
         rows = document("bench", "-m", MODEL, "--prompt", "64,128", "--gen", 4, "--repeat", 2,
-                        "--kv", "full; streaming:budget=32", "--depth", 96, "--threads", 1)["rows"]
+                        "--kv", "full; streaming:budget=32", "--depth", "0,96", "--threads",
+                        1)["rows"]
         self.assertEqual([list(row) for row in rows], [BENCH_FIELDS] * len(rows))
         seen = [(r["spec"], r["phase"], r["prompt"]) for r in rows]
         for spec in ["full", "streaming:budget=32"]:
             for n in [64, 128]:
                 self.assertIn((spec, "prefill", n), seen)
                 self.assertIn((spec, "decode", n), seen)
-            self.assertIn((spec, "decode", 96), seen)
-            self.assertNotIn((spec, "prefill", 96), seen)
+            for n in [0, 96]:
+                self.assertIn((spec, "decode", n), seen)
+                self.assertNotIn((spec, "prefill", n), seen)
         for row in rows:
             self.assertLessEqual(row["tok_s_min"], row["tok_s_median"])
             self.assertLessEqual(row["tok_s_median"], row["tok_s_max"])
@@ -919,6 +954,25 @@ class Serve(Case):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(60), 0)
 
+    def test_json_says_where(self):
+        process, url = self.start("--json")
+        self.assertTrue(select.select([process.stdout], [], [], 60)[0])
+        said = json.loads(process.stdout.readline())
+        self.assertEqual(said, {"url": url + "/v1", "port": int(url.rsplit(":", 1)[1])})
+
+    def test_an_ipv6_address_is_in_brackets(self):
+        try:
+            with socket.socket(socket.AF_INET6) as free:
+                free.bind(("::1", 0))
+        except OSError:
+            self.skipTest("this system has no IPv6")
+        process = subprocess.Popen([KVASIR, "serve", "-m", str(MODEL), "--port", "0", "--host",
+                                    "::1"], stderr=subprocess.PIPE, env=environment())
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.assertRegex(process.stderr.readline(), rb"serving on http://\[::1\]:\d+/v1\n")
+
     def test_ctrl_c_is_130(self):
         process, _ = self.start()
         process.send_signal(signal.SIGINT)
@@ -936,12 +990,12 @@ class Serve(Case):
 class Terminal(Case):
     """Behind a pseudo-terminal: the bar, line editing, Ctrl-C."""
 
-    def start(self, *args, stdout_too=True):
+    def start(self, *args, stdout_too=True, env=None):
         main, side = pty.openpty()
         process = subprocess.Popen(
             [KVASIR, *map(str, args)], stdin=side, stderr=side,
             stdout=side if stdout_too else subprocess.PIPE, start_new_session=True,
-            env=environment(XDG_STATE_HOME=self.state),
+            env=environment(XDG_STATE_HOME=self.state, **(env or {})),
             preexec_fn=lambda: __import__("fcntl").ioctl(0, 0x540E, 0))  # TIOCSCTTY
         os.close(side)
         self.addCleanup(os.close, main)
@@ -984,6 +1038,30 @@ class Terminal(Case):
         history = pathlib.Path(self.state, "kvasir", "history")
         self.assertIn("Hello", history.read_text())
         self.assertEqual(history.stat().st_mode & 0o77, 0)
+
+    def test_keys_are_heeded_from_the_prompt_on(self):
+        compiler = shutil.which("cc")
+        if compiler is None:
+            self.skipTest("no C compiler")
+        slow = pathlib.Path(self.state, "slow")  # libedit takes its time after it has the prompt out
+        slow.with_suffix(".c").write_text("""
+            #define _GNU_SOURCE
+            #include <dlfcn.h>
+            #include <termios.h>
+            #include <unistd.h>
+            int tcsetattr(int fd, int when, const struct termios* mode) {
+              int (*real)(int, int, const struct termios*) = dlsym(RTLD_NEXT, "tcsetattr");
+              usleep(200000);
+              return real(fd, when, mode);
+            }""")
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", slow.with_suffix(".so"),
+                        slow.with_suffix(".c"), "-ldl"], check=True)
+        process, main = self.start("chat", "-m", MODEL,
+                                   env={"LD_PRELOAD": str(slow.with_suffix(".so")),
+                                        "ASAN_OPTIONS": "verify_asan_link_order=0"})
+        self.read_until(main, b"> ")
+        os.write(main, b"\x04")
+        self.assertEqual(process.wait(120), 0)
 
     def test_ctrl_c_twice_leaves_the_chat(self):
         process, main = self.start("chat", "-m", MODEL)
@@ -1081,6 +1159,14 @@ class CtrlC(Case):
             out, err = self.interrupted("run", "-m", MODEL, "-f", file.name, "--raw", "--ctx",
                                         1000000, "--threads", 1, "--json", after=1.5)
         self.assertEqual(json.loads(out)["generated_tokens"], 0)
+
+    def test_work_without_a_model(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("words and more words, " * 3000000)
+            file.flush()
+            out, err = self.interrupted("tokenize", "-m", MODEL, "-f", file.name, after=0.3)
+        self.assertEqual(out, "")
+        self.assertIn("interrupted", err)
 
     def test_at_once(self):
         self.interrupted(*self.FOREVER, after=0, times=2)

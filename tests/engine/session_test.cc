@@ -166,7 +166,34 @@ TEST_F(SessionTest, WindowLayersHoldTheirWindowOnly) {
   EXPECT_LE(session->cache().layer(0)[0].size(), 96 + 64);
   EXPECT_EQ(session->cache().layer(1)[0].size(), 700);
   EXPECT_THAT(session->Truncate(300).error().message, testing::HasSubstr("window of 96"));
-  EXPECT_TRUE(session->Truncate(690));
+  // An edited last turn reads only what is new, and that as if it had been there (trap 3.16).
+  ASSERT_TRUE(session->Truncate(690));
+  ASSERT_TRUE(session->Feed(forced_, {}));
+  auto fresh = OpenSession(LoadModel(GoldenModel("gemma2.gguf")));
+  std::vector<int32_t> text(prompt_.begin(), prompt_.begin() + 690);
+  text.insert(text.end(), forced_.begin(), forced_.end());
+  ASSERT_TRUE(fresh->Feed(text, {}));
+  EXPECT_TRUE(std::ranges::equal(session->logits(), fresh->logits()));
+}
+
+// Heads that keep different numbers of entries take the pages of what they keep, and no more
+// (trap 3.8).
+TEST_F(SessionTest, AHeadTakesThePagesOfItsOwnEntries) {
+  auto session = OpenSession(model_, {.kv = "adakv:floor=1% + keydiff:budget=30%"});
+  ASSERT_TRUE(session->Feed(prompt_, {}));
+  int64_t bytes = 0, shortest = 700, longest = 0;
+  for (int l = 0; l < session->cache().n_layers(); ++l) {
+    for (const HeadCache& head : session->cache().layer(l)) {
+      const int64_t page = HeadCache::PageBytes(head.format());
+      EXPECT_LE(head.bytes().total(), (head.size() / kPageEntries + 2) * page);
+      bytes += head.bytes().total();
+      shortest = std::min(shortest, head.size());
+      longest = std::max(longest, head.size());
+    }
+  }
+  EXPECT_LT(shortest + 64, longest);
+  EXPECT_EQ(bytes, session->kv().bytes);
+  EXPECT_LT(bytes, session->kv().bytes_full / 2);
 }
 
 TEST_F(SessionTest, TruncateThenFeedEqualsFresh) {

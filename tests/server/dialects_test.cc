@@ -102,7 +102,12 @@ TEST_F(DialectsTest, MessagesThatAreWrongGetAnthropicsErrors) {
         R"({"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image"}]}]})",
         R"({"max_tokens":5,"messages":[7]})",
         R"({"max_tokens":5,"messages":[{"role":"user","content":"a"}],
-            "tools":[{"type":"web_search_20250305","name":"web_search"}]})"}) {
+            "tools":[{"type":"web_search_20250305","name":"web_search"}]})",
+        R"({"max_tokens":5,"messages":[{"role":"user","content":"a"}],"tools":"f"})",
+        R"({"max_tokens":5,"messages":[{"role":"user","content":"a"}],"tools":[{"name":"f"}],
+            "tool_choice":{"type":"sometimes"}})",
+        R"({"max_tokens":5,"messages":[{"role":"user","content":"a"}],
+            "tool_choice":{"type":"any"}})"}) {
     const RawReply reply = Exchange(port(), PostText("/v1/messages", body));
     EXPECT_EQ(reply.status, 400) << body;
     EXPECT_EQ(reply.json()["type"], "error") << reply.body;

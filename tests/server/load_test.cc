@@ -208,6 +208,8 @@ TEST_F(LoadTest, DrainingAnswersWhatIsAtHandAndNothingElse) {
     late.Send(PostText("/v1/completions", R"({"prompt":"Hi","max_tokens":1})"));
     return late.Read().status == 503;
   }));
+  late.Send(PostText("/v1/embeddings", R"({"input":"Hi"})"));  // nor what needs no slot
+  EXPECT_EQ(late.Read().json()["error"]["code"], "shutting_down");
   for (size_t i = 0; i < clients.size(); ++i) {
     const RawReply reply = clients[i]->Read();
     EXPECT_EQ(reply.status, 200);
@@ -221,6 +223,35 @@ TEST_F(LoadTest, DrainingAnswersWhatIsAtHandAndNothingElse) {
   }
   drain.join();
   EXPECT_FALSE(RawClient(port()).connected());
+}
+
+// What works for long has threads of its own, and ends when its client goes.
+TEST_F(LoadTest, LongEmbeddingsHoldNobodyUp) {
+  Start();
+  const Json texts = std::vector<std::vector<int>>(200, std::vector<int>(2000, 50));
+  const std::string request = PostText("/v1/embeddings", Json{{"input", texts}}.dump());
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(std::make_unique<RawClient>(port()));
+    clients.back()->Send(request);
+  }
+  for (int i = 0; i < 20; ++i) {  // until all four are at hand, and then some
+    ASSERT_EQ(Get(port(), "/health").status, 200);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_EQ(Post(port(), "/v1/completions", {{"prompt", "Hi"}, {"max_tokens", 2}}).status, 200);
+  clients.clear();
+  EXPECT_TRUE(Eventually([&] {
+    return Get(port(), "/metrics").body.find("route=\"/embeddings\",code=\"499\"} 4\n") !=
+           std::string::npos;
+  }));
+  EXPECT_EQ(Post(port(), "/v1/embeddings", {{"input", "Hi"}}).status, 200);
+  clients.push_back(std::make_unique<RawClient>(port()));
+  clients.back()->Send(request);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto start = std::chrono::steady_clock::now();
+  server_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
 TEST_F(LoadTest, DestructionUnderLoadIsClean) {

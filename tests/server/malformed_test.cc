@@ -72,8 +72,16 @@ const Bad kBad[] = {
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"kv":{"spec":"snapkv:budgt=3"}})", 400,
      "budget"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"kv":{"sepc":"full"}})", 400, "spec"},
+    {"/v1/chat/completions",
+     std::string("{") + kUser + R"(,"kv":{"spec":"razor:heads=/etc/passwd"}})", 400, "cannot name"},
+    {"/v1/chat/completions",
+     std::string("{") + kUser + R"(,"kv":{"spec":"razor:heads=\"/etc/passwd\"","budget":9}})", 400,
+     "cannot name"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"kv":{"type":"q7"}})", 400, "q7"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"kv":{"budget":5}})", 400, "budget"},
+    {"/v1/chat/completions",
+     std::string("{") + kUser + R"(,"kv":{"spec":"snapkv","budget":"9,window=4"}})", 400,
+     "9,window=4"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"kv":{"pin":[[4,2]]}})", 400, "pin"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"tools":[{"type":"function"}]})", 400,
      "tools"},
@@ -92,6 +100,11 @@ const Bad kBad[] = {
     {"/tokenize", R"({"content":5})", 400, "content"},
     {"/detokenize", R"({"tokens":[1.5]})", 400, "tokens"},
     {"/detokenize", "{}", 400, "tokens"},
+    {"/detokenize", R"({"tokens":"Hi"})", 400, "tokens"},
+    {"/detokenize", R"({"tokens":[[5],[6]]})", 400, "tokens"},
+    {"/detokenize", R"({"tokens":[99999]})", 400, "vocabulary"},
+    {"/v1/responses", R"({"input":[]})", 400, "'input'"},
+    {"/health", "{}", 405, "POST"},
     {"/apply-template", "{}", 400, "messages"},
     {"/v1/nothing", "{}", 404, "/v1/nothing"},
     {"/v1/../../etc/passwd", "{}", 404, "there is no"},
@@ -203,6 +216,8 @@ TEST_F(MalformedTest, OneConnectionServesManyRequests) {
   client.Send("GET /health HTTP/1.1\r\n\r\nGET /v1/models HTTP/1.1\r\n\r\n");
   EXPECT_EQ(client.Read().json()["status"], "ok");
   EXPECT_EQ(client.Read().json()["object"], "list");
+  client.Send("GET http://localhost/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(client.Read().json()["status"], "ok");
   client.Send("GET /health HTTP/1.1\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(client.Read().status, 200);
   EXPECT_FALSE(client.Receive());
@@ -256,6 +271,7 @@ TEST(ApiKeys, AnAdminIsOneThatIsCalledSo) {
       server::ApiKeys::Parse("key-of-operator name=o admin\nkey-of-alice name=admin", "f");
   ASSERT_TRUE(keys);
   EXPECT_TRUE((*keys)->Admit("Bearer key-of-operator")->admin);
+  EXPECT_TRUE((*keys)->Admit("BEARER key-of-operator")->admin);
   EXPECT_FALSE((*keys)->Admit("Bearer key-of-alice")->admin);
   EXPECT_FALSE(server::ApiKeys().Admit("")->admin) << "without keys nobody is more than others";
 }

@@ -252,6 +252,26 @@ TEST_F(OpenAiTest, ModelsHealthAndTheLike) {
   EXPECT_EQ(Exchange(port(), "OPTIONS /v1/models HTTP/1.1\r\nHost: x\r\n\r\n").status, 204);
   const RawReply head = Get(port(), "/v1/models");
   EXPECT_EQ(head.status, 200);
+  Start({.model_name = "maker/model"});  // clients write such a name into the path as it is
+  for (const char* path : {"/v1/models/maker/model", "/models/maker%2Fmodel"}) {
+    EXPECT_EQ(Get(port(), path).json()["id"], "maker/model") << path;
+  }
+  EXPECT_EQ(Get(port(), "/v1/models/maker/other").json()["error"]["code"], "model_not_found");
+}
+
+// The clients of OpenAI and Anthropic for pages send headers of their own.
+TEST_F(OpenAiTest, PagesOfTheOriginThatIsNamedAreLetIn) {
+  Start({.cors_origin = "https://a.page"});
+  const std::string asked = "authorization,content-type,x-stainless-os,anthropic-version";
+  const RawReply preflight =
+      Exchange(port(),
+               "OPTIONS /v1/messages HTTP/1.1\r\nHost: x\r\nOrigin: https://a.page\r\n"
+               "Access-Control-Request-Headers: " +
+                   asked + "\r\n\r\n");
+  EXPECT_EQ(preflight.status, 204);
+  EXPECT_TRUE(preflight.Has("Access-Control-Allow-Origin: https://a.page\r\n"));
+  EXPECT_TRUE(preflight.Has("Access-Control-Allow-Headers: " + asked + "\r\n"));
+  EXPECT_TRUE(Get(port(), "/v1/models").Has("Access-Control-Expose-Headers: Retry-After"));
 }
 
 TEST_F(OpenAiTest, TokenizeSpeaksBothDialects) {
@@ -272,6 +292,7 @@ TEST_F(OpenAiTest, TokenizeSpeaksBothDialects) {
   EXPECT_EQ(vllm["count"], ids.size());
   EXPECT_EQ(vllm["token_strs"].size(), ids.size());
   EXPECT_EQ(Post(port(), "/detokenize", {{"tokens", ids}}).json()["content"], "Hello world");
+  EXPECT_EQ(Post(port(), "/detokenize", {{"tokens", Json::array()}}).json()["content"], "");
   const Json info = Get(port(), "/tokenizer_info").json();
   EXPECT_EQ(info["eos_token"], model_->tokenizer().Piece(model_->tokenizer().eos()));
   EXPECT_EQ(info["chat_template"], model_->template_source());

@@ -61,8 +61,8 @@ class RawClient {
   }
   const std::string& received() const { return received_; }
 
-  // The next whole reply.
-  RawReply Read() {
+  // The next whole reply; that to HEAD has no body.
+  RawReply Read(bool to_head = false) {
     RawReply reply;
     size_t end;
     while ((end = received_.find("\r\n\r\n")) == std::string::npos) {
@@ -72,7 +72,9 @@ class RawClient {
     received_.erase(0, end + 4);
     if (reply.head.size() > 12) reply.status = std::atoi(reply.head.c_str() + 9);
     const size_t length_at = reply.head.find("Content-Length: ");
-    if (length_at != std::string::npos) {
+    if (to_head) {
+      reply.complete = true;
+    } else if (length_at != std::string::npos) {
       const size_t length = std::stoul(reply.head.substr(length_at + 16));
       while (received_.size() < length && Receive()) {
       }
@@ -122,7 +124,7 @@ inline std::string PostText(std::string_view path, std::string_view body,
 inline RawReply Exchange(int port, std::string_view bytes) {
   RawClient client(port);
   client.Send(bytes);
-  return client.Read();
+  return client.Read(bytes.starts_with("HEAD "));
 }
 inline RawReply Post(int port, std::string_view path, const Json& body,
                      std::string_view headers = "") {
