@@ -128,9 +128,18 @@ std::vector<std::vector<float>> CpuOps::AttentionMass(const LayerView& at,
   return mass;
 }
 
+std::vector<float> CpuOps::OutputNorms(const LayerView& at, int kv_head) {
+  if (shared_ == nullptr) return ComputeOutputNorms(at, kv_head);
+  shared_->of.resize(at.heads.size());
+  std::vector<float>& norms = shared_->of[kv_head];
+  if (norms.empty()) norms = ComputeOutputNorms(at, kv_head);
+  KV_CHECK(std::ssize(norms) == at.heads[kv_head].size());
+  return norms;
+}
+
 // W_o of one query head after another as a matrix of its own: the product kernels then cost what
 // the layer's own output projection costs.
-std::vector<float> CpuOps::OutputNorms(const LayerView& at, int kv_head) {
+std::vector<float> CpuOps::ComputeOutputNorms(const LayerView& at, int kv_head) {
   const ModelInfo& model = at.model;
   const int64_t d = model.head_dim, group = model.group(), n = at.heads[kv_head].size();
   const PackedMatrix& o = forward_->weights().layer(at.layer).o;

@@ -13,9 +13,15 @@ std::vector<std::vector<float>> MassBySlot(Forward& forward, std::span<const Hea
                                            int64_t n, std::span<const float> row_weight,
                                            GroupBy over_group);
 
+// What sessions that hold the same entries of a layer need compute only once.
+struct SharedNorms {
+  std::vector<std::vector<float>> of;  // [kv_heads]: Ops::OutputNorms; empty: not computed yet
+};
+
 class CpuOps final : public Ops {
  public:
-  CpuOps(Forward& forward, const MethodState& state) : forward_(&forward), state_(&state) {}
+  CpuOps(Forward& forward, const MethodState& state, SharedNorms* shared = nullptr)
+      : forward_(&forward), state_(&state), shared_(shared) {}
 
   std::vector<std::vector<float>> AttentionMass(const LayerView& at,
                                                 const ScoreRequest& request) override;
@@ -27,8 +33,11 @@ class CpuOps final : public Ops {
   QueryMoments FutureQueries(const LayerView& at, int64_t n) override;
 
  private:
+  std::vector<float> ComputeOutputNorms(const LayerView& at, int kv_head);
+
   Forward* forward_;
   const MethodState* state_;
+  SharedNorms* shared_;  // null: nobody shares
 };
 
 }  // namespace kvasir

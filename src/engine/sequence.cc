@@ -126,7 +126,7 @@ Status Sequence::AfterLayer(int layer, const Segment& rows) {
   return {};
 }
 
-Status Sequence::Compress(int layer, Moment moment) {
+Status Sequence::Compress(int layer, Moment moment, SharedNorms* shared) {
   const Program& program = *spec_->program;
   const Needs& needs = spec_->needs;
   // A sliding window is a property of the layer: what it holds is bounded already.
@@ -144,7 +144,7 @@ Status Sequence::Compress(int layer, Moment moment) {
                      .mass = state_.mass(layer),
                      .gates = state_.gates(layer),
                      .notes = state_.notes()};
-  CpuOps ops(model_->forward(), state_);
+  CpuOps ops(model_->forward(), state_, shared);
   const KeyRotator& rotator = model_->forward().rotator(layer);
   const int64_t n_tokens = moment == Moment::kPromptEnd ? n_prompt_ : size() + 1;
   if (moment == Moment::kPromptEnd || needs.at_decode) {

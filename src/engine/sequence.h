@@ -17,6 +17,8 @@
 
 namespace kvasir {
 
+struct SharedNorms;  // cpu_ops.h
+
 // What sequences of one spec share; immutable.
 struct SequenceSpec {
   static Result<std::shared_ptr<const SequenceSpec>> Make(const LoadedModel& model,
@@ -101,7 +103,8 @@ class Sequence {
   bool acts_at_decode() const {
     return spec_->needs.at_decode || spec_->program->Stores(Moment::kDecode);
   }
-  Status Compress(int layer, Moment moment);
+  // shared: of sequences that hold the same entries of the layer.
+  Status Compress(int layer, Moment moment, SharedNorms* shared = nullptr);
   void KeepPins(LayerPlan& plan) const;
   Status CheckWindows(int64_t n) const;
 
