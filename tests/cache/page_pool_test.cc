@@ -47,6 +47,25 @@ TEST(PagePool, KeepsSizesApartAndReusesBlocks) {
   pool.Release(c, 8192);
 }
 
+// Attention reads the keys of neighbouring pages and then their values: each lie in a row, however
+// they were asked for.
+TEST(PagePool, KeysLieInARowAndSoDoValues) {
+  PagePool pool;
+  std::byte* blocks[2][4];
+  for (int page = 0; page < 4; ++page) {
+    blocks[0][page] = *pool.Allocate(8192, PlaneKind::kKeys);
+    blocks[1][page] = *pool.Allocate(8192, PlaneKind::kValues);
+  }
+  for (auto& kind : blocks) {
+    for (int page = 1; page < 4; ++page) EXPECT_EQ(kind[page], kind[page - 1] + 8192);
+  }
+  EXPECT_EQ(pool.slab_bytes(), 2 * kSlabBytes);
+  for (auto& kind : blocks) {
+    for (std::byte* block : kind) pool.Release(block, 8192);
+  }
+  EXPECT_EQ(pool.slab_bytes(), 0);
+}
+
 // A codec that encodes every token takes and gives back the same pages each time. One empty slab of
 // their size stays for that, and only one; none once nothing is in use.
 TEST(PagePool, KeepsOneSpareOfASize) {
