@@ -19,6 +19,7 @@ struct ApiError {
   std::string param = {};  // the field at fault; empty: none
   std::string code = {};   // empty: null
   int retry_after_s = 0;   // > 0: as the header Retry-After
+  std::string allow = {};  // methods, as the header Allow; empty: none
 };
 
 // "invalid_request_error" and its like, by status.

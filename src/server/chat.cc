@@ -58,7 +58,7 @@ class ChatDialect final : public Dialect {
     int64_t n_reasoning = 0;
     for (const Choice& choice : choices) {
       const ParsedAnswer answer = ParseAnswer(choice.text, options_);
-      n_reasoning += CountTokens(answer.reasoning);
+      n_reasoning += TokenCount(model_, answer.reasoning);
       list.push_back({{"index", choice.index},
                       {"message", MessageJson(answer)},
                       {"logprobs", logprobs_ ? ChatLogprobsJson(model_, choice.tokens) : Json()},
@@ -120,17 +120,13 @@ class ChatDialect final : public Dialect {
     if (facts_.options.include_usage) {
       Json chunk = Envelope();
       chunk["choices"] = Json::array();
-      chunk["usage"] = UsageJson(choices, CountTokens(reasoning_));
+      chunk["usage"] = UsageJson(choices, TokenCount(model_, reasoning_));
       out.Data(chunk);
     }
     out.Done();
   }
 
  private:
-  int64_t CountTokens(const std::string& text) const {
-    return text.empty() ? 0 : static_cast<int64_t>(model_.Tokenize(text, false).size());
-  }
-
   static std::string FinishReason(const Choice& choice, bool calls) {
     return calls && choice.outcome.finish == "stop" ? "tool_calls" : choice.outcome.finish;
   }

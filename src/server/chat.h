@@ -22,6 +22,10 @@ ApiResult<Conversation> ReadConversation(const Json& body);
 ApiResult<std::string> RenderConversation(const LoadedModel& model,
                                           const Conversation& conversation);
 
+// What the model's template makes of a conversation, by llama-server's names: found out by
+// rendering.
+Json TemplateCaps(const LoadedModel& model);
+
 // Log-probabilities as the chat endpoint writes them.
 Json ChatLogprobsJson(const LoadedModel& model, std::span<const TokenRecord> tokens);
 

@@ -21,13 +21,14 @@ class LogprobLists {
   explicit LogprobLists(const LoadedModel& model) : model_(model) {}
 
   void Add(const TokenRecord& token, bool known, int64_t offset) {
-    tokens_.push_back(token.bytes);
+    tokens_.push_back(TokenText(token.bytes));
     logprobs_.push_back(known ? Json(token.logprob) : Json());
     offsets_.push_back(offset);
     Json top = known ? Json::object() : Json();
-    for (const auto& [id, logprob] : token.top) top[Valid(model_.tokenizer().Piece(id))] = logprob;
+    for (const auto& [id, logprob] : token.top)
+      top[TokenText(model_.tokenizer().Piece(id))] = logprob;
     // The token itself is always among them, as OpenAI has it.
-    if (known) top[Valid(token.bytes)] = token.logprob;
+    if (known) top[TokenText(token.bytes)] = token.logprob;
     top_.push_back(std::move(top));
   }
   Json Take() {
@@ -38,11 +39,12 @@ class LogprobLists {
   }
 
  private:
-  // Keys of objects must be UTF-8.
-  static std::string Valid(const std::string& bytes) {
-    Utf8Stream stream;
-    std::string text = stream.Push(bytes);
-    return text + stream.Flush();
+  // "bytes:\xe2\x82" for a part of a character, as OpenAI writes it: two such tokens stay two.
+  static std::string TokenText(const std::string& bytes) {
+    if (IsValidUtf8(bytes)) return bytes;
+    std::string text = "bytes:";
+    for (const char c : bytes) text += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
+    return text;
   }
   const LoadedModel& model_;
   Json tokens_ = Json::array(), logprobs_ = Json::array(), top_ = Json::array(),

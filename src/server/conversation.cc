@@ -1,6 +1,7 @@
 // Messages as clients send them to messages as templates want them.
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "server/chat.h"
 
@@ -113,6 +114,60 @@ ApiResult<std::string> RenderConversation(const LoadedModel& model,
                                    conversation.add_generation_prompt, conversation.extra);
   if (!text) return Refuse({.message = text.error().message, .param = "messages"});
   return std::move(*text);
+}
+
+namespace {
+
+// Whether all marks are in what the template makes of the messages; one that fails shows nothing.
+bool Shows(const LoadedModel& model, const Json& messages, const Json& tools,
+           std::span<const std::string_view> marks) {
+  const auto text = model.RenderTemplate(messages, tools, true, Json::object());
+  return text && std::all_of(marks.begin(), marks.end(), [&](std::string_view mark) {
+           return text->find(mark) != std::string::npos;
+         });
+}
+
+Json ProbeCall(std::string_view name) {
+  return {{"id", "call_probe"},
+          {"type", "function"},
+          {"function", {{"name", name}, {"arguments", Json::object()}}}};
+}
+
+}  // namespace
+
+Json TemplateCaps(const LoadedModel& model) {
+  constexpr std::string_view kOne = "probe_marten", kTwo = "probe_otter";
+  const Json user = {{"role", "user"}, {"content", "Hello"}};
+  const auto said = [](std::string_view role, std::string_view text) -> Json {
+    return {{"role", role}, {"content", text}};
+  };
+  const Json tools =
+      Json::array({{{"type", "function"},
+                    {"function",
+                     {{"name", kOne},
+                      {"description", ""},
+                      {"parameters", {{"type", "object"}, {"properties", Json::object()}}}}}}});
+  const auto called = [&](const Json& calls) {
+    Json message = said("assistant", "");
+    message["tool_calls"] = calls;
+    return Json::array({user, std::move(message)});
+  };
+  const std::array one = {kOne}, two = {kTwo};
+  const std::array both = {kOne, kTwo};
+  Json thought = said("assistant", "Yes");
+  thought["reasoning_content"] = kOne;
+  Json answered = called(Json::array({ProbeCall(kOne)}));
+  answered.push_back(
+      {{"role", "tool"}, {"tool_call_id", "call_probe"}, {"name", kOne}, {"content", kTwo}});
+  return {
+      {"supports_system_role", Shows(model, Json::array({said("system", kOne), user}), {}, one)},
+      {"supports_tools", Shows(model, Json::array({user}), tools, one)},
+      {"supports_tool_calls", Shows(model, called(Json::array({ProbeCall(kOne)})), {}, one)},
+      {"supports_parallel_tool_calls",
+       Shows(model, called(Json::array({ProbeCall(kOne), ProbeCall(kTwo)})), {}, both)},
+      {"supports_tool_responses", Shows(model, answered, {}, two)},
+      {"supports_preserve_reasoning",
+       Shows(model, Json::array({user, std::move(thought), user}), {}, one)}};
 }
 
 }  // namespace kvasir::server

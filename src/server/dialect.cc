@@ -79,6 +79,10 @@ Json BytesJson(const std::string& bytes) {
   return values;
 }
 
+int64_t TokenCount(const LoadedModel& model, const std::string& text) {
+  return text.empty() ? 0 : static_cast<int64_t>(model.Tokenize(text, false).size());
+}
+
 std::string RandomId(std::string_view prefix) {
   std::random_device device;
   return fmt::format("{}{:08x}{:08x}{:08x}", prefix, device(), device(), device());

@@ -71,6 +71,9 @@ Json KvJson(const BatchOutcome& outcome);
 // The byte values of a token, and its text as far as it is UTF-8.
 Json BytesJson(const std::string& bytes);
 
+// Of a part of an answer that came as text.
+int64_t TokenCount(const LoadedModel& model, const std::string& text);
+
 std::string RandomId(std::string_view prefix);
 int64_t UnixTime();
 

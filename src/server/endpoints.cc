@@ -21,9 +21,21 @@ ReplyFacts FactsFor(const Services& services, const Call&, std::string_view pref
 
 void StartGeneration(const Services& services, Call& call, std::vector<BatchRequest> requests,
                      std::unique_ptr<Dialect> dialect, bool stream) {
-  for (BatchRequest& request : requests) request.tenant = call.caller.tenant;
+  for (BatchRequest& request : requests) {
+    request.tenant = call.caller.tenant;
+    const auto n = static_cast<int64_t>(request.prompt.size());
+    for (const auto& [first, end] : request.pins) {
+      if (end <= n) continue;
+      return call.Fail(
+          {.message = fmt::format("'kv.pin': [{}, {}) ends beyond the prompt, which has "
+                                  "{} tokens",
+                                  first, end, n),
+           .param = "kv.pin"});
+    }
+  }
   Generate(services.engine, call.exchange, std::move(requests), std::move(dialect), stream,
-           std::exchange(call.on_end, nullptr));
+           std::exchange(call.on_end, nullptr),
+           [counts = services.kv_counts](const BatchOutcome& outcome) { counts->Add(outcome); });
 }
 
 void ChatCompletions(const Services& services, Call& call) {
@@ -97,7 +109,8 @@ void Responses(const Services& services, Call& call) {
   auto chat = ReadChat(*body, services.engine);
   if (!chat) return call.Fail(chat.error());
   auto dialect =
-      MakeResponsesDialect(FactsFor(services, call, "resp_", chat->reply), call.body, chat->answer);
+      MakeResponsesDialect(FactsFor(services, call, "resp_", chat->reply), call.body, chat->answer,
+                           &services.engine.model(), chat->request.top_logprobs >= 0);
   std::vector<BatchRequest> requests;
   requests.push_back(std::move(chat->request));
   StartGeneration(services, call, std::move(requests), std::move(dialect), chat->reply.stream);
@@ -218,7 +231,7 @@ void Props(const Services& services, Call& call) {
               {"total_slots", options.n_slots},
               {"model_path", model.facts().path},
               {"chat_template", model.template_source()},
-              {"chat_template_caps", Json::object()},
+              {"chat_template_caps", TemplateCaps(model)},
               {"modalities", {{"vision", false}, {"audio", false}}},
               {"build_info", services.fingerprint},
               {"is_sleeping", false}});

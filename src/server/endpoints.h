@@ -9,6 +9,7 @@
 #include "server/api_error.h"
 #include "server/generation.h"
 #include "server/http_server.h"
+#include "server/kv_counts.h"
 
 namespace kvasir::server {
 
@@ -18,7 +19,8 @@ struct Services {
   const std::atomic<bool>& stopping;  // the server goes: what takes long is to end
   std::string model_name, fingerprint;
   int64_t created = 0;
-  std::string slot_folder = {};  // for saved slots; empty: none are saved
+  std::string slot_folder = {};   // for saved slots; empty: none are saved
+  KvCounts* kv_counts = nullptr;  // outlives the engine
 };
 
 struct Call {

@@ -9,12 +9,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
  public:
   Generation(BatchEngine& engine, std::shared_ptr<Exchange> exchange,
              std::unique_ptr<Dialect> dialect, bool stream,
-             std::function<void(const GenerationFacts&)> on_end)
+             std::function<void(const GenerationFacts&)> on_end,
+             std::function<void(const BatchOutcome&)> on_answer)
       : engine_(engine),
         exchange_(std::move(exchange)),
         dialect_(std::move(dialect)),
         stream_(stream),
-        on_end_(std::move(on_end)) {}
+        on_end_(std::move(on_end)),
+        on_answer_(std::move(on_answer)) {}
 
   void Start(std::vector<BatchRequest> requests) {
     for (const BatchRequest& request : requests) {
@@ -85,6 +87,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       case BatchEvent::Kind::kDone:
         choice.done = true;
         choice.outcome = std::move(event.outcome);
+        if (on_answer_) on_answer_(choice.outcome);
         choice.ids.insert(choice.ids.end(), event.ids.begin(), event.ids.end());
         if (stream_) StreamLocked([&] { dialect_->Last(events_, choice); });
         if (--n_open_ == 0) EndLocked();
@@ -162,6 +165,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const std::unique_ptr<Dialect> dialect_;
   const bool stream_;
   std::function<void(const GenerationFacts&)> on_end_;
+  const std::function<void(const BatchOutcome&)> on_answer_;
   std::vector<Choice> choices_;
   std::vector<uint64_t> ids_;
   EventStream events_;
@@ -176,15 +180,17 @@ void SendError(Exchange& exchange, const ApiError& error, const Json& body) {
   if (error.retry_after_s > 0) {
     headers.emplace_back("Retry-After", std::to_string(error.retry_after_s));
   }
+  if (!error.allow.empty()) headers.emplace_back("Allow", error.allow);
   if (error.status == 401) headers.emplace_back("WWW-Authenticate", "Bearer");
   exchange.Send(error.status, "application/json", Dump(body), headers);
 }
 
 void Generate(BatchEngine& engine, std::shared_ptr<Exchange> exchange,
               std::vector<BatchRequest> requests, std::unique_ptr<Dialect> dialect, bool stream,
-              std::function<void(const GenerationFacts&)> on_end) {
+              std::function<void(const GenerationFacts&)> on_end,
+              std::function<void(const BatchOutcome&)> on_answer) {
   std::make_shared<Generation>(engine, std::move(exchange), std::move(dialect), stream,
-                               std::move(on_end))
+                               std::move(on_end), std::move(on_answer))
       ->Start(std::move(requests));
 }
 

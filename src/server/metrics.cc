@@ -66,9 +66,6 @@ double UsedShare(const BatchFigures& b) {
 void WriteEngine(Writer& out, const BatchFigures& b) {
   out.Gauge("kvasir_requests_running", Number(b.n_running), "Answers being made.");
   out.Gauge("kvasir_requests_waiting", Number(b.n_waiting), "Requests that wait for a slot.");
-  out.Head("kvasir_kv_bytes", "gauge", "Bytes of KV pages in use, by tier.");
-  out.Sample("kvasir_kv_bytes", Number(b.kv_used_bytes), "tier=\"host\"");
-  out.Sample("kvasir_kv_bytes", Number(b.kv_suspended_bytes), "tier=\"suspended\"");
   out.Gauge("kvasir_kv_limit_bytes", Number(b.kv_limit_bytes), "--kv-memory; 0: no limit.");
   out.Head("kvasir_kv_usage_ratio", "gauge", "Share of --kv-memory in use.");
   out.Sample("kvasir_kv_usage_ratio", UsedShare(b), "tier=\"host\"");
@@ -99,6 +96,32 @@ void WriteEngine(Writer& out, const BatchFigures& b) {
   out.Write("kvasir_request_queue_time_seconds", b.queue_s, "Until a slot was free.");
   out.Write("kvasir_request_prefill_time_seconds", b.prompt_s, "Reading the prompt.");
   out.Write("kvasir_request_decode_time_seconds", b.decode_s, "From the first token to the last.");
+}
+
+// What the caches hold, and what methods dropped of them.
+void WriteKv(Writer& out, const BatchFigures& b, const KvFigures& kv) {
+  out.Head("kvasir_kv_bytes", "gauge",
+           "Bytes of KV pages in use, by tier and codec; changing: of caches in which answers are "
+           "made, whose codecs are told when these end.");
+  for (const auto& [codec, bytes] : kv.bytes_by_codec) {
+    out.Sample("kvasir_kv_bytes", Number(bytes), fmt::format("tier=\"host\",codec=\"{}\"", codec));
+  }
+  out.Sample("kvasir_kv_bytes", Number(b.kv_suspended_bytes),
+             fmt::format("tier=\"suspended\",codec=\"{}\"", KvCounts::kChanging));
+  out.Head("kvasir_kv_tokens", "gauge", "Tokens of the texts that slots hold a cache of.");
+  for (const auto& [state, n] : kv.tokens) {
+    out.Sample("kvasir_kv_tokens", Number(n), fmt::format("state=\"{}\"", state));
+  }
+  // Heads may keep different numbers of entries: a token is an entry in every one of them.
+  out.Head(
+      "kvasir_kv_evicted_tokens_total", "counter",
+      "Tokens that caches dropped, on average over their heads, as answers told at their end.");
+  for (const auto& [key, n] : kv.evicted_entries) {
+    out.Sample("kvasir_kv_evicted_tokens_total", Number(n) / Number(kv.n_heads),
+               fmt::format("policy=\"{}\",reason=\"{}\"", Escape(key.first), key.second));
+  }
+  out.Counter("kvasir_kv_compactions_total", Number(kv.compactions),
+              "Answers in whose caches something was dropped.");
 }
 
 void WriteVllm(Writer& out, const BatchFigures& b) {
@@ -148,6 +171,7 @@ std::map<std::pair<std::string, int>, int64_t> HttpCounts::Get() const {
 std::string MetricsText(const MetricInputs& inputs) {
   Writer out(inputs.model);
   WriteEngine(out, inputs.batch);
+  WriteKv(out, inputs.batch, inputs.kv);
   out.Head("kvasir_http_requests_total", "counter", "Replies by route and status.");
   for (const auto& [key, n] : inputs.http) {
     out.Sample("kvasir_http_requests_total", Number(n),

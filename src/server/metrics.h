@@ -8,6 +8,7 @@
 #include <string>
 
 #include "engine/scheduler.h"
+#include "server/kv_counts.h"
 
 namespace kvasir::server {
 
@@ -29,6 +30,7 @@ class HttpCounts {
 struct MetricInputs {
   std::string model;
   BatchFigures batch;
+  KvFigures kv = {};
   std::map<std::pair<std::string, int>, int64_t> http;
   int n_connections = 0;
   int64_t n_refused = 0;

@@ -5,12 +5,37 @@
 namespace kvasir::server {
 namespace {
 
-Json TextPart(const std::string& text) {
+Json TextPart(const std::string& text, Json logprobs = Json::array()) {
   return {{"type", "output_text"},
           {"text", text},
           {"annotations", Json::array()},
-          {"logprobs", Json::array()}};
+          {"logprobs", std::move(logprobs)}};
 }
+
+// The tokens of an answer, and where in its text each one ends. What follows thoughts is the end of
+// the text, so a place tells which tokens belong to it.
+class PlacedTokens {
+ public:
+  void Add(std::span<const TokenRecord> tokens) {
+    for (const TokenRecord& token : tokens) {
+      end_ += static_cast<int64_t>(utf8_.Push(token.bytes).size());
+      tokens_.emplace_back(end_, token);
+    }
+  }
+  // Those that end behind the place, and all where it is the text's start; they are forgotten.
+  std::vector<TokenRecord> TakeFrom(int64_t place) {
+    std::vector<TokenRecord> taken;
+    for (auto& [end, token] : std::exchange(tokens_, {})) {
+      if (place == 0 || end > place) taken.push_back(std::move(token));
+    }
+    return taken;
+  }
+
+ private:
+  Utf8Stream utf8_;
+  int64_t end_ = 0;
+  std::vector<std::pair<int64_t, TokenRecord>> tokens_;
+};
 
 Json MessageItem(std::string_view status, Json content) {
   return {{"type", "message"},
@@ -40,8 +65,13 @@ std::string_view StatusOf(const BatchOutcome& outcome) {
 
 class ResponsesDialect final : public Dialect {
  public:
-  ResponsesDialect(ReplyFacts facts, const Json& body, const AnswerOptions& answer)
-      : facts_(std::move(facts)), options_(answer), parser_(answer) {
+  ResponsesDialect(ReplyFacts facts, const Json& body, const AnswerOptions& answer,
+                   const LoadedModel* model, bool logprobs)
+      : facts_(std::move(facts)),
+        options_(answer),
+        model_(model),
+        logprobs_(logprobs && model != nullptr),
+        parser_(answer) {
     const auto echo = [&](const char* name, Json otherwise) {
       const bool given = body.contains(name) && !body[name].is_null();
       echoed_[name] = given ? body[name] : std::move(otherwise);
@@ -55,6 +85,7 @@ class ResponsesDialect final : public Dialect {
     echo("text", {{"format", {{"type", "text"}}}});
     echo("tool_choice", "auto");
     echo("tools", Json::array());
+    echo("top_logprobs", 0);
     echo("top_p", 1.0);
   }
 
@@ -66,12 +97,17 @@ class ResponsesDialect final : public Dialect {
       output.push_back(ReasoningItem(Json::array({ReasoningPart(answer.reasoning)})));
     }
     if (!answer.content.empty() || answer.calls.empty()) {
-      output.push_back(MessageItem(StatusOf(outcome), Json::array({TextPart(answer.content)})));
+      PlacedTokens tokens;
+      tokens.Add(choices[0].tokens);
+      const size_t place = choices[0].text.size() - answer.content.size();
+      Json logprobs = LogprobsJson(tokens.TakeFrom(static_cast<int64_t>(place)));
+      output.push_back(MessageItem(StatusOf(outcome),
+                                   Json::array({TextPart(answer.content, std::move(logprobs))})));
     }
     for (const ParsedCall& call : answer.calls) {
       output.push_back(CallItem(StatusOf(outcome), call));
     }
-    return Ended(outcome, std::move(output));
+    return Ended(outcome, std::move(output), answer.reasoning);
   }
 
   void Start(EventStream& out, size_t) override {
@@ -80,6 +116,8 @@ class ResponsesDialect final : public Dialect {
   }
 
   void Piece(EventStream& out, const Choice&, const BatchEvent& event) override {
+    if (logprobs_) tokens_.Add(event.tokens);
+    n_text_ += static_cast<int64_t>(event.text.size());
     for (const AnswerEvent& piece : parser_.Push(event.text)) Tell(out, piece);
   }
 
@@ -88,7 +126,8 @@ class ResponsesDialect final : public Dialect {
     const std::string_view status = StatusOf(choice.outcome);
     if (output_.empty() && item_.is_null()) Open(out, MessageItem("in_progress", Json::array()));
     Close(out, status);
-    Emit(out, fmt::format("response.{}", status), {{"response", Ended(choice.outcome, output_)}});
+    Emit(out, fmt::format("response.{}", status),
+         {{"response", Ended(choice.outcome, output_, reasoning_)}});
   }
 
   void Finish(EventStream&, std::span<const Choice>) override {}
@@ -112,10 +151,15 @@ class ResponsesDialect final : public Dialect {
     }
     text_ += piece.text;
     if (thought) {
+      reasoning_ += piece.text;
       Emit(out, "response.reasoning_text.delta", At({{"content_index", 0}, {"delta", piece.text}}));
     } else if (In("message")) {
+      // Where a message begins, its piece reaches to the end of what has come.
+      Json logprobs = LogprobsJson(
+          tokens_.TakeFrom(said_.empty() ? n_text_ - static_cast<int64_t>(piece.text.size()) : 0));
+      said_.insert(said_.end(), logprobs.begin(), logprobs.end());
       Emit(out, "response.output_text.delta",
-           At({{"content_index", 0}, {"delta", piece.text}, {"logprobs", Json::array()}}));
+           At({{"content_index", 0}, {"delta", piece.text}, {"logprobs", std::move(logprobs)}}));
     } else {
       Emit(out, "response.function_call_arguments.delta", At({{"delta", piece.text}}));
     }
@@ -138,9 +182,10 @@ class ResponsesDialect final : public Dialect {
       Emit(out, "response.reasoning_text.done", At({{"content_index", 0}, {"text", text_}}));
       item_["content"] = Json::array({ReasoningPart(text_)});
     } else if (In("message")) {
-      const Json part = TextPart(text_);
+      const Json part = TextPart(text_, said_);
       Emit(out, "response.output_text.done",
-           At({{"content_index", 0}, {"text", text_}, {"logprobs", Json::array()}}));
+           At({{"content_index", 0}, {"text", text_}, {"logprobs", said_}}));
+      said_ = Json::array();
       Emit(out, "response.content_part.done", At({{"content_index", 0}, {"part", part}}));
       item_["content"] = Json::array({part});
     } else {
@@ -176,7 +221,12 @@ class ResponsesDialect final : public Dialect {
     return response;
   }
 
-  Json Ended(const BatchOutcome& outcome, Json output) const {
+  // As a chat writes them.
+  Json LogprobsJson(const std::vector<TokenRecord>& tokens) const {
+    return logprobs_ ? ChatLogprobsJson(*model_, tokens)["content"] : Json::array();
+  }
+
+  Json Ended(const BatchOutcome& outcome, Json output, const std::string& reasoning) const {
     Json response = Response(StatusOf(outcome), std::move(output));
     if (outcome.finish == "length") {
       response["incomplete_details"] = {{"reason", "max_output_tokens"}};
@@ -185,7 +235,8 @@ class ResponsesDialect final : public Dialect {
         {"input_tokens", outcome.n_prompt},
         {"input_tokens_details", {{"cached_tokens", outcome.n_cached}, {"cache_write_tokens", 0}}},
         {"output_tokens", outcome.n_generated},
-        {"output_tokens_details", {{"reasoning_tokens", 0}}},
+        {"output_tokens_details",
+         {{"reasoning_tokens", model_ == nullptr ? 0 : TokenCount(*model_, reasoning)}}},
         {"total_tokens", outcome.n_prompt + outcome.n_generated}};
     response["kv"] = KvJson(outcome);
     return response;
@@ -199,20 +250,27 @@ class ResponsesDialect final : public Dialect {
 
   const ReplyFacts facts_;
   const AnswerOptions options_;
+  const LoadedModel* const model_;
+  const bool logprobs_;
   Json echoed_ = Json::object();
   // Of a stream.
   AnswerParser parser_;
   Json output_ = Json::array();  // items that are done
   Json item_;                    // the one at hand; null: none
   std::string text_;             // its text or arguments
+  std::string reasoning_;        // all thoughts
+  PlacedTokens tokens_;          // of which no piece has told
+  int64_t n_text_ = 0;           // bytes of text that have come
+  Json said_ = Json::array();    // log-probabilities of the message at hand
   int64_t n_events_ = 0;
 };
 
 }  // namespace
 
 std::unique_ptr<Dialect> MakeResponsesDialect(ReplyFacts facts, const Json& body,
-                                              const AnswerOptions& answer) {
-  return std::make_unique<ResponsesDialect>(std::move(facts), body, answer);
+                                              const AnswerOptions& answer, const LoadedModel* model,
+                                              bool logprobs) {
+  return std::make_unique<ResponsesDialect>(std::move(facts), body, answer, model, logprobs);
 }
 
 }  // namespace kvasir::server

@@ -98,6 +98,27 @@ ApiResult<void> AddTools(Fields& fields, Json& chat) {
   return {};
 }
 
+// `include` asks for log-probabilities, `top_logprobs` says of how many tokens; each alone does
+// too, and so does a chat's `logprobs`.
+void AddLogprobs(Fields& fields, Json& chat) {
+  const auto top = fields.Integer("top_logprobs", 0, 20);
+  bool wanted = fields.Flag("logprobs").value_or(top.value_or(0) > 0);
+  const Json* include = fields.Array("include");
+  for (size_t i = 0; include != nullptr && i < include->size(); ++i) {
+    wanted = wanted || (*include)[i] == "message.output_text.logprobs";
+  }
+  if (!wanted) return;
+  if (chat.contains("tools")) {
+    fields.Fail(top                                 ? "top_logprobs"
+                : fields.Get("logprobs") != nullptr ? "logprobs"
+                                                    : "include",
+                "log-probabilities are of the text of a message, and are not told together with "
+                "'tools'; leave one of them out");
+  }
+  chat["logprobs"] = true;
+  chat["top_logprobs"] = top.value_or(0);
+}
+
 }  // namespace
 
 ApiResult<Json> ChatBodyOfResponses(const Json& body) {
@@ -124,6 +145,7 @@ ApiResult<Json> ChatBodyOfResponses(const Json& body) {
   }
   const auto tools = AddTools(fields, chat);
   if (!tools) return Refuse(tools.error());
+  AddLogprobs(fields, chat);
   if (fields.error()) return Refuse(*fields.error());
   return chat;
 }

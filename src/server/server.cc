@@ -94,8 +94,8 @@ class KvasirServer final : public Server {
     const std::string name = ModelName(options_, facts);
     const std::string fingerprint = fmt::format("kvasir-{:.8}", facts.fingerprint);
     KV_ASSIGN_OR_RETURN(engine_, BatchEngine::Start(std::move(model), options_.batch));
-    services_ = std::make_unique<Services>(
-        Services{*engine_, stopping_, name, fingerprint, UnixTime(), options_.slot_folder});
+    services_ = std::make_unique<Services>(Services{*engine_, stopping_, name, fingerprint,
+                                                    UnixTime(), options_.slot_folder, &kv_counts_});
     serving_ = true;  // what is above is seen by whoever sees this
     return {};
   }
@@ -213,6 +213,17 @@ class KvasirServer final : public Server {
     return path == "/health" || path == "/metrics" || FindPageFile(path) != nullptr;
   }
 
+  // "GET, HEAD, OPTIONS": the methods of a path; "": there is none.
+  static std::string Allowed(const std::string& path) {
+    bool gets = IsBuiltIn(path), posts = false;
+    for (const Route& route : kRoutes) {
+      if (!Matches(route.path, path)) continue;
+      (route.method == "GET" ? gets : posts) = true;
+    }
+    if (!gets && !posts) return "";
+    return fmt::format("{}{}OPTIONS", gets ? "GET, HEAD, " : "", posts ? "POST, " : "");
+  }
+
   static const Route* Find(const std::string& method, const std::string& path) {
     const auto found = std::find_if(kRoutes.begin(), kRoutes.end(), [&](const Route& route) {
       return (route.method == method || (route.method == "GET" && method == "HEAD")) &&
@@ -275,24 +286,28 @@ class KvasirServer final : public Server {
 
   void Metrics(Call& call) {
     if (!Gets(call)) return NotFound("/metrics", call);
-    call.exchange->Send(200, "text/plain; version=0.0.4; charset=utf-8",
-                        MetricsText({.model = services_->model_name,
-                                     .batch = engine_->figures(),
-                                     .http = counts_.Get(),
-                                     .n_connections = http_->n_connections(),
-                                     .n_refused = http_->n_refused(),
-                                     .started_at = static_cast<double>(services_->created),
-                                     .aliases = options_.aliases}));
+    const BatchFigures batch = engine_->figures();
+    const ModelInfo& info = engine_->model().info();
+    call.exchange->Send(
+        200, "text/plain; version=0.0.4; charset=utf-8",
+        MetricsText({.model = services_->model_name,
+                     .batch = batch,
+                     .kv = kv_counts_.Figures(engine_->slots(), batch.kv_used_bytes,
+                                              int64_t{info.n_layers} * info.n_kv_heads),
+                     .http = counts_.Get(),
+                     .n_connections = http_->n_connections(),
+                     .n_refused = http_->n_refused(),
+                     .started_at = static_cast<double>(services_->created),
+                     .aliases = options_.aliases}));
   }
 
   void NotFound(const std::string& path, Call& call) const {
-    const bool other_method =
-        IsBuiltIn(path) || std::any_of(kRoutes.begin(), kRoutes.end(),
-                                       [&](const Route& r) { return Matches(r.path, path); });
-    if (other_method) {
-      return call.Fail(
-          {.status = 405,
-           .message = fmt::format("{} is not for {}", call.http.path, call.http.method)});
+    const std::string allowed = Allowed(path);
+    if (!allowed.empty()) {
+      return call.Fail({.status = 405,
+                        .message = fmt::format("{} is not for {}: it takes {}", call.http.path,
+                                               call.http.method, allowed),
+                        .allow = allowed});
     }
     call.Fail({.status = 404, .message = fmt::format("there is no {}", call.http.path)});
   }
@@ -300,6 +315,7 @@ class KvasirServer final : public Server {
   ServerOptions options_;
   std::unique_ptr<ApiKeys> keys_;
   HttpCounts counts_;
+  KvCounts kv_counts_;
   std::unique_ptr<BatchEngine> engine_;
   std::unique_ptr<Services> services_;
   std::atomic<bool> serving_{false};  // engine_ and services_ are there

@@ -178,6 +178,75 @@ TEST_F(DialectsTest, ResponsesAnswerAndStream) {
   EXPECT_EQ(Post(port(), "/v1/responses", request).status, 400);
 }
 
+// Each way of asking, whole and streamed; the tokens are those that a chat tells.
+TEST_F(DialectsTest, ResponsesHaveTheLogprobsThatAreAskedFor) {
+  const Json request = {
+      {"input", "Tell me a story."}, {"max_output_tokens", 12}, {"temperature", 0}, {"seed", 3}};
+  const Json chat = {
+      {"messages", Json::array({{{"role", "user"}, {"content", "Tell me a story."}}})},
+      {"max_tokens", 12},
+      {"temperature", 0},
+      {"logprobs", true},
+      {"top_logprobs", 2}};
+  const Json expected =
+      Post(port(), "/v1/chat/completions", chat).json()["choices"][0]["logprobs"]["content"];
+  ASSERT_EQ(expected.size(), 12u);
+  const auto ask = [&](const Json& fields) {
+    Json body = request;
+    body.update(fields);
+    return Post(port(), "/v1/responses", body);
+  };
+  const auto told = [](const Json& response) {
+    return response["output"][0]["content"][0]["logprobs"];
+  };
+  EXPECT_EQ(told(ask({{"top_logprobs", 2}}).json()), expected);
+  EXPECT_EQ(told(ask({{"top_logprobs", 2}, {"logprobs", true}}).json()), expected);
+  for (const Json& fields : {Json{{"include", Json::array({"message.output_text.logprobs"})}},
+                             Json{{"logprobs", true}}}) {
+    const Json logprobs = told(ask(fields).json());
+    ASSERT_EQ(logprobs.size(), 12u) << fields;
+    EXPECT_EQ(logprobs[0]["logprob"], expected[0]["logprob"]);
+    EXPECT_TRUE(logprobs[0]["top_logprobs"].empty());
+  }
+  for (const Json& fields :
+       {Json::object(), Json{{"include", Json::array({"reasoning.encrypted_content"})}},
+        Json{{"top_logprobs", 0}}, Json{{"logprobs", false}, {"include", nullptr}}}) {
+    EXPECT_EQ(told(ask(fields).json()), Json::array()) << fields;
+  }
+  Json pieces = Json::array();
+  for (const auto& [name, data] : NamedEvents(ask({{"top_logprobs", 2}, {"stream", true}}).body)) {
+    if (name == "response.output_text.delta") {
+      pieces.insert(pieces.end(), data["logprobs"].begin(), data["logprobs"].end());
+    } else if (name == "response.output_text.done") {
+      EXPECT_EQ(data["logprobs"], expected);
+    } else if (name == "response.completed" || name == "response.incomplete") {
+      EXPECT_EQ(told(data["response"]), expected);
+      EXPECT_EQ(data["response"]["top_logprobs"], 2);
+    }
+  }
+  EXPECT_EQ(pieces, expected);
+}
+
+TEST_F(DialectsTest, ResponsesRefuseLogprobsThatTheyCannotTell) {
+  const Json tools = Json::array({{{"type", "function"}, {"name", "f"}}});
+  const std::pair<Json, const char*> cases[] = {
+      {{{"top_logprobs", 21}}, "top_logprobs"},
+      {{{"top_logprobs", "5"}}, "top_logprobs"},
+      {{{"logprobs", 5}}, "logprobs"},
+      {{{"include", "message.output_text.logprobs"}}, "include"},
+      {{{"top_logprobs", 1}, {"tools", tools}}, "top_logprobs"},
+      {{{"logprobs", true}, {"tools", tools}}, "logprobs"},
+      {{{"include", Json::array({"message.output_text.logprobs"})}, {"tools", tools}}, "include"},
+  };
+  for (const auto& [fields, name] : cases) {
+    Json body = {{"input", "Hello"}, {"max_output_tokens", 2}};
+    body.update(fields);
+    const RawReply reply = Post(port(), "/v1/responses", body);
+    EXPECT_EQ(reply.status, 400) << fields;
+    EXPECT_EQ(reply.json()["error"]["param"], name) << fields;
+  }
+}
+
 TEST_F(DialectsTest, EmbeddingsComeAsNumbersOrBase64) {
   const Json texts = {{"input", Json::array({"Rivers and hills", "Rivers and hills", "Other"})}};
   const Json json = Post(port(), "/v1/embeddings", texts).json();

@@ -180,6 +180,48 @@ TEST_F(MalformedTest, APromptBeyondTheContextSaysSo) {
   EXPECT_THAT(full["kv"]["warnings"][0].get<std::string>(), HasSubstr("--ctx"));
 }
 
+// They would protect nothing; a client that counts tokens wrongly learns it.
+TEST_F(MalformedTest, PinsBeyondThePromptAreRefusedWithBothNumbers) {
+  Start();
+  Json request = {{"prompt", std::vector<int>(30, 50)}, {"max_tokens", 1}};
+  for (const Json& pins : {Json::array({Json::array({0, 4}), Json::array({20, 31})}),
+                           Json::array({Json::array({40, 50})})}) {
+    request["kv"] = {{"spec", "streaming:budget=16"}, {"pin", pins}};
+    const RawReply reply = Post(port(), "/v1/completions", request);
+    EXPECT_EQ(reply.status, 400) << pins;
+    const Json error = reply.json()["error"];
+    EXPECT_EQ(error["param"], "kv.pin");
+    EXPECT_THAT(error["message"].get<std::string>(), HasSubstr(pins.back()[1].dump() + ")"));
+    EXPECT_THAT(error["message"].get<std::string>(), HasSubstr("30 tokens"));
+  }
+  request["kv"]["pin"] = Json::array({Json::array({0, 30})});  // up to its end
+  EXPECT_EQ(Post(port(), "/v1/completions", request).status, 200);
+  // Each prompt is measured by itself.
+  request["prompt"] = Json::array({std::vector<int>(30, 50), std::vector<int>(29, 50)});
+  EXPECT_EQ(Post(port(), "/v1/completions", request).status, 400);
+}
+
+// RFC 9110, 15.5.6.
+TEST_F(MalformedTest, AWrongMethodIsToldTheRightOnes) {
+  Start();
+  const auto allow = [&](std::string_view method, std::string_view path) {
+    const RawReply reply =
+        Exchange(port(), fmt::format("{} {} HTTP/1.1\r\nHost: x\r\n\r\n", method, path));
+    EXPECT_EQ(reply.status, 405) << method << path;
+    const size_t at = reply.head.find("Allow: ");
+    if (at == std::string::npos) return std::string("none");
+    return reply.head.substr(at + 7, reply.head.find("\r\n", at) - at - 7);
+  };
+  EXPECT_EQ(allow("GET", "/v1/chat/completions"), "POST, OPTIONS");
+  EXPECT_EQ(allow("DELETE", "/v1/models"), "GET, HEAD, OPTIONS");
+  EXPECT_EQ(allow("PUT", "/models/llama"), "GET, HEAD, OPTIONS");
+  EXPECT_EQ(allow("GET", "/slots/0"), "POST, OPTIONS");
+  for (const char* path : {"/health", "/metrics", "/"}) {
+    EXPECT_EQ(allow("DELETE", path), "GET, HEAD, OPTIONS") << path;
+  }
+  EXPECT_FALSE(Get(port(), "/nothing").Has("Allow: "));
+}
+
 TEST_F(MalformedTest, HttpThatIsNoneIsRefusedAndTheConnectionClosed) {
   server::ServerOptions options;
   options.limits.body_bytes = 1000;

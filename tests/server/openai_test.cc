@@ -183,6 +183,35 @@ TEST_F(OpenAiTest, EchoedLogprobsAreThoseOfTheModel) {
   }
 }
 
+// A token that is a part of a character is told by its bytes, as OpenAI does.
+TEST_F(OpenAiTest, LogprobsOfCompletionsTellSplitCharactersByTheirBytes) {
+  std::vector<int32_t> ids;  // no text of the test model's has this character as one token
+  for (const int32_t id : model_->Tokenize("a\U0001F98A", false)) ids.push_back(id);
+  ASSERT_GT(ids.size(), 2u);
+  const Json logprobs = Post(port(), "/v1/completions",
+                             {{"prompt", ids},
+                              {"echo", true},
+                              {"logprobs", 20},
+                              {"max_tokens", 1},
+                              {"temperature", 0}})
+                            .json()["choices"][0]["logprobs"];
+  ASSERT_EQ(logprobs["tokens"].size(), ids.size() + 1);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const std::string piece = model_->tokenizer().Piece(ids[i]);
+    std::string expected = IsValidUtf8(piece) ? piece : "bytes:";
+    if (!IsValidUtf8(piece)) {
+      for (const char c : piece) expected += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
+    }
+    EXPECT_EQ(logprobs["tokens"][i], expected);
+    if (i == 0) continue;
+    // Tokens that are alike as text are still two.
+    EXPECT_EQ(logprobs["top_logprobs"][i][expected], logprobs["token_logprobs"][i]);
+    EXPECT_GE(logprobs["top_logprobs"][i].size(), 20u);
+  }
+  EXPECT_THAT(logprobs.dump(), testing::Not(HasSubstr("\uFFFD")));
+  EXPECT_THAT(logprobs["tokens"].dump(), HasSubstr("bytes:"));
+}
+
 TEST_F(OpenAiTest, CompletionsTakeAllFormsOfPrompts) {
   for (const Json& prompt : {Json("Hello"), Json({"Hello", "World"}), Json({40, 50, 60}),
                              Json::array({Json::array({40, 50}), Json::array({60})})}) {

