@@ -100,6 +100,7 @@ Status Args::ParseFlag(std::span<const std::string> words, size_t& at) {
     if (at + 1 == words.size()) return Fail("--{} needs a value: --{} {}", name, name, flag->value);
     value = words[++at];
   }
+  typed_.emplace(name);
   std::vector<std::string>& values = values_[std::string(name)];
   if (!flag->repeats) values.clear();  // the last one counts
   values.push_back(std::move(value));
@@ -113,6 +114,7 @@ Status Args::ParseLetter(std::span<const std::string> words, size_t& at) {
     return Fail("{}: there is no flag '-{}'; see `kvasir {} --help`", command_->name, word[1],
                 command_->name);
   }
+  typed_.emplace(flag->name);
   std::vector<std::string>& values = values_[std::string(flag->name)];
   if (!flag->repeats) values.clear();
   if (!TakesValue(*flag)) {

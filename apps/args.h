@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@ class Args {
 
   // REQUIRES for all: the command has the flag, and it is of that kind.
   bool Given(std::string_view name) const;  // not the default
+  bool OnCommandLine(std::string_view name) const { return typed_.contains(name); }
   bool On(std::string_view name) const;
   std::string Text(std::string_view name) const;  // the last one given, or the default
   const std::vector<std::string>& Texts(std::string_view name) const;
@@ -44,6 +46,7 @@ class Args {
   const Command* command_ = nullptr;
   std::vector<std::string> operands_;
   Values values_;
+  std::set<std::string, std::less<>> typed_;  // flags that the command line has
 };
 
 // A value against its flag's kind and range; `place` ("--temp", "KVASIR_TEMP") goes in front of the

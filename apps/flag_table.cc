@@ -30,8 +30,13 @@ constexpr Flag kMemoryFlag = {"kv-memory",
                               "",
                               "",
                               "hard limit of the cache, e.g. 512MiB or 4GiB (default: none)"};
-constexpr Flag kCtxFlag = {
-    "ctx", 'c', kInteger, "N", "", "1..", "most tokens in the session (default: the model's)"};
+constexpr Flag kCtxFlag = {"ctx",
+                           'c',
+                           kInteger,
+                           "N",
+                           "",
+                           "1..2147483647",  // orders of entries have 31 bits
+                           "most tokens in the session (default: the model's)"};
 constexpr Flag kChunkFlag = {"chunk", 0, kInteger, "N", "512", "1..", "prompt tokens a pass"};
 constexpr Flag kChunkMajorFlag = {
     "chunk-major",

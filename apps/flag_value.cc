@@ -26,11 +26,15 @@ bool InRange(double value, std::string_view range) {
   return (!low || value >= *low) && (!high || value <= *high);
 }
 
-std::string RangeText(std::string_view range) {
+// What our integers hold at most: told where it matters.
+constexpr std::string_view kMostOrders = "2147483647";
+
+std::string RangeText(std::string_view range, double value = 0) {
   const size_t dots = range.find("..");
   if (dots == std::string_view::npos) return "";
   const std::string_view low = range.substr(0, dots), high = range.substr(dots + 2);
-  if (high.empty()) return fmt::format(" of at least {}", low);
+  const bool open = high.empty() || (high == kMostOrders && value <= *ParseNumber(high));
+  if (open) return fmt::format(" of at least {}", low);
   return low == high ? fmt::format(" {}", low) : fmt::format(" from {} to {}", low, high);
 }
 
@@ -58,7 +62,8 @@ Status CheckWord(std::string_view choices, std::string_view value, std::string_v
 Status CheckInteger(const Flag& flag, std::string_view value, std::string_view place) {
   const auto number = ParseInteger(value);
   if (number && InRange(static_cast<double>(*number), flag.range)) return {};
-  return Fail("{} {}: write a whole number{}", place, value, RangeText(flag.range));
+  return Fail("{} {}: write a whole number{}", place, value,
+              RangeText(flag.range, static_cast<double>(number.value_or(0))));
 }
 
 Status CheckList(const Flag& flag, std::string_view value, std::string_view place) {

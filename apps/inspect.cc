@@ -7,6 +7,11 @@ namespace kvasir::cli {
 
 Result<int> InspectCommand(Context& context) {
   const Args& args = context.args;
+  // The environment's or a preset's model is what the operand stands before; two typed ones are a
+  // mistake.
+  if (!args.operands().empty() && args.OnCommandLine("model")) {
+    return WrongUsage(context, "one model: {} or -m {}", args.operands()[0], args.Text("model"));
+  }
   const bool prompt = args.Given("prompt") || args.Given("file") || args.Given("ids");
   if (prompt + args.Given("tensor") + args.On("list") + args.Given("find-heads") > 1) {
     return WrongUsage(context,

@@ -100,6 +100,8 @@ class WrongUsage(Case):
                                    ("--top-p", "1.5", "from 0 to 1"), ("-n", "many", "whole"),
                                    ("--kv-type", "f8", "f16"), ("--device", "tpu", "cpu"),
                                    ("--ids", "1,x", "'x'"), ("--ctx", "0", "at least 1"),
+                                   ("--ctx", "2147483648", "2147483647"),
+                                   ("-c", "9000000000", "2147483647"),
                                    ("--kv-memory", "lots", "4GiB"), ("--temp", "nan", "number"),
                                    ("-n", "99999999999999999999", "whole")]:
             with self.subTest(flag=flag, value=value):
@@ -124,6 +126,8 @@ class WrongUsage(Case):
         self.fails(2, "run", "-m", MODEL, "-p", "a", "--raw", "--system", "b", says=["--system"])
         self.fails(2, "score", "-m", MODEL, "--ids", "1,2", "--against", "full", says=["--prefix"])
         self.fails(2, "inspect", MODEL, "--values", says=["--tensor"])
+        for flag in (["-m", "/other.gguf"], ["--model", MODEL], [f"-m{MODEL}"]):
+            self.fails(2, "inspect", MODEL, *flag, says=["one model", str(MODEL)])
         self.fails(2, "inspect", MODEL, "--ids", "1", "--map", "x.gif", says=[".png"])
         self.fails(2, "tokenize", "-m", MODEL, says=["-p TEXT"])
         self.fails(2, "tokenize", "-m", MODEL, "-p", "x", "--ids", "1", says=["--decode --ids"])
@@ -541,6 +545,28 @@ class Text(Case):
         self.fails(2, "template", "-m", MODEL, "-p", "x", "--date", "26.7.2024", says=["YYYY"])
 
 
+class SetUp(Case):
+    def model_py(self, home, *args):
+        script = GOLDEN.parent.parent / "tools" / "setup" / "model.py"
+        # An index that is not there: a download fails at once.
+        env = environment(XDG_CACHE_HOME=home, PIP_INDEX_URL="http://127.0.0.1:9/simple",
+                          PIP_RETRIES="0")
+        return subprocess.run([sys.executable, script, *args], env=env, capture_output=True,
+                              encoding="utf-8", timeout=60)
+
+    def test_help_is_no_download(self):
+        with tempfile.TemporaryDirectory() as home:
+            for flag in ("-h", "--help"):
+                done = self.model_py(home, flag)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("--path", done.stdout)
+            done = self.model_py(home, "--paht")
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("--paht", done.stderr)
+            self.assertTrue(self.model_py(home, "--path").stdout.startswith(home))
+            self.assertEqual(os.listdir(home), [])
+
+
 class Inspect(Case):
     def test_model(self):
         facts = document("inspect", MODEL)
@@ -549,6 +575,8 @@ class Inspect(Case):
         by_type = {row["kv_type"]: row["bytes_a_token"] for row in facts["kv"]}
         self.assertEqual(by_type["f16"], 2 * 4 * 2 * 32 * 2)  # K, V x layers x heads x dim x 2
         self.assertIn("KV a token", kvasir("inspect", MODEL).stdout)
+        beside = document("inspect", MODEL, env={"KVASIR_MODEL": "/no/such.gguf"})
+        self.assertEqual(beside["layers"], 4)  # what is typed goes first
         by_flag = document("inspect", "-m", MODEL)
         self.assertEqual(by_flag["fingerprint"], facts["fingerprint"])
 
