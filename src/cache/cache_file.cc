@@ -97,6 +97,10 @@ void CacheFile::WriteHead(const HeadCache& head, ByteWriter& file) {
     }
   }
   WriteValueMaps(head, file);
+  for (const HeadCache::Run& run : head.runs_) {
+    file.Value(static_cast<uint8_t>(run.rotated));
+    file.Values(std::span<const int32_t>(run.turns));
+  }
 }
 
 // The channels of each map; if there is one, which of them the head has and which each run (0:
@@ -201,6 +205,7 @@ Status CacheFile::ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head) 
     status = ReadRun(file, n_tokens, maps, planes, head);
   }
   if (status) status = ReadValueMaps(file, head);
+  if (status) status = ReadTurns(file, n_tokens, head);
   const RunFormat& last = head.runs_.back().format;
   if (status && (last.k != format.k() || last.v != format.v() || last.map || last.v_map)) {
     status = Fail("the cache has no run for new entries");
@@ -236,6 +241,22 @@ Status CacheFile::ReadValueMaps(ByteReader& file, HeadCache& head) {
     RunFormat& format = head.runs_[r].format;
     format.v_map = maps[uses[r + 1]];
     if (format.v.dim != (format.v_map ? format.v_map->dim() : head_dim)) {
+      return Fail("the cache's table of a run is damaged");
+    }
+  }
+  return {};
+}
+
+Status CacheFile::ReadTurns(ByteReader& file, int64_t n_tokens, HeadCache& head) {
+  for (HeadCache::Run& run : head.runs_) {
+    run.rotated = file.Value<uint8_t>() != 0;
+    const size_t n = run.pages.size() * kPageEntries;
+    run.turns = file.Values<int32_t>(static_cast<int64_t>(n));
+    const bool narrow = run.format.map && run.format.map->drops_channels();
+    const bool has_turns = !run.turns.empty();
+    const auto in_text = [&](int32_t turn) { return turn <= n_tokens && turn >= -n_tokens; };
+    if (!file.ok() || (has_turns && (narrow || run.turns.size() != n)) ||
+        !std::all_of(run.turns.begin(), run.turns.end(), in_text)) {
       return Fail("the cache's table of a run is damaged");
     }
   }

@@ -28,6 +28,7 @@ class CacheFile {
   static void WriteValueMaps(const HeadCache& head, ByteWriter& file);
   static Status ReadHead(ByteReader& file, int64_t n_tokens, HeadCache& head);
   static Status ReadValueMaps(ByteReader& file, HeadCache& head);
+  static Status ReadTurns(ByteReader& file, int64_t n_tokens, HeadCache& head);
   static Status ReadRun(ByteReader& file, int64_t n_tokens, std::span<const KeyMapPtr> maps,
                         ReadPlanes& planes, HeadCache& head);
   static Result<Plane*> ReadPlane(ByteReader& file, PlaneKind kind, const PlaneFormat& format,

@@ -113,6 +113,7 @@ void HeadCache::Unref(Page* page) {
 void HeadCache::AddPage(Run& run, Page* page, uint64_t live) {
   run.pages.push_back(page);
   run.refs.push_back({.live = live});
+  if (!run.turns.empty()) run.turns.resize(run.pages.size() * kPageEntries);
   SyncRef(run, run.refs.size() - 1);
 }
 
@@ -201,6 +202,7 @@ Status HeadCache::Append(int64_t n, int32_t first_order, std::vector<SlotRange>&
     for (int c = 0; page.columns && c < format_.n_columns; ++c) {
       std::fill_n(page.columns.get() + c * kPageEntries + slot, take, DefaultOf(c));
     }
+    for (int i = 0; i < take; ++i) run.SetTurn(index, slot + i, 0);
     run.refs[index].order = page.order.get();
     run.refs[index].live |= SlotMask(slot, take);
     slots.push_back({.k = page.k->bytes, .v = page.v->bytes, .slot = slot, .n = take, .row = row});
@@ -332,17 +334,22 @@ std::vector<int32_t> HeadCache::Positions() const {
   std::vector<int32_t> positions;
   positions.reserve(size_);
   ForEachEntry([&](const Place& place, int64_t) {
-    positions.push_back(PageAt(place).PosOf(place.slot) + runs_[place.run].format.shift);
+    positions.push_back(runs_[place.run].PositionOf(place.page, place.slot));
   });
   return positions;
 }
 
-void HeadCache::Read(PlaneKind kind, int64_t first, int64_t n, float* x) const {
+void HeadCache::Read(PlaneKind kind, int64_t first, int64_t n, float* x,
+                     const KeyRotator* rotator) const {
   KV_CHECK(first >= 0 && first + n <= size_);
   ForEachEntry([&](const Place& place, int64_t entry) {
     if (entry < first || entry >= first + n) return;
-    runs_[place.run].format.Decode(kind, PageAt(place).bytes(kind), place.slot,
-                                   x + (entry - first) * format_.head_dim);
+    const Run& run = runs_[place.run];
+    float* const row = x + (entry - first) * format_.head_dim;
+    run.format.Decode(kind, PageAt(place).bytes(kind), place.slot, row);
+    if (kind == PlaneKind::kKeys && rotator != nullptr) {
+      rotator->Rotate(row, PageAt(place).PosOf(place.slot), run.PositionOf(place.page, place.slot));
+    }
   });
 }
 
@@ -433,6 +440,7 @@ HeadBytes HeadCache::bytes() const {
     if (values > 0) bytes.by_codec[FormatName(run.format.v)] += values;
     bytes.keys += keys;
     bytes.values += values;
+    bytes.facts += static_cast<int64_t>(run.turns.size() * sizeof(int32_t));
   }
   bytes.facts += static_cast<int64_t>(folded_.sum.size() * sizeof(double));
   if (key_map_) bytes.facts += key_map_->bytes();

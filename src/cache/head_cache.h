@@ -3,7 +3,8 @@
 // Slot, order and phase are three things. Slot: where an entry lies (run, page, 0..63). Order: its
 // place in the text, which masks compare. Position: the angle at which its key is rotated; a run's
 // `shift` is added to the stored positions of all its entries, so that moving many keys by one
-// distance rewrites none of them: the query is rotated the other way.
+// distance rewrites none of them: the query is rotated the other way. Keys that move by many
+// distances are rotated when they are read: head_run.h.
 //
 // A run holds entries of one format. New entries go to the end of the last run, in the staging
 // format; Encode moves them to runs of other formats. Evicting clears live bits, frees pages that
@@ -18,13 +19,12 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "cache/encoding.h"
+#include "cache/head_run.h"
 #include "cache/merge_sets.h"
-#include "cache/page.h"
 #include "cache/page_pool.h"
 
 namespace kvasir {
@@ -39,8 +39,9 @@ class HeadCache {
   const HeadFormat& format() const { return format_; }
   int64_t size() const { return size_; }  // live entries
   int64_t n_slots() const;                // slots of all runs' pages
-  // The page table, for kernels; valid until the next change.
+  // The page table, for kernels; valid until the next change. AsRead: keys that have turns rotated.
   std::span<const RunRef> runs() const { return table_; }
+  std::span<const RunRef> AsRead(const KeyRotator& rotator, TurnedKeys& turned) const;
   const RunFormat& run_format(size_t run) const { return runs_[run].format; }
   // The position at which the entry of text order `order` is, or will be, rotated on append.
   int32_t PositionOf(int32_t order) const { return order + delta_; }
@@ -61,8 +62,9 @@ class HeadCache {
   std::vector<int32_t> Positions() const;
   int32_t FirstOrder() const;  // REQUIRES: size() > 0
   // Decodes keys (or values) of entries [first, first + n) into x [n][head_dim]. Channels that were
-  // dropped are 0.
-  void Read(PlaneKind kind, int64_t first, int64_t n, float* x) const;
+  // dropped are 0. Keys are rotated as they are stored; given a rotator, at their Positions().
+  void Read(PlaneKind kind, int64_t first, int64_t n, float* x,
+            const KeyRotator* rotator = nullptr) const;
   // Copies per-slot numbers (as kernels write them) of the live entries: out [size()].
   void Gather(const float* by_slot, float* out) const;
   std::vector<float> Column(int column) const;  // [size()]
@@ -87,7 +89,8 @@ class HeadCache {
   Status Fold(int64_t first, int64_t n, bool weighted);
   int64_t n_folded() const { return folded_.n; }
   // Gives the entries the positions 0 … size() - 1 in the order of the text, and appends go on from
-  // there. Entries that move by one distance together are shifted, others rotated once.
+  // there. Entries that move by one distance together are shifted; where there are many distances,
+  // keys are rotated once in their life, and from then on when they are read.
   Status Renumber(const KeyRotator& rotator);
   // Stores these entries (ascending) in another format: decoded from the one they are in, and
   // encoded once. Where a codec encodes 32 slots together and the entries end within a group,
@@ -112,17 +115,8 @@ class HeadCache {
 
  private:
   friend class CacheFile;
-  struct Run {
-    RunFormat format;
-    std::vector<Page*> pages;
-    std::vector<PageRef> refs;  // what kernels see; `live` is kept here
-    int64_t n_live = 0;
-  };
-  // Sums over what was folded, in double: an encoded mean would lose what is added to it.
-  struct Folded {
-    int64_t n = 0;            // tokens
-    std::vector<double> sum;  // [2 * head_dim] keys, values; empty: nothing was
-  };
+  using Run = HeadRun;
+  using Folded = FoldedSums;
   // One entry, wherever it lies.
   struct Place {
     int32_t run, page;
@@ -157,13 +151,16 @@ class HeadCache {
   template <class F>
   void ForEachEntry(F&& f) const;  // f(place, entry), in the order of the text
 
-  // Packing and positions: head_cache_verbs.cc.
+  // Packing: head_cache_verbs.cc; positions: head_cache_moves.cc.
   void Shrink();
   void Pack(Run& run);
   void PackGroups(Run& run);
-  static std::optional<int32_t> UniformShift(const Run& run, int64_t rank);
-  Status Regroup(const KeyRotator& rotator, std::span<const Place> places);
-  Status CopyPart(std::span<const Place> part, Run& to);
+  struct Moving;
+  std::vector<Moving> MovingByFormat() const;
+  Status Regroup(const KeyRotator& rotator);
+  Status Regroup(const Moving& moving, const KeyRotator& rotator, std::vector<Run>& made);
+  Status Turn(const Moving& moving, Run& to);
+  Status CopyPart(std::span<const Place> part, std::span<const int32_t> turns, Run& to);
 
   // Other formats: head_cache_encode.cc.
   std::vector<Place> PlacesOf(const StoredSpan& span) const;

@@ -156,8 +156,8 @@ Result<HeadCache::Tail> HeadCache::WritableTail(Run& run) {
   return Tail{run.pages.size() - 1, 0};
 }
 
-// Copies entries of one run, in this order, to the end of a run of any format. After an error some
-// are copied; the source has not changed.
+// Copies entries of one format, in this order, to the end of a run of any format. Turns go with
+// them where keys are not rotated. After an error some are copied; the source has not changed.
 Status HeadCache::CopyInto(std::span<const Place> from, Run& to, const Rotation* rotation) {
   for (size_t i = 0; i < from.size();) {
     Result<Tail> tail = WritableTail(to);
@@ -177,6 +177,9 @@ Status HeadCache::CopyInto(std::span<const Place> from, Run& to, const Rotation*
     for (size_t j = 0; j < take; ++j) {
       const int slot = tail->slot + static_cast<int>(j);
       page.SetFacts(slot, PageAt(part[j]), part[j].slot, format_.n_columns);
+      const Run& source = runs_[part[j].run];
+      to.rotated = to.rotated || source.rotated;
+      to.SetTurn(tail->page, slot, rotation ? 0 : source.TurnOf(part[j].page, part[j].slot));
       if (rotation != nullptr && page.PosOf(slot) != turn.to[j]) {
         page.MakeExplicit();
         page.pos[slot] = turn.to[j];
@@ -240,6 +243,7 @@ Status HeadCache::EncodeInPlace(std::span<const Place> from, PlaneKind kind, Run
     runs_[place.run].format.Decode(kind, PageAt(place).bytes(kind), place.slot, vector);
     to.format.Encode(kind, vector, place.slot, twin.plane(kind)->bytes);
     twin.SetFacts(place.slot, PageAt(place), place.slot, format_.n_columns);
+    to.SetTurn(index, place.slot, runs_[place.run].TurnOf(place.page, place.slot));
     const uint64_t bit = uint64_t{1} << place.slot;
     to.refs[index].live |= bit;
     LiveAt(place) &= ~bit;

@@ -1,4 +1,4 @@
-// The verbs that change which entries a head holds and where they are.
+// The verbs that change which entries a head holds, and packing.
 #include <algorithm>
 #include <bit>
 
@@ -7,16 +7,10 @@
 namespace kvasir {
 namespace {
 
-constexpr size_t kMostShiftRuns = 4;  // entries that move by more distances than this are rotated
 constexpr int64_t kGroupedSlack = 2;  // pages of a run of groups that may be partly used
 constexpr uint64_t kGroupMask = (uint64_t{1} << kGroupSlots) - 1;
 
 uint64_t LowestBit(uint64_t bits) { return bits & (~bits + 1); }
-
-bool Contiguous(uint64_t live) {
-  const uint64_t shifted = live >> std::countr_zero(live);
-  return (shifted & (shifted + 1)) == 0;
-}
 
 }  // namespace
 
@@ -119,11 +113,16 @@ void HeadCache::Shrink() {
       }
       n_live += std::popcount(live);
       n_groups += ((live & kGroupMask) != 0) + ((live >> kGroupSlots) != 0);
+      if (!run.turns.empty()) {
+        std::copy_n(run.turns.begin() + p * kPageEntries, kPageEntries,
+                    run.turns.begin() + kept * kPageEntries);
+      }
       run.pages[kept] = run.pages[p];
       run.refs[kept++] = run.refs[p];
     }
     run.pages.resize(kept);
     run.refs.resize(kept);
+    if (!run.turns.empty()) run.turns.resize(kept * kPageEntries);
     const auto n_pages = static_cast<int64_t>(kept);
     const int64_t needed = (n_live + kPageEntries - 1) / kPageEntries;
     if (run.format.together() == 1) {
@@ -159,6 +158,7 @@ void HeadCache::Pack(Run& run) {
 void HeadCache::PackGroups(Run& run) {
   Run packed;
   packed.format = run.format;
+  packed.rotated = run.rotated;
   bool done = true;
   int slot = kPageEntries;
   for (size_t p = 0; p < run.refs.size() && done; ++p) {
@@ -182,6 +182,7 @@ void HeadCache::PackGroups(Run& run) {
       }
       for (int s = 0; s < kGroupSlots; ++s) {
         page.SetFacts(slot + s, source, from + s, format_.n_columns);
+        packed.SetTurn(packed.pages.size() - 1, slot + s, run.TurnOf(p, from + s));
       }
       packed.refs.back().live |= live << slot;
       page.NoteOrder(packed.refs.back().live);
@@ -191,120 +192,6 @@ void HeadCache::PackGroups(Run& run) {
   }
   for (Page* page : done ? run.pages : packed.pages) Unref(page);
   if (done) run = std::move(packed);
-}
-
-// The distance from stored to new position, if one distance serves all entries of a run; the run's
-// first entry becomes number `rank`, and no entry of another run lies between its own.
-std::optional<int32_t> HeadCache::UniformShift(const Run& run, int64_t rank) {
-  std::optional<int32_t> shift;
-  for (size_t p = 0; p < run.refs.size(); ++p) {
-    const Page& page = *run.pages[p];
-    const bool even = !page.pos && Contiguous(run.refs[p].live);
-    for (uint64_t live = run.refs[p].live; live != 0; live &= live - 1, ++rank) {
-      const auto distance = static_cast<int32_t>(rank) - page.PosOf(std::countr_zero(live));
-      if (shift.value_or(distance) != distance) return std::nullopt;
-      shift = distance;
-      if (even) {  // the others of this page follow one another
-        rank += std::popcount(live);
-        break;
-      }
-    }
-  }
-  return shift.value_or(0);
-}
-
-Status HeadCache::Renumber(const KeyRotator& rotator) {
-  std::vector<int32_t> shifts;
-  int64_t rank = 0;
-  bool uniform = in_order_;
-  for (size_t r = 0; r < runs_.size() && uniform; ++r) {
-    const std::optional<int32_t> shift = UniformShift(runs_[r], rank);
-    uniform = shift.has_value();
-    shifts.push_back(shift.value_or(0));
-    for (const PageRef& ref : runs_[r].refs) rank += std::popcount(ref.live);
-  }
-  if (uniform) {
-    for (size_t r = 0; r < runs_.size(); ++r) runs_[r].format.shift = shifts[r];
-  } else {
-    KV_RETURN_IF_ERROR(Regroup(rotator, Places()));
-  }
-  delta_ = static_cast<int32_t>(size_) - end_order_;
-  Refresh();
-  return {};
-}
-
-// Renumbering for entries that lie mixed. Of each run: a run for each distance where there are few,
-// else every key is rotated once, from the position it is stored at.
-Status HeadCache::Regroup(const KeyRotator& rotator, std::span<const Place> places) {
-  std::vector<std::vector<Place>> of_run(runs_.size());
-  std::vector<std::vector<int32_t>> ranks(runs_.size());
-  for (size_t i = 0; i < places.size(); ++i) {
-    of_run[places[i].run].push_back(places[i]);
-    ranks[places[i].run].push_back(static_cast<int32_t>(i));
-  }
-  std::vector<Run> regrouped;
-  Status status;
-  for (size_t r = 0; r < runs_.size() && status; ++r) {
-    std::vector<int32_t> distances;
-    for (size_t i = 0; i < of_run[r].size(); ++i) {
-      const int32_t shift = ranks[r][i] - PageAt(of_run[r][i]).PosOf(of_run[r][i].slot);
-      if (std::find(distances.begin(), distances.end(), shift) == distances.end()) {
-        distances.push_back(shift);
-      }
-      if (distances.size() > kMostShiftRuns) break;
-    }
-    if (distances.size() <= kMostShiftRuns) {
-      for (int32_t shift : distances) {
-        std::vector<Place> part;
-        for (size_t i = 0; i < of_run[r].size(); ++i) {
-          const Place& place = of_run[r][i];
-          if (ranks[r][i] - PageAt(place).PosOf(place.slot) == shift) part.push_back(place);
-        }
-        Run& run = regrouped.emplace_back();
-        run.format = runs_[r].format;
-        run.format.shift = shift;
-        if (status) status = CopyPart(part, run);
-      }
-    } else if (runs_[r].format.map && runs_[r].format.map->drops_channels()) {
-      status = Fail("keys that have lost channels cannot be moved to other positions");
-    } else {
-      Run& run = regrouped.emplace_back();
-      run.format = runs_[r].format;
-      run.format.shift = 0;
-      const Rotation rotation{&rotator, ranks[r]};
-      status = CopyInto(of_run[r], run, &rotation);
-    }
-  }
-  for (Run& run : status ? runs_ : regrouped) {
-    for (Page* page : run.pages) Unref(page);
-  }
-  if (!status) return status;
-  const RunFormat staging = {.k = format_.k(), .v = format_.v(), .map = nullptr};
-  runs_ = std::move(regrouped);
-  const auto same = [&](const Run& run) {
-    return run.format.k == staging.k && run.format.v == staging.v && !run.format.map &&
-           !run.format.v_map;
-  };
-  if (runs_.empty() || !same(runs_.back())) runs_.emplace_back().format = staging;
-  return {};
-}
-
-// Some entries of one run, for a run of another shift. Groups stay whole: the two runs then share
-// their planes, each with its own live slots.
-Status HeadCache::CopyPart(std::span<const Place> part, Run& to) {
-  if (to.format.together() == 1) return CopyInto(part, to);
-  for (size_t i = 0; i < part.size();) {
-    const Page& source = PageAt(part[i]);
-    source.k->n_refs.fetch_add(1, std::memory_order_relaxed);
-    source.v->n_refs.fetch_add(1, std::memory_order_relaxed);
-    Page* page = PageWith(source.k, source.v);
-    CopyFacts(source, *page);
-    uint64_t live = 0;
-    const int32_t index = part[i].page;
-    for (; i < part.size() && part[i].page == index; ++i) live |= uint64_t{1} << part[i].slot;
-    AddPage(to, page, live);
-  }
-  return {};
 }
 
 }  // namespace kvasir

@@ -77,6 +77,11 @@ std::vector<std::vector<float>> MassBySlot(Forward& forward, std::span<const Hea
   const int64_t n_jobs = n_q / width;
   std::vector<std::vector<float>> lse(n_jobs), by_slot(n_jobs), shifted(n_jobs);
   std::vector<std::vector<const float*>> run_queries(n_jobs);
+  std::vector<TurnedKeys> turned(heads.size());
+  std::vector<std::span<const RunRef>> runs;  // by KV head
+  for (size_t h = 0; h < heads.size(); ++h) {
+    runs.push_back(heads[h].AsRead(forward.rotator(layer), turned[h]));
+  }
   std::vector<MassJob> jobs;
   for (int64_t j = 0; j < n_jobs; ++j) {
     const HeadCache& head = heads[j * width / group];
@@ -87,7 +92,7 @@ std::vector<std::vector<float>> MassBySlot(Forward& forward, std::span<const Hea
     by_slot[j].resize(head.n_slots());
     const float* q = rows.q.data() + first * n_q * d + j * width * d;
     run_queries[j] = forward.QueriesByRun(layer, head, q, n, n_q * d, shifted[j], width);
-    jobs.push_back({.runs = head.runs(),
+    jobs.push_back({.runs = runs[j * width / group],
                     .q = q,
                     .run_q = run_queries[j].empty() ? nullptr : run_queries[j].data(),
                     .q_order = rows.order.data() + first,

@@ -38,10 +38,8 @@ MatView<T> Rows(MatView<T> m, int64_t first, int64_t n) {
 
 Forward::Forward(const ModelConfig& config, const Weights& weights, Isa isa, ThreadPool& pool)
     : config_(&config), weights_(&weights), isa_(isa), pool_(&pool), slots_(config.n_kv_heads) {
-  for (const RopeTable& table : config.ropes) {
-    rope_.emplace_back(table);
-    movers_.emplace_back(table, isa);
-  }
+  for (const RopeTable& table : config.ropes) rope_.emplace_back(table);
+  for (const RopeCache& rope : rope_) movers_.emplace_back(rope, isa);
 }
 
 void Forward::Embed(std::span<const int32_t> ids, MatView<float> x) {
@@ -185,6 +183,7 @@ void Forward::Attend(int l, int64_t n_rows, std::span<const Segment> segments) {
   const size_t n_jobs = segments.size() * config_->n_kv_heads;
   if (run_queries_.size() < n_jobs) run_queries_.resize(n_jobs);
   if (mapped_queries_.size() < n_jobs) mapped_queries_.resize(n_jobs);
+  if (turned_.size() < n_jobs) turned_.resize(n_jobs);
   jobs_.clear();
   for (const Segment& segment : segments) {
     const bool want_lse = segment.last != nullptr;
@@ -195,7 +194,7 @@ void Forward::Attend(int l, int64_t n_rows, std::span<const Segment> segments) {
       run_queries =
           QueriesByRun(l, head, q, segment.n_rows, q_width(), mapped_queries_[jobs_.size()], group);
       jobs_.push_back(
-          {.runs = head.runs(),
+          {.runs = head.AsRead(rotator(l), turned_[jobs_.size()]),
            .q = q,
            .run_q = run_queries.empty() ? nullptr : run_queries.data(),
            .q_order = orders_.data() + segment.first_row,
@@ -285,9 +284,10 @@ Forward::Outputs Forward::AttendAgain(int layer, const HeadCache& head, int64_t 
   const int64_t d = config_->head_dim, group = config_->group(), n = rows.n_rows() - first;
   Outputs outputs{std::vector<float>(n * group * d), std::vector<float>(n * group)};
   std::vector<float> mapped;
+  TurnedKeys turned;
   const float* q = rows.q.data() + first * q_width() + kv_head * group * d;
   const auto run_queries = QueriesByRun(layer, head, q, n, q_width(), mapped, group);
-  const AttendJob job{.runs = head.runs(),
+  const AttendJob job{.runs = head.AsRead(rotator(layer), turned),
                       .q = q,
                       .run_q = run_queries.empty() ? nullptr : run_queries.data(),
                       .q_order = rows.order.data() + first,

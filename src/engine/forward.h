@@ -112,17 +112,18 @@ class Forward {
   Isa isa_;
   ThreadPool* pool_;
   std::vector<RopeCache> rope_;   // one a table of the config
-  std::vector<KeyMover> movers_;  // likewise
+  std::vector<KeyMover> movers_;  // likewise, over these
   AttentionScratch attention_scratch_;
   std::vector<Segment> segment_scratch_;
   AttentionProbe probe_;
   Activations activations_;
   Buffer normed_, q_, k_, v_, attended_, gate_, up_, lse_, product_;
   std::vector<int32_t> orders_;  // of the batch's rows
-  // By job: attention's, and what QueriesByRun gave and holds for it.
+  // By job: attention's, and what QueriesByRun and HeadCache::AsRead gave and hold for it.
   std::vector<AttendJob> jobs_;
   std::vector<std::vector<const float*>> run_queries_;
   std::vector<std::vector<float>> mapped_queries_;
+  std::vector<TurnedKeys> turned_;
   std::vector<std::vector<SlotRange>> slots_;  // by segment and KV head
 };
 

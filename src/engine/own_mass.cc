@@ -47,7 +47,10 @@ std::vector<std::vector<std::vector<float>>> OwnMassBySlot(
   std::vector<std::vector<float>> noise(heads.size()), shifted(blocks.size() * heads.size());
   std::vector<std::vector<const float*>> run_queries(shifted.size());
   std::vector<ElementNoise> draws(heads.size());
+  std::vector<TurnedKeys> turned(heads.size());
+  std::vector<std::span<const RunRef>> runs;
   for (size_t h = 0; h < heads.size(); ++h) {
+    runs.push_back(heads[h].AsRead(forward.rotator(layer), turned[h]));
     if (!token_noise.empty()) noise[h] = Scatter(heads[h], token_noise[h]);
     draws[h] = {.key = {rule.seed, static_cast<uint32_t>(layer)},
                 .first_head = static_cast<int32_t>(h * group),
@@ -63,7 +66,7 @@ std::vector<std::vector<std::vector<float>>> OwnMassBySlot(
       by_run = forward.QueriesByRun(layer, heads[h], q, n, n_q * d, shifted[b * heads.size() + h],
                                     group);
       mass[b][h].resize(heads[h].n_slots());
-      jobs.push_back({.runs = heads[h].runs(),
+      jobs.push_back({.runs = runs[h],
                       .q = q,
                       .run_q = by_run.empty() ? nullptr : by_run.data(),
                       .q_order = rows.order.data() + first,

@@ -1,5 +1,7 @@
 #include "engine/rope_cache.h"
 
+#include <cstdlib>
+
 namespace kvasir {
 
 void RopeCache::Prepare(int32_t end) {
@@ -24,15 +26,24 @@ RopeCache::Angles RopeCache::At(int32_t position, float* scratch) const {
   return {scratch, scratch + n_rot / 2};
 }
 
-KeyMover::KeyMover(RopeTable table, Isa isa) : table_(std::move(table)), isa_(isa) {
-  table_.attention_factor = 1.0f;
-}
-
+// A rotation backwards has the same cosines and the opposite sines.
 void KeyMover::Rotate(float* key, int32_t from, int32_t to) const {
-  std::vector<float> angles(table_.n_rot());
-  float* sin = angles.data() + table_.n_rot() / 2;
-  RopeAngles(table_, to - from, angles.data(), sin);
-  RotateHead(isa_, table_, angles.data(), sin, key);
+  const RopeTable& table = cache_->table();
+  const int n = table.n_rot() / 2;
+  float scratch[kMostChannels], sin[kMostChannels];
+  const RopeCache::Angles at = cache_->At(std::abs(to - from), scratch);
+  if (table.attention_factor == 1.0f) {
+    if (to >= from) return RotateHead(isa_, table, at.cos, at.sin, key);
+    for (int i = 0; i < n; ++i) sin[i] = -at.sin[i];
+    return RotateHead(isa_, table, at.cos, sin, key);
+  }
+  float cos[kMostChannels];
+  const float scale = 1.0f / table.attention_factor, signed_scale = to >= from ? scale : -scale;
+  for (int i = 0; i < n; ++i) {
+    cos[i] = at.cos[i] * scale;
+    sin[i] = at.sin[i] * signed_scale;
+  }
+  RotateHead(isa_, table, cos, sin, key);
 }
 
 }  // namespace kvasir

@@ -28,14 +28,14 @@ class RopeCache {
 };
 
 // Moves keys that are already rotated: by the difference of the angles, without the attention
-// factor, which they carry already.
+// factor, which they carry already. The cache outlives it.
 class KeyMover final : public KeyRotator {
  public:
-  KeyMover(RopeTable table, Isa isa);
+  KeyMover(const RopeCache& cache, Isa isa) : cache_(&cache), isa_(isa) {}
   void Rotate(float* key, int32_t from, int32_t to) const override;
 
  private:
-  RopeTable table_;
+  const RopeCache* cache_;
   Isa isa_;
 };
 

@@ -9,7 +9,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-session-7";
+constexpr char kMagic[] = "kvasir-session-8";
 
 }  // namespace
 

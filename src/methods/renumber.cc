@@ -1,6 +1,6 @@
 // Gives what the base keeps the positions 0, 1, 2, … in the order of the text; new tokens go on
 // from there. StreamingLLM section 3.2; kvpress KeyRerotation. Keys that move together are not
-// rewritten: the query is rotated the other way.
+// rewritten: the query is rotated the other way. Others are rotated once, then as they are read.
 #include "methods/registry.h"
 
 namespace kvasir {
