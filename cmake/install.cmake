@@ -24,7 +24,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kvasir DESTINATION ${CMAKE_INSTA
 foreach(header
     base/result.h base/thread_pool.h
     kernels/attention.h kernels/codec.h kernels/isa.h kernels/plane_format.h kernels/transform.h
-    cache/encoding.h cache/head_cache.h cache/key_map.h cache/merge_sets.h cache/page.h cache/page_pool.h
+    cache/encoding.h cache/head_cache.h cache/head_run.h cache/key_map.h cache/merge_sets.h cache/page.h cache/page_pool.h
     cache/plan.h cache/value_map.h
     methods/method.h methods/registry.h methods/side_file.h methods/spec.h)
   get_filename_component(folder ${header} DIRECTORY)
