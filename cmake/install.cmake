@@ -22,7 +22,7 @@ install(TARGETS kvasir_library EXPORT kvasir ARCHIVE DESTINATION ${CMAKE_INSTALL
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kvasir DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 # What include/kvasir/method.h includes, and what those include.
 foreach(header
-    base/result.h base/thread_pool.h
+    base/buffer.h base/result.h base/thread_pool.h
     kernels/attention.h kernels/codec.h kernels/isa.h kernels/plane_format.h kernels/transform.h
     cache/encoding.h cache/head_cache.h cache/head_run.h cache/key_map.h cache/merge_sets.h cache/page.h cache/page_pool.h
     cache/plan.h cache/value_map.h
