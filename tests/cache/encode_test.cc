@@ -6,6 +6,7 @@
 
 #include "cache/cache_file.h"
 #include "cache/kv_cache.h"
+#include "tests/cache/heads.h"
 #include "tests/normal_vector.h"
 
 namespace kvasir {
@@ -238,14 +239,6 @@ TEST_F(EncodeTest, MappedKeysReadBackAsKeys) {
     EXPECT_EQ(keys[3 * kDim + c], kept ? Vector(3, true)[c] : 0) << c;
   }
 }
-
-// Rotates nothing, but adds how far it was asked to.
-class NotingRotator final : public KeyRotator {
- public:
-  void Rotate(float* key, int32_t from, int32_t to) const override {
-    key[0] += static_cast<float>(to - from);
-  }
-};
 
 TEST_F(EncodeTest, EncodedEntriesMoveByTheQueryWhereTheyCan) {
   Append(head_, 320, 0);

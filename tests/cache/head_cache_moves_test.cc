@@ -10,16 +10,6 @@
 namespace kvasir {
 namespace {
 
-// Rotates nothing, but adds how far it was asked to, so that sums of moves can be read.
-class NotingRotator final : public KeyRotator {
- public:
-  void Rotate(float* key, int32_t from, int32_t to) const override {
-    key[0] += static_cast<float>(to - from);
-    ++n_calls;
-  }
-  mutable int64_t n_calls = 0;
-};
-
 std::vector<int32_t> AllBut(int64_t n, int64_t gone) {
   std::vector<int32_t> kept;
   for (int32_t i = 0; i < n; ++i) {

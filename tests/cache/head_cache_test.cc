@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "tests/cache/heads.h"
+
 namespace kvasir {
 namespace {
 
@@ -13,16 +15,6 @@ constexpr int kDim = 16;
 // Keys and values that tell which entry they belong to.
 float KeyOf(int order, int channel) { return static_cast<float>(order) + 0.01f * channel; }
 float ValueOf(int order, int channel) { return -static_cast<float>(order) - 0.01f * channel; }
-
-// Rotates nothing, but notes in channel 0 how far it was asked to.
-class NotingRotator final : public KeyRotator {
- public:
-  void Rotate(float* key, int32_t from, int32_t to) const override {
-    key[0] += static_cast<float>(to - from);
-    ++n_calls;
-  }
-  mutable int n_calls = 0;
-};
 
 class HeadCacheTest : public testing::Test {
  protected:

@@ -18,6 +18,16 @@ inline HeadFormat TestFormat(const PlaneFormat& plane = FloatPlane(CodecId::kF32
   return {.head_dim = kTestDim, .k_plane = plane, .v_plane = plane};
 }
 
+// Rotates nothing, but adds how far it was asked to, so that sums of moves can be read.
+class NotingRotator final : public KeyRotator {
+ public:
+  void Rotate(float* key, int32_t from, int32_t to) const override {
+    key[0] += static_cast<float>(to - from);
+    ++n_calls;
+  }
+  mutable int64_t n_calls = 0;
+};
+
 // Appends rows of orders first_order, first_order + 1, …
 inline void AppendRows(HeadCache& head, const Rows& keys, const Rows& values, int first_order = 0) {
   const HeadFormat& format = head.format();
