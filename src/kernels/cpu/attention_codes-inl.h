@@ -28,7 +28,7 @@ void LogitsByEntry(const Grid& grid, const std::byte* plane, const std::byte* ne
   alignas(64) int32_t sums[kQueryTile * kMostChannels];
   for (int g = 0; g < n_groups; ++g) {
     const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
-    ReadConstants<S>(grid, plane, int64_t{g} * kPageEntries, kPageEntries, constants);
+    ReadConstants<S>(grid, plane, next, int64_t{g} * kPageEntries, kPageEntries, constants);
     Words words = WordsAt(grid, plane, next, g, n, 0);
     for (int query = 0; query < queries.n; query += kQueryTile) {
       const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
@@ -65,7 +65,7 @@ void LogitsByChannel(const Grid& grid, const std::byte* plane, const std::byte* 
   const auto is_seen = [&](int half) { return (seen >> half * kGroupSlots & 0xffffffffu) != 0; };
   for (int half = 0; half < kHalves; ++half) {
     if (!is_seen(half)) continue;
-    ReadConstants<S>(grid, plane, grid.ScaleIndex(0, half * kGroupSlots), n_weights,
+    ReadConstants<S>(grid, plane, next, grid.ScaleIndex(0, half * kGroupSlots), n_weights,
                      constants[half]);
   }
   for (int query = 0; query < queries.n; query += kQueryTile) {
@@ -111,7 +111,8 @@ void ValuesByEntry(const Grid& grid, const std::byte* plane, const std::byte* ne
   for (int begin = 0; begin < grid.n_groups(); begin += kBlocksAtOnce) {
     const int n_blocks = HWY_MIN(kBlocksAtOnce, grid.n_groups() - begin);
     for (int b = 0; b < n_blocks; ++b) {
-      ReadConstants<S>(grid, plane, int64_t{begin + b} * kPageEntries, kPageEntries, constants[b]);
+      ReadConstants<S>(grid, plane, next, int64_t{begin + b} * kPageEntries, kPageEntries,
+                       constants[b]);
       MaskConstants(seen, constants[b]);
     }
     for (int query = 0; query < n_queries; query += kQueryTile) {
@@ -148,7 +149,7 @@ void ValuesByChannel(const Grid& grid, const std::byte* plane, const std::byte* 
   const auto is_seen = [&](int half) { return (seen >> half * kGroupSlots & 0xffffffffu) != 0; };
   for (int half = 0; half < kHalves; ++half) {
     if (!is_seen(half)) continue;
-    ReadConstants<S>(grid, plane, grid.ScaleIndex(0, half * kGroupSlots), grid.n_channels,
+    ReadConstants<S>(grid, plane, next, grid.ScaleIndex(0, half * kGroupSlots), grid.n_channels,
                      constants[half]);
   }
   for (int query = 0; query < n_queries; query += kQueryTile) {

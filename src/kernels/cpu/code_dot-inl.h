@@ -64,23 +64,25 @@ HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weigh
   constexpr bool kBytes = WeightsHave8Bits(kBits);
   constexpr bool kTo16 = kBytes && S::kBytesAddTo16;
   constexpr int kQuads = 8 / (kBits == 3 ? 2 : kBits);  // of codes a word
-  // 16 bits hold 32767 / (2 * 127 * code) sums of pairs: of words 8 and 16, of 16 and 32 codes.
+  // 16 bits hold 32767 / (2 * 127 * code) sums of pairs of codes: two a quad.
   constexpr int kWordsAtOnce = kBits == 1 ? 16 : 8;
+  static_assert(!kTo16 || kWordsAtOnce * kQuads * 2 * 127 * ((1 << kBits) - 1) <= 32767);
   // Two sums each: of low and high halves of weights, or of 16 bits and 32; or of even and odd
   // quads, where one could not hide the latency of additions.
   constexpr bool kTwoSums = !kBytes ? S::kHalves : !kTo16 && kVectors < 4;
-  I a[kQueries][kVectors], b[kQueries][kVectors];
-  HWY_UNROLL(3)
-  for (int i = 0; i < kQueries; ++i) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) a[i][v] = b[i][v] = S::Zero();
-  }
   const uint32_t* low_at = words.low + lane;
   const int32_t* at[kQueries];
   HWY_UNROLL(3)
   for (int i = 0; i < kQueries; ++i) at[i] = weights + i * stride;
-  for (int first = 0; first < words.n; first += kWordsAtOnce) {
-    const int end = kTo16 ? HWY_MIN(first + kWordsAtOnce, words.n) : words.n;
+  const int n_at_once = kTo16 ? kWordsAtOnce : words.n;
+  for (int first = 0; first < words.n; first += n_at_once) {
+    const int end = HWY_MIN(first + n_at_once, words.n);
+    I a[kQueries][kVectors], b[kQueries][kVectors];
+    HWY_UNROLL(3)
+    for (int i = 0; i < kQueries; ++i) {
+      HWY_UNROLL(4)
+      for (int v = 0; v < kVectors; ++v) a[i][v] = b[i][v] = S::Zero();
+    }
     for (int w = first; w < end; ++w, low_at += words.row) {
       if (words.next != nullptr) {
         for (int v = 0; v < kVectors * S::kLanes; v += 16) {
@@ -126,23 +128,16 @@ HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weigh
       HWY_UNROLL(3)
       for (int i = 0; i < kQueries; ++i) at[i] += kQuads * (kBytes ? 1 : 2);
     }
-    if constexpr (!kTo16) break;
     HWY_UNROLL(3)
     for (int i = 0; i < kQueries; ++i) {
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) {
-        b[i][v] = S::Add32(b[i][v], S::Widen(a[i][v]));
-        a[i][v] = S::Zero();
+        int32_t* to = sums + i * kMostChannels + lane + v * S::kLanes;
+        I sum = kTo16 ? S::Widen(a[i][v]) : S::Add32(a[i][v], b[i][v]);
+        if constexpr (!kBytes && S::kHalves) sum = S::AddHalves(a[i][v], b[i][v]);
+        if (first > 0) sum = S::Add32(sum, S::Load(reinterpret_cast<const uint32_t*>(to)));
+        S::Store(sum, to);
       }
-    }
-  }
-  HWY_UNROLL(3)
-  for (int i = 0; i < kQueries; ++i) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) {
-      I sum = S::Add32(a[i][v], b[i][v]);  // a is 0 where it was added to 16 bits
-      if constexpr (!kBytes && S::kHalves) sum = S::AddHalves(a[i][v], b[i][v]);
-      S::Store(sum, sums + i * kMostChannels + lane + v * S::kLanes);
     }
   }
 }

@@ -20,9 +20,18 @@ HWY_INLINE typename L::V LoadConstants(const Grid& grid, const std::byte* array,
 }
 
 // From element `index` of the arrays on; n is a multiple of 8. Minima are zeros where there are
-// none.
+// none. Those of the next plane are prefetched unless it is null, but not by AVX2: it takes longer
+// over a page, and on a Zen 3 these requests delayed others.
 template <class S>
-void ReadConstants(const Grid& grid, const std::byte* plane, int64_t index, int n, Constants& to) {
+void ReadConstants(const Grid& grid, const std::byte* plane, const std::byte* next, int64_t index,
+                   int n, Constants& to) {
+  if (S::kLanes == 16 && next != nullptr) {
+    const int64_t begin = index * grid.scale_bytes(), end = (index + n) * grid.scale_bytes();
+    for (int64_t at = begin; at < end; at += 64) {
+      __builtin_prefetch(next + grid.scales + at, 0, 2);
+      if (grid.has_min) __builtin_prefetch(next + grid.mins + at, 0, 2);
+    }
+  }
   const float middle = MiddleOf(grid);
   OverLanes<S>(n, [&]<class L>(L, int i) {
     const auto scale =
