@@ -81,14 +81,14 @@ Json CacheJson(const SessionImpl& session) {
 
 // "0-3 57 90-99 …": runs of neighbours, cut where a line ends.
 std::string RangesText(const std::vector<int32_t>& positions) {
-  constexpr size_t kWidth = 72;
+  constexpr size_t kLineWidth = 72;
   std::string text;
   for (size_t i = 0; i < positions.size();) {
     size_t end = i + 1;
     while (end < positions.size() && positions[end] == positions[end - 1] + 1) ++end;
     const std::string range = end - i == 1 ? fmt::format("{}", positions[i])
                                            : fmt::format("{}-{}", positions[i], positions[end - 1]);
-    if (text.size() + range.size() + 4 > kWidth) return text + " …";
+    if (text.size() + range.size() + 4 > kLineWidth) return text + " …";
     text += (text.empty() ? "" : " ") + range;
     i = end;
   }

@@ -11,6 +11,13 @@ pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 find_package(Boost 1.74 REQUIRED)  # Asio and Beast: headers only
 
+# The files of a target in batches, each compiled as one file: what they all include is read, and its
+# templates made, once. For targets where that takes most of the time; names in unnamed namespaces
+# have to differ there. The debug preset compiles file by file.
+function(kvasir_batches target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${KVASIR_UNITY} UNITY_BUILD_BATCH_SIZE 7)
+endfunction()
+
 # kvasir_module(name [JSON] DEPS libraries...); JSON: its files include <nlohmann/json.hpp>, mostly
 function(kvasir_module name)
   cmake_parse_arguments(ARG "JSON" "" "DEPS" ${ARGN})
@@ -41,6 +48,7 @@ endfunction()
 
 kvasir_module(base DEPS fmt::fmt Threads::Threads PkgConfig::XXHASH)
 kvasir_module(jinja JSON DEPS kvasir_base)
+kvasir_batches(kvasir_jinja)
 kvasir_module(grammar JSON DEPS kvasir_base)
 kvasir_module(kernels DEPS kvasir_base hwy::hwy)
 kvasir_module(cache DEPS kvasir_base kvasir_kernels)
@@ -59,6 +67,7 @@ kvasir_embed(kvasir_eval kReportScript ${page}/page.js ${page}/specs.js ${page}/
              ${page}/curves.js ${page}/table.js ${page}/heat.js ${page}/samples.js ${page}/main.js)
 
 kvasir_module(server JSON DEPS kvasir_engine Boost::headers)
+kvasir_batches(kvasir_server)
 if(KVASIR_SANITIZE MATCHES thread)
   # The thread sanitizer knows no fences. Asio's queues have mutexes, which order the same things.
   target_compile_definitions(kvasir_server PUBLIC BOOST_ASIO_DISABLE_FENCED_BLOCK)
@@ -74,6 +83,7 @@ if(app_sources)
   add_executable(kvasir ${app_sources})
   target_link_libraries(kvasir PRIVATE kvasir_eval kvasir_server PkgConfig::PNG PkgConfig::EDIT)
   target_compile_definitions(kvasir PRIVATE KVASIR_VERSION="${PROJECT_VERSION}")
+  kvasir_batches(kvasir)
 endif()
 
 if(KVASIR_TESTS)
@@ -112,6 +122,9 @@ if(KVASIR_TESTS)
   endfunction()
   foreach(module base grammar jinja kernels cache methods model engine eval server)
     kvasir_tests(${module})
+  endforeach()
+  foreach(module model engine eval server)
+    kvasir_batches(${module}_test)
   endforeach()
   if(NOT KVASIR_SANITIZE)
     kvasir_tests(allocations MODULE engine)  # apart: it replaces operator new, as sanitizers do

@@ -137,7 +137,7 @@ Result<Value> RefusedFilter(Call& call) {
   return Fail("the filter '{}' is not supported in chat templates", call.name);
 }
 
-constexpr Builtin kFilters[] = {
+constexpr Builtin kLayoutFilters[] = {
     {"filesizeformat", "value binary?", FileSizeFormat},
     {"indent", "s width? first? blank?", Indent},
     {"random", "seq", RefusedFilter},
@@ -149,6 +149,6 @@ constexpr Builtin kFilters[] = {
 
 }  // namespace
 
-std::span<const Builtin> LayoutFilters() { return kFilters; }
+std::span<const Builtin> LayoutFilters() { return kLayoutFilters; }
 
 }  // namespace kvasir::jinja

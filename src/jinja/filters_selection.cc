@@ -7,12 +7,6 @@
 namespace kvasir::jinja {
 namespace {
 
-Result<Value> MakeGenerator(Call& call, std::vector<Value> items) {
-  KV_ASSIGN_OR_RETURN(const Value list, call.heap.MakeList(std::move(items)));
-  KV_ASSIGN_OR_RETURN(Object * made, call.heap.Keep(std::make_unique<Generator>(list.list_ref())));
-  return Value(made);
-}
-
 const Value* Named(const Call& call, std::string_view name) {
   for (const auto& [key, value] : call.named) {
     if (key == name) return &value;
@@ -45,11 +39,11 @@ Result<Value> MapAttribute(Call& call, const ListRef& list) {
     if (value.is_undefined() && otherwise != nullptr && !otherwise->is_none()) value = *otherwise;
     out.push_back(std::move(value));
   }
-  return MakeGenerator(call, std::move(out));
+  return call.heap.MakeGenerator(std::move(out));
 }
 
 Result<Value> Map(Call& call) {
-  if (!call[0].Truth()) return MakeGenerator(call, {});  // also none, as in Jinja
+  if (!call[0].Truth()) return call.heap.MakeGenerator({});  // also none, as in Jinja
   KV_ASSIGN_OR_RETURN(const ListRef list, Iterate(call.heap, call[0]));
   if (call.rest.empty() && Named(call, "attribute") != nullptr) return MapAttribute(call, list);
   if (call.rest.empty()) return Fail("map requires a filter argument");
@@ -59,11 +53,11 @@ Result<Value> Map(Call& call) {
     KV_ASSIGN_OR_RETURN(Value value, call.in.CallFilter(call.rest[0].str(), For(call, item, 1)));
     out.push_back(std::move(value));
   }
-  return MakeGenerator(call, std::move(out));
+  return call.heap.MakeGenerator(std::move(out));
 }
 
 Result<Value> SelectItems(Call& call, bool wanted, bool by_attribute) {
-  if (!call[0].Truth()) return MakeGenerator(call, {});
+  if (!call[0].Truth()) return call.heap.MakeGenerator({});
   KV_ASSIGN_OR_RETURN(const ListRef list, Iterate(call.heap, call[0]));
   AttributePath path;
   size_t n_used = 0;
@@ -85,7 +79,7 @@ Result<Value> SelectItems(Call& call, bool wanted, bool by_attribute) {
     }
     if (passes == wanted) out.push_back(item);
   }
-  return MakeGenerator(call, std::move(out));
+  return call.heap.MakeGenerator(std::move(out));
 }
 
 Result<Value> Select(Call& call) { return SelectItems(call, true, false); }
@@ -93,7 +87,7 @@ Result<Value> Reject(Call& call) { return SelectItems(call, false, false); }
 Result<Value> SelectAttr(Call& call) { return SelectItems(call, true, true); }
 Result<Value> RejectAttr(Call& call) { return SelectItems(call, false, true); }
 
-constexpr Builtin kFilters[] = {
+constexpr Builtin kSelectionFilters[] = {
     {"map", "value *rest **named", Map},
     {"reject", "value *rest **named", Reject},
     {"rejectattr", "value *rest **named", RejectAttr},
@@ -103,6 +97,6 @@ constexpr Builtin kFilters[] = {
 
 }  // namespace
 
-std::span<const Builtin> SelectionFilters() { return kFilters; }
+std::span<const Builtin> SelectionFilters() { return kSelectionFilters; }
 
 }  // namespace kvasir::jinja

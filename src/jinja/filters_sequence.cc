@@ -14,12 +14,6 @@
 namespace kvasir::jinja {
 namespace {
 
-Result<Value> MakeGenerator(Call& call, std::vector<Value> items) {
-  KV_ASSIGN_OR_RETURN(const Value list, call.heap.MakeList(std::move(items)));
-  KV_ASSIGN_OR_RETURN(Object * made, call.heap.Keep(std::make_unique<Generator>(list.list_ref())));
-  return Value(made);
-}
-
 Result<Value> Length(Call& call) {
   const Value& value = call[0];
   if (value.is_string()) return Value::Integer(value.text().length);
@@ -64,14 +58,14 @@ Result<Value> ToList(Call& call) {
 }
 
 Result<Value> Items(Call& call) {
-  if (call[0].is_undefined()) return MakeGenerator(call, {});
+  if (call[0].is_undefined()) return call.heap.MakeGenerator({});
   if (!call[0].is_dict()) return Fail("Can only get item pairs from a mapping.");
   std::vector<Value> pairs;
   for (const auto& [key, value] : call[0].dict().entries()) {
     KV_ASSIGN_OR_RETURN(Value pair, call.heap.MakeList({key, value}, Flavor::kTuple));
     pairs.push_back(std::move(pair));
   }
-  return MakeGenerator(call, std::move(pairs));
+  return call.heap.MakeGenerator(std::move(pairs));
 }
 
 Result<Value> Reverse(Call& call) {
@@ -82,7 +76,7 @@ Result<Value> Reverse(Call& call) {
   std::vector<Value> items(list->items.rbegin(), list->items.rend());
   // Python's reversed() refuses generators, and Jinja makes a list of them.
   if (call[0].is_object()) return call.heap.MakeList(std::move(items));
-  return MakeGenerator(call, std::move(items));
+  return call.heap.MakeGenerator(std::move(items));
 }
 
 Result<Value> Join(Call& call) {
@@ -155,7 +149,7 @@ Result<Value> Unique(Call& call) {
     seen.Set(key, Value::MakeNone());
     items.push_back(item);
   }
-  return MakeGenerator(call, std::move(items));
+  return call.heap.MakeGenerator(std::move(items));
 }
 
 Result<Value> Extreme(Call& call, CompareOp better) {
@@ -210,7 +204,7 @@ Result<Value> Batch(Call& call) {
     if (static_cast<Int>(row.size()) == n_columns) KV_RETURN_IF_ERROR(flush());
     row.push_back(list->items[i]);
   }
-  if (row.empty()) return MakeGenerator(call, std::move(rows));
+  if (row.empty()) return call.heap.MakeGenerator(std::move(rows));
   const Int n_missing = n_columns - static_cast<Int>(row.size());
   if (call.given(2) && n_missing > 0) {
     KV_RETURN_IF_ERROR(
@@ -218,7 +212,7 @@ Result<Value> Batch(Call& call) {
     row.insert(row.end(), static_cast<size_t>(n_missing), call[2]);
   }
   KV_RETURN_IF_ERROR(flush());
-  return MakeGenerator(call, std::move(rows));
+  return call.heap.MakeGenerator(std::move(rows));
 }
 
 Result<Value> SliceFilter(Call& call) {
@@ -239,7 +233,7 @@ Result<Value> SliceFilter(Call& call) {
     KV_ASSIGN_OR_RETURN(Value made, call.heap.MakeList(std::move(slice)));
     slices.push_back(std::move(made));
   }
-  return MakeGenerator(call, std::move(slices));
+  return call.heap.MakeGenerator(std::move(slices));
 }
 
 Result<Value> GroupBy(Call& call) {
@@ -274,7 +268,7 @@ Result<Value> GroupBy(Call& call) {
   return call.heap.MakeList(std::move(groups));
 }
 
-constexpr Builtin kFilters[] = {
+constexpr Builtin kSequenceFilters[] = {
     {"batch", "value linecount fill_with?", Batch},
     {"count", "obj", Length},
     {"dictsort", "value case_sensitive? by? reverse?", DictSort},
@@ -296,6 +290,6 @@ constexpr Builtin kFilters[] = {
 
 }  // namespace
 
-std::span<const Builtin> SequenceFilters() { return kFilters; }
+std::span<const Builtin> SequenceFilters() { return kSequenceFilters; }
 
 }  // namespace kvasir::jinja

@@ -164,7 +164,7 @@ Result<Value> UrlEncode(Call& call) {
   return call.heap.MakeText(std::move(out));
 }
 
-constexpr Builtin kFilters[] = {
+constexpr Builtin kTextFilters[] = {
     {"capitalize", "s", Convert<Capitalize>},
     {"center", "value width?", Center},
     {"e", "value", Escape},
@@ -185,6 +185,6 @@ constexpr Builtin kFilters[] = {
 
 }  // namespace
 
-std::span<const Builtin> TextFilters() { return kFilters; }
+std::span<const Builtin> TextFilters() { return kTextFilters; }
 
 }  // namespace kvasir::jinja

@@ -196,7 +196,7 @@ Result<Value> PrettyPrint(Call& call) {
   return call.heap.MakeText(std::move(text));
 }
 
-constexpr Builtin kFilters[] = {
+constexpr Builtin kValueFilters[] = {
     {"abs", "x", Abs},
     {"attr", "obj name", Attr},
     {"d", "value default_value? boolean?", Default},
@@ -210,6 +210,6 @@ constexpr Builtin kFilters[] = {
 
 }  // namespace
 
-std::span<const Builtin> ValueFilters() { return kFilters; }
+std::span<const Builtin> ValueFilters() { return kValueFilters; }
 
 }  // namespace kvasir::jinja

@@ -67,6 +67,12 @@ Result<Value> Heap::MakeList(std::vector<Value> items, Flavor flavor) {
       List{std::move(items), flavor, depth, {}, Charge(this, n_bytes)}));
 }
 
+Result<Value> Heap::MakeGenerator(std::vector<Value> items) {
+  KV_ASSIGN_OR_RETURN(const Value list, MakeList(std::move(items)));
+  KV_ASSIGN_OR_RETURN(Object * made, Keep(std::make_unique<Generator>(list.list_ref())));
+  return Value(made);
+}
+
 Result<Value> Heap::MakeRange(std::vector<Value> items, std::string label) {
   const auto n_items = static_cast<int64_t>(items.size());
   const int64_t n_bytes = n_items * static_cast<int64_t>(sizeof(Value)) + kHeaderBytes;

@@ -24,6 +24,7 @@ class Heap {
 
   Result<Value> MakeText(std::string bytes, bool markup = false);
   Result<Value> MakeList(std::vector<Value> items, Flavor flavor = Flavor::kList);
+  Result<Value> MakeGenerator(std::vector<Value> items);
   Result<Value> MakeRange(std::vector<Value> items, std::string label);
   Result<Value> MakeDict(Dict dict);
   Value MakeUndefined(std::string why);

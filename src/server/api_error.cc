@@ -65,6 +65,10 @@ ApiError FromBatch(const BatchError& error) {
   return {.status = 500, .message = error.message};
 }
 
+tl::unexpected<ApiError> RefuseField(const std::string& place, std::string_view what) {
+  return Refuse({.message = fmt::format("'{}': {}", place, what), .param = place});
+}
+
 ApiResult<Json> ParseBody(std::string_view body) {
   bool too_deep = false;
   const auto watch_depth = [&](int depth, Json::parse_event_t, Json&) {

@@ -33,6 +33,8 @@ using ApiResult = tl::expected<T, ApiError>;
 inline tl::unexpected<ApiError> Refuse(ApiError error) {
   return tl::unexpected<ApiError>(std::move(error));
 }
+// What is wrong with a field, by its path.
+tl::unexpected<ApiError> RefuseField(const std::string& place, std::string_view what);
 
 // A JSON object from a client: UTF-8, bounded in depth.
 ApiResult<Json> ParseBody(std::string_view body);

@@ -9,10 +9,6 @@ namespace {
 
 constexpr double kFiveMinutes = 300, kHour = 3600;  // what "ephemeral" means, and its longer form
 
-tl::unexpected<ApiError> Wrong(const std::string& place, std::string_view what) {
-  return Refuse({.message = fmt::format("'{}': {}", place, what), .param = place});
-}
-
 // The text of a tool's result: a text or text blocks.
 std::string ResultText(const Json& content) {
   if (content.is_string()) return content.get<std::string>();
@@ -28,17 +24,17 @@ std::string ResultText(const Json& content) {
 
 // One message of theirs may be several of OpenAI's: results of tools are messages there.
 ApiResult<void> AddMessage(const Json& message, const std::string& place, Json& messages) {
-  if (!message.is_object()) return Wrong(place, "expected an object with role and content");
+  if (!message.is_object()) return RefuseField(place, "expected an object with role and content");
   const Json role = message.value("role", Json());
   if (role != "user" && role != "assistant")
-    return Wrong(place + ".role", "expected user or assistant");
+    return RefuseField(place + ".role", "expected user or assistant");
   const Json content = message.value("content", Json());
   if (content.is_string()) {
     messages.push_back({{"role", role}, {"content", content}});
     return {};
   }
   if (!content.is_array())
-    return Wrong(place + ".content", "expected a text or an array of blocks");
+    return RefuseField(place + ".content", "expected a text or an array of blocks");
   Json parts = Json::array(), calls = Json::array();
   for (const Json& block : content) {
     const Json type = block.is_object() ? block.value("type", Json()) : Json();
@@ -57,8 +53,8 @@ ApiResult<void> AddMessage(const Json& message, const std::string& place, Json& 
     } else if (type == "thinking" || type == "redacted_thinking") {
       continue;  // of earlier turns: the model does not read it again
     } else {
-      return Wrong(place + ".content",
-                   "blocks are text, tool_use or tool_result: this model reads text");
+      return RefuseField(place + ".content",
+                         "blocks are text, tool_use or tool_result: this model reads text");
     }
   }
   if (parts.empty() && calls.empty()) return {};
@@ -78,7 +74,7 @@ ApiResult<void> AddToolChoice(const Json& choice, Json& chat) {
     chat["tool_choice"] = {{"type", "function"},
                            {"function", {{"name", choice.value("name", Json())}}}};
   } else {
-    return Wrong("tool_choice", "expected the type auto, any, tool or none");
+    return RefuseField("tool_choice", "expected the type auto, any, tool or none");
   }
   if (choice.value("disable_parallel_tool_use", Json()) == true) {
     chat["parallel_tool_calls"] = false;
@@ -92,9 +88,9 @@ ApiResult<void> AddTools(Fields& fields, Json& chat) {
   for (const Json& tool : list != nullptr ? *list : Json::array()) {
     const Json kind = tool.is_object() ? tool.value("type", Json("custom")) : Json();
     if (kind != "custom" && !(kind.is_null() && tool.is_object())) {
-      return Wrong("tools",
-                   "expected {\"name\", \"input_schema\", …}: tools that a server would "
-                   "have to run are not there");
+      return RefuseField("tools",
+                         "expected {\"name\", \"input_schema\", …}: tools that a server would "
+                         "have to run are not there");
     }
     tools.push_back({{"type", "function"},
                      {"function",
@@ -243,10 +239,10 @@ ApiResult<Json> ChatBodyOfMessages(const Json& body, bool needs_max_tokens) {
   Fields fields(body);
   const Json* list = fields.Array("messages");
   if (list == nullptr || list->empty()) {
-    return Wrong("messages", "expected an array of messages, one at least");
+    return RefuseField("messages", "expected an array of messages, one at least");
   }
   if (needs_max_tokens && !fields.Integer("max_tokens", 1, INT32_MAX)) {
-    return Wrong("max_tokens", "expected a whole number, 1 at least");
+    return RefuseField("max_tokens", "expected a whole number, 1 at least");
   }
   Json messages = Json::array();
   if (const Json* system = fields.Get("system")) {

@@ -4,10 +4,6 @@
 namespace kvasir::server {
 namespace {
 
-tl::unexpected<ApiError> Wrong(const std::string& name, std::string_view what) {
-  return Refuse({.message = fmt::format("'{}': {}", name, what), .param = name});
-}
-
 bool IsText(const Json& item, const char* field) {
   return item.contains(field) && item[field].is_string();
 }
@@ -25,26 +21,27 @@ void AddCall(const Json& item, Json& messages) {
 }
 
 ApiResult<void> AddItem(const Json& item, const std::string& place, Json& messages) {
-  if (!item.is_object()) return Wrong(place, "expected an object");
+  if (!item.is_object()) return RefuseField(place, "expected an object");
   const Json type = item.value("type", Json("message"));
   if (type == "message") {
     messages.push_back(
         {{"role", item.value("role", Json())}, {"content", item.value("content", Json())}});
   } else if (type == "function_call") {
     if (!IsText(item, "call_id") || !IsText(item, "name") || !IsText(item, "arguments")) {
-      return Wrong(place, "a function_call has call_id, name and arguments, all texts");
+      return RefuseField(place, "a function_call has call_id, name and arguments, all texts");
     }
     AddCall(item, messages);
   } else if (type == "function_call_output") {
     if (!IsText(item, "call_id") || !item.contains("output")) {
-      return Wrong(place, "a function_call_output has call_id and output");
+      return RefuseField(place, "a function_call_output has call_id and output");
     }
     messages.push_back(
         {{"role", "tool"}, {"tool_call_id", item["call_id"]}, {"content", item["output"]}});
   } else if (type != "reasoning") {  // of earlier turns: the model does not read it again
-    return Wrong(place, fmt::format("items are message, function_call, function_call_output or "
-                                    "reasoning, and not {}",
-                                    Dump(type)));
+    return RefuseField(place,
+                       fmt::format("items are message, function_call, function_call_output or "
+                                   "reasoning, and not {}",
+                                   Dump(type)));
   }
   return {};
 }
@@ -56,13 +53,13 @@ ApiResult<Json> Messages(Fields& fields) {
   }
   const Json* input = fields.Get("input");
   if (fields.error()) return Refuse(*fields.error());
-  if (input == nullptr) return Wrong("input", "missing");
+  if (input == nullptr) return RefuseField("input", "missing");
   if (input->is_string()) {
     messages.push_back({{"role", "user"}, {"content", *input}});
     return messages;
   }
   if (!input->is_array() || input->empty()) {
-    return Wrong("input", "expected a text or an array of items, one at least");
+    return RefuseField("input", "expected a text or an array of items, one at least");
   }
   for (size_t i = 0; i < input->size(); ++i) {
     const auto added = AddItem((*input)[i], fmt::format("input[{}]", i), messages);
@@ -72,15 +69,15 @@ ApiResult<Json> Messages(Fields& fields) {
 }
 
 // {"type": "function", "name", …} here, one level deeper in a chat; and so is the choice.
-ApiResult<void> AddTools(Fields& fields, Json& chat) {
+ApiResult<void> AddFunctions(Fields& fields, Json& chat) {
   const Json* tools = fields.Array("tools");
   for (size_t i = 0; tools != nullptr && i < tools->size(); ++i) {
     const Json& tool = (*tools)[i];
     const std::string place = fmt::format("tools[{}]", i);
     if (!tool.is_object() || tool.value("type", Json()) != "function" || !IsText(tool, "name")) {
-      return Wrong(place,
-                   "expected {\"type\": \"function\", \"name\", …}: tools that a server "
-                   "would have to run are not there");
+      return RefuseField(place,
+                         "expected {\"type\": \"function\", \"name\", …}: tools that a server "
+                         "would have to run are not there");
     }
     Json function = {{"name", tool["name"]}};
     for (const char* name : {"description", "parameters", "strict"}) {
@@ -125,11 +122,11 @@ ApiResult<Json> ChatBodyOfResponses(const Json& body) {
   Fields fields(body);
   for (const char* name : {"previous_response_id", "conversation", "prompt"}) {
     if (fields.Get(name) != nullptr) {
-      return Wrong(name, "nothing is stored here: send the whole conversation as 'input'");
+      return RefuseField(name, "nothing is stored here: send the whole conversation as 'input'");
     }
   }
   if (fields.Flag("background").value_or(false)) {
-    return Wrong("background", "responses are made while the client waits");
+    return RefuseField("background", "responses are made while the client waits");
   }
   auto messages = Messages(fields);
   if (!messages) return Refuse(messages.error());
@@ -143,7 +140,7 @@ ApiResult<Json> ChatBodyOfResponses(const Json& body) {
     // {"type": "json_schema", "name", "schema"}: the reader of response_format knows it.
     chat["response_format"] = (*text)["format"];
   }
-  const auto tools = AddTools(fields, chat);
+  const auto tools = AddFunctions(fields, chat);
   if (!tools) return Refuse(tools.error());
   AddLogprobs(fields, chat);
   if (fields.error()) return Refuse(*fields.error());

@@ -11,13 +11,9 @@ namespace {
 
 using GrammarPtr = std::shared_ptr<const grammar::Grammar>;
 
-tl::unexpected<ApiError> Wrong(const std::string& place, std::string_view what) {
-  return Refuse({.message = fmt::format("'{}': {}", place, what), .param = place});
-}
-
 ApiResult<GrammarPtr> Schema(const Json& schema, const std::string& place) {
   auto compiled = grammar::CompileJsonSchema(schema);
-  if (!compiled) return Wrong(place, compiled.error().message);
+  if (!compiled) return RefuseField(place, compiled.error().message);
   return std::move(*compiled);
 }
 
@@ -26,7 +22,7 @@ ApiResult<GrammarPtr> FormatGrammar(const Json& body) {
   Fields fields(body);
   if (const auto text = fields.Text("grammar"); text && !text->empty()) {
     auto parsed = grammar::ParseGbnf(*text);
-    if (!parsed) return Wrong("grammar", parsed.error().message);
+    if (!parsed) return RefuseField("grammar", parsed.error().message);
     return std::move(*parsed);
   }
   if (const Json* schema = fields.Object("json_schema")) return Schema(*schema, "json_schema");
@@ -43,11 +39,11 @@ ApiResult<GrammarPtr> FormatGrammar(const Json& body) {
     const Json inner = format->value("json_schema", Json());
     const Json& holder = inner.is_object() ? inner : *format;
     if (!holder.contains("schema")) {
-      return Wrong("response_format.json_schema", "a schema is missing");
+      return RefuseField("response_format.json_schema", "a schema is missing");
     }
     return Schema(holder["schema"], "response_format.json_schema.schema");
   }
-  return Wrong("response_format", "expected the type text, json_object or json_schema");
+  return RefuseField("response_format", "expected the type text, json_object or json_schema");
 }
 
 struct ToolChoice {
@@ -63,7 +59,7 @@ ApiResult<ToolChoice> ReadToolChoice(const Json& body) {
   const Json function = choice.is_object() ? choice.value("function", Json()) : Json();
   const Json name = function.is_object() ? function.value("name", Json()) : Json();
   if (!name.is_string()) {
-    return Wrong("tool_choice", "expected none, auto, required or a function");
+    return RefuseField("tool_choice", "expected none, auto, required or a function");
   }
   return ToolChoice{.kind = ToolChoice::Kind::kRequired, .only = name.get<std::string>()};
 }
@@ -89,14 +85,15 @@ ApiResult<AnswerForm> ReadAnswerForm(const Json& body, const LoadedModel& model,
   const bool asked = !conversation.tools.is_null();
   if (choice->kind == ToolChoice::Kind::kNone) conversation.tools = nullptr;
   if (choice->kind == ToolChoice::Kind::kRequired) {
-    if (!asked) return Wrong("tool_choice", "there are no tools to call");
-    if (*rules) return Wrong("tool_choice", "a call and a response_format cannot both be required");
+    if (!asked) return RefuseField("tool_choice", "there are no tools to call");
+    if (*rules)
+      return RefuseField("tool_choice", "a call and a response_format cannot both be required");
     const Json parallel = body.value("parallel_tool_calls", Json());
     auto calls = grammar::ToolCallGrammar(conversation.tools,
                                           {.style = StyleOf(model),
                                            .only = choice->only,
                                            .parallel = choice->only.empty() && parallel != false});
-    if (!calls) return Wrong("tools", calls.error().message);
+    if (!calls) return RefuseField("tools", calls.error().message);
     *rules = std::move(*calls);
   }
   for (size_t i = 0; conversation.tools.is_array() && i < conversation.tools.size(); ++i) {

@@ -14,7 +14,7 @@ class SessionGroupTest : public testing::Test {
   std::vector<int32_t> prompt_ = RandomIds(300, 1), forced_ = RandomIds(20, 2);
 };
 
-std::vector<float> Logits(const SessionImpl& session) {
+std::vector<float> LogitsOf(const SessionImpl& session) {
   return {session.logits().begin(), session.logits().end()};
 }
 
@@ -41,16 +41,16 @@ TEST_F(SessionGroupTest, MembersEqualSessionsThatReadAlone) {
     auto alone = OpenSession(model_, {.kv = member.spec, .chunk = 64});
     ASSERT_TRUE(alone->Feed(prompt_, {}));
     EXPECT_EQ(shared.kv().entries, alone->kv().entries) << member.spec;
-    EXPECT_EQ(Logits(shared), Logits(*alone)) << member.spec;
+    EXPECT_EQ(LogitsOf(shared), LogitsOf(*alone)) << member.spec;
     for (const int32_t id : forced_) {
       ASSERT_TRUE(shared.Step(id));
       ASSERT_TRUE(alone->Step(id));
-      ASSERT_EQ(Logits(shared), Logits(*alone)) << member.spec;
+      ASSERT_EQ(LogitsOf(shared), LogitsOf(*alone)) << member.spec;
     }
     // A further turn too: what methods keep between prompts was taken over.
     ASSERT_TRUE(shared.Feed(forced_, {}));
     ASSERT_TRUE(alone->Feed(forced_, {}));
-    EXPECT_EQ(Logits(shared), Logits(*alone)) << member.spec;
+    EXPECT_EQ(LogitsOf(shared), LogitsOf(*alone)) << member.spec;
   }
 }
 

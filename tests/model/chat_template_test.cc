@@ -5,11 +5,11 @@
 namespace kvasir {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 ChatInputs Greeting() {
   ChatInputs inputs;
-  inputs.messages = Json::parse(R"([{"role": "user", "content": "Hi"}])");
+  inputs.messages = OrderedJson::parse(R"([{"role": "user", "content": "Hi"}])");
   return inputs;
 }
 
@@ -35,7 +35,7 @@ TEST(ChatTemplate, DefinesToolsAsNoneAndAbsentTokensNotAtAll) {
             "TrueTrueTrueFalse");
   ChatInputs inputs = Greeting();
   inputs.bos_token = "<s>";
-  inputs.tools = Json::parse(R"([{"name": "f"}])");
+  inputs.tools = OrderedJson::parse(R"([{"name": "f"}])");
   EXPECT_EQ(Render("{{ bos_token }}{{ tools | tojson }}", inputs), "<s>[{\"name\": \"f\"}]");
 }
 
@@ -77,7 +77,7 @@ TEST(ChatTemplate, TellsARefusalFromAFailure) {
 }
 
 TEST(ChatTemplate, PicksAmongNamedTemplates) {
-  const auto templates = ReadChatTemplates(Json::parse(
+  const auto templates = ReadChatTemplates(OrderedJson::parse(
       R"([{"name": "default", "template": "D"}, {"name": "tool_use", "template": "T"}])"));
   ASSERT_TRUE(templates);
   EXPECT_EQ(PickChatTemplate(*templates, false).value(), "D");
@@ -93,7 +93,7 @@ TEST(ChatTemplate, TakesOneTextForTheDefault) {
   ASSERT_TRUE(templates);
   EXPECT_EQ(PickChatTemplate(*templates, true).value(), "only");
   EXPECT_FALSE(ReadChatTemplates(3));
-  EXPECT_FALSE(ReadChatTemplates(Json::parse(R"([{"name": "x"}])")));
+  EXPECT_FALSE(ReadChatTemplates(OrderedJson::parse(R"([{"name": "x"}])")));
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string Golden(const std::string& name) { return GoldenDir() + "/models/" + name; }
+std::string GoldenModel(const std::string& name) { return GoldenDir() + "/models/" + name; }
 
 // Parses a copy that ends exactly where the bytes end, so that sanitizers see any read beyond.
 Result<GgufFile> Parse(const std::string& bytes) {
@@ -220,7 +220,7 @@ TEST(Gguf, EveryTruncationOfASmallFileIsAnError) {
 }
 
 TEST(Gguf, AModelTruncatedAtAnyPercentIsAnError) {
-  const std::string bytes = ReadBytes(Golden("qwen2.gguf"));
+  const std::string bytes = ReadBytes(GoldenModel("qwen2.gguf"));
   ASSERT_FALSE(bytes.empty());
   for (size_t percent = 0; percent < 100; ++percent) {
     EXPECT_THAT(ErrorOf(bytes.substr(0, bytes.size() * percent / 100)), HasSubstr("truncated"))
@@ -255,7 +255,7 @@ TEST(Gguf, ChangedBytesNeverCrash) {
 TEST(Gguf, GoldenModelsOpen) {
   for (const char* name :
        {"llama", "llama3-rope", "qwen2", "qwen2-yarn", "qwen3", "gemma2", "gemma3", "phi3"}) {
-    const auto source = OpenModel(Golden(std::string(name) + ".gguf"));
+    const auto source = OpenModel(GoldenModel(std::string(name) + ".gguf"));
     ASSERT_TRUE(source) << source.error().message;
     const Metadata& metadata = (*source)->metadata();
     const std::string_view architecture = *metadata.String("general.architecture");

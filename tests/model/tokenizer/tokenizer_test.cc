@@ -222,8 +222,8 @@ TEST(Unigram, TheLargestSumWins) {
 }
 
 TEST(TokenizerJson, WhatIsNotSupportedIsAnError) {
-  const auto message = [](const char* json) {
-    const Result<Tokenizer> made = TokenizerFromJson(json);
+  const auto message = [](const char* text) {
+    const Result<Tokenizer> made = TokenizerFromJson(text);
     return made ? std::string() : made.error().message;
   };
   EXPECT_NE(message("{").find("JSON"), std::string::npos);
@@ -247,15 +247,15 @@ TEST(TokenizerJson, WhatIsNotSupportedIsAnError) {
 }
 
 TEST(TokenizerJson, TheConfigNamesBeginAndEnd) {
-  const char* json = R"({"model":{"vocab":{"a":0,"<s>":1,"</s>":2},"merges":[]},
+  const char* text = R"({"model":{"vocab":{"a":0,"<s>":1,"</s>":2},"merges":[]},
     "added_tokens":[{"id":1,"content":"<s>","special":true},{"id":2,"content":"</s>","special":true}]})";
   const Result<Tokenizer> made = TokenizerFromJson(
-      json, R"({"bos_token":{"content":"<s>"},"eos_token":"</s>","add_bos_token":true})");
+      text, R"({"bos_token":{"content":"<s>"},"eos_token":"</s>","add_bos_token":true})");
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(made->bos(), 1);
   EXPECT_TRUE(made->IsEog(2));
   EXPECT_EQ(made->Encode("a</s>"), (Ids{1, 0, 2}));
-  EXPECT_FALSE(TokenizerFromJson(json, R"({"bos_token":"<bos>"})"));
+  EXPECT_FALSE(TokenizerFromJson(text, R"({"bos_token":"<bos>"})"));
 }
 
 }  // namespace
