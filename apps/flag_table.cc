@@ -179,7 +179,8 @@ constexpr std::array kBench = {
     Flag{"depth", 0, kIntegers, "N,N", "", "0..",
          "more depths at which to measure decode; 0: an empty cache (default: the prompt "
          "lengths)"},
-    Flag{"batch", 0, kIntegers, "N,N", "1", "1..1", "sequences at a time (this build: 1)"},
+    Flag{"batch", 0, kIntegers, "N,N", "1", "1..65536",
+         "sequences at a time, each with a text of its own"},
     Flag{"threads", 't', kIntegers, "N,N", "", "1..1024",
          "thread counts (default: physical cores)"},
     Flag{"repeat", 0, kInteger, "N", "3", "1..1000", "runs of each figure; the median counts"},

@@ -37,7 +37,7 @@ RUN_FIELDS = ["text", "ids", "prompt_tokens", "generated_tokens", "stop_reason",
 KV_FIELDS = ["spec", "reads_as", "entries", "entries_full", "bytes", "bytes_peak", "bytes_full", "by_codec", "by_tier",
              "read_entries_per_step"]
 BENCH_FIELDS = ["spec", "phase", "prompt", "depth", "batch", "threads", "tok_s_median",
-                "tok_s_min", "tok_s_max", "ttft_ms", "kv_bytes", "rss_peak_bytes",
+                "tok_s_min", "tok_s_max", "tok_s_each", "ttft_ms", "kv_bytes", "rss_peak_bytes",
                 "read_bytes_per_token", "floor_tok_s"]
 
 
@@ -720,8 +720,34 @@ class Bench(Case):
 
 
 class Eval(Case):
+            self.assertEqual((row["batch"], row["tok_s_each"]), (1, row["tok_s_median"]))
     FLAGS = ["eval", "-m", MODEL, "--task", "board_noise", "--length", 600, "--samples", 2,
              "--kv", "full; streaming:budget=20%"]
+
+    def test_sequences_at_a_time(self):
+        flags = ["bench", "-m", MODEL, "--prompt", 64, "--depth", 0, "--gen", 3, "--repeat", 2,
+                 "--batch", "4,1", "--kv", "full; streaming:budget=32"]
+        rows = {(r["spec"], r["phase"], r["prompt"], r["batch"]): r
+                for r in document(*flags, "--threads", 2)["rows"]}
+        self.assertEqual(len(rows), 2 * 2 * 3)
+        for spec in ["full", "streaming:budget=32"]:
+            for phase, n in [("prefill", 64), ("decode", 64), ("decode", 0)]:
+                one, four = rows[spec, phase, n, 1], rows[spec, phase, n, 4]
+                self.assertEqual(four["kv_bytes"], 4 * one["kv_bytes"])
+                self.assertAlmostEqual(four["tok_s_each"], four["tok_s_median"] / 4)
+                self.assertGreater(four["floor_tok_s"], 0)
+                if phase == "decode":  # the weights are read once for all
+                    self.assertLess(four["read_bytes_per_token"], one["read_bytes_per_token"])
+        table = kvasir(*flags).stdout.splitlines()
+        self.assertIn("batch", table[0])
+        self.assertEqual(len(table), 1 + len(rows))
+
+    def test_sequences_that_find_no_room(self):
+        flags = ["bench", "-m", MODEL, "--prompt", 64, "--gen", 2, "--repeat", 1, "--batch"]
+        for nonsense in ["0", "1,-2", "4,x", ""]:
+            self.fails(2, *flags, nonsense, says=["--batch"])
+        self.fails(1, *flags, 5000, "--kv-memory", "1MiB",
+                   says=["--batch 5000", "64 tokens", "--kv-memory 1.0 MB", "--kv"])
 
     def test_the_table_and_its_document(self):
         listed = document("eval", "--list")["tasks"]
