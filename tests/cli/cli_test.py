@@ -7,6 +7,7 @@ Runs on the tiny models of tests/golden/models, so it needs no download.
 """
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -858,6 +859,32 @@ class Chat(Case):
         with tempfile.TemporaryDirectory() as folder:
             state = pathlib.Path(folder) / "state"
             saved = self.turns(f"Hello\n/save {state}\nGo on\n")
+    def test_a_chat_that_was_killed_goes_on_as_if_nothing_happened(self):
+        """Trap 3.17, across processes: what methods collect, half groups of codecs, seeds."""
+        for flags in [[], ["--temp", 1, "--seed", 7], ["--kv", "h2o:budget=24", "--temp", 1,
+                      "--seed", 7], ["--kv", "snapkv:budget=48,window=8 + kivi:bits=2,residual=32"],
+                      ["--kv", "decode:every=4 + tova:budget=24"], ["--stop", "e"]]:
+            with self.subTest(flags=flags), tempfile.TemporaryDirectory() as folder:
+                flags = ["-n", 12, *flags]
+                whole = self.turns("One\nTwo and two\nThree\nFour\n", *flags)
+                state = pathlib.Path(folder) / "state"
+                process = subprocess.Popen(
+                    [KVASIR, "chat", "-m", str(MODEL), *map(str, flags)], stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+                self.addCleanup(process.wait)
+                self.addCleanup(process.kill)
+                process.stdin.write(f"One\nTwo and two\n/save {state}\n".encode())
+                process.stdin.flush()
+                end = time.monotonic() + 60  # the messages are written last, and whole
+                while not os.path.exists(f"{state}.json") and time.monotonic() < end:
+                    time.sleep(0.02)
+                process.kill()
+                process.stdin.close()
+                again = self.turns(f"/load {state}\nThree\nFour\n", *flags)
+                for turn, expected in zip(again, whole[2:], strict=True):
+                    for field in ["text", "prompt_tokens", "generated_tokens", "stop_reason"]:
+                        self.assertEqual(turn[field], expected[field])
+
             loaded = self.turns(f"/load {state}\nGo on\n")
             self.assertEqual(loaded[0]["text"], saved[1]["text"])
             self.assertEqual(loaded[0]["prompt_tokens"], saved[1]["prompt_tokens"])
