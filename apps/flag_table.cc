@@ -164,6 +164,8 @@ constexpr std::array kInspect = {
     Flag{"list", 0, kSwitch, "", "", "", "name, type and shape of every tensor"},
     Flag{"find-heads", 0, kPath, "OUT", "", "",
          "write which KV heads retrieve, for razor; auto: where razor looks for it"},
+    Flag{"probe", 0, kWord, "TEXT", "block", "block|number",
+         "with --find-heads: random tokens four times over, or a number that a text is asked for"},
 };
 
 constexpr std::array kMethods = {

@@ -594,6 +594,10 @@ class Inspect(Case):
             self.assertEqual(sorted(heads), [25] * 7 + [100])
             self.fails(1, "run", "-m", MODEL, "--ids", "1", "--kv", f"razor:heads={path}.no",
                        says=["--find-heads"])
+            by_number = document("inspect", MODEL, "--find-heads", path, "--probe", "number")
+            self.assertEqual((found["probe"], by_number["probe"]), ("block", "number"))
+            self.assertEqual([len(layer) for layer in by_number["induction"]], [2] * 4)
+            self.fails(2, "inspect", MODEL, "--probe", "number", says=["--find-heads"])
 
     def test_positions(self):
         answer = document("inspect", MODEL, "--ids", run_ids(100),
