@@ -10,7 +10,7 @@ constexpr int64_t kLogitRows = 16;  // rows of logits at a time: a row is the vo
 }  // namespace
 
 SessionBatch::SessionBatch(std::span<SessionImpl* const> sessions)
-    : sessions_(sessions.begin(), sessions.end()), model_(*sessions_.at(0)->model_) {}
+    : sessions_(sessions.begin(), sessions.end()), model_(*sessions.front()->model_) {}
 
 Status SessionBatch::Step(std::span<const int32_t> tokens) {
   const auto n = static_cast<int64_t>(sessions_.size());
