@@ -7,6 +7,7 @@
 
 #include "bench_floor.h"
 #include "bench_rows.h"
+#include "bench_server.h"
 #include "commands.h"
 #include "context.h"
 #include "engine/session_batch.h"
@@ -244,6 +245,11 @@ class Bench {
 
 Result<int> BenchCommand(Context& context) {
   const Args& args = context.args;
+  if (args.Given("serve")) return BenchServer(context);
+  for (const std::string_view flag : {"clients", "rate", "requests", "seed", "api-key", "timeout",
+                                      "slo-ttft", "slo-tpot", "slo-e2e"}) {
+    if (args.OnCommandLine(flag)) return WrongUsage(context, "--{} needs --serve URL", flag);
+  }
   KV_ASSIGN_OR_RETURN(const std::vector<std::string> specs, SplitSpecs(args.Text("kv")));
   std::vector<int64_t> thread_counts = args.Ints("threads");
   if (thread_counts.empty()) thread_counts = {0};

@@ -189,6 +189,22 @@ constexpr std::array kBench = {
     Flag{"file", 'f', kPath, "FILE", "", "",
          "text to read, repeated as needed (default: random token ids)"},
 };
+constexpr std::array kBenchServer = {
+    Flag{"serve", 0, kText, "URL", "", "",
+         "load this server instead, e.g. http://127.0.0.1:8080/v1: --prompt lengths take turns (in "
+         "words, about a token each), answers have --gen tokens"},
+    Flag{"clients", 0, kInteger, "N", "1", "1..1024",
+         "clients that each send a request when their last one is answered"},
+    Flag{"rate", 0, kNumber, "R", "", "0.001..100000",
+         "requests a second instead, at random (Poisson), whether the server keeps up or not"},
+    Flag{"requests", 0, kInteger, "N", "32", "1..1000000", "requests in all"},
+    Flag{"seed", 0, kInteger, "N", "1", "0..", "of the texts and arrivals"},
+    Flag{"api-key", 0, kText, "KEY", "", "", "sent to the server"},
+    Flag{"timeout", 0, kInteger, "S", "600", "1..86400", "seconds that a request may take"},
+    Flag{"slo-ttft", 0, kNumber, "S", "", "0..", "goodput: seconds to the first token at most"},
+    Flag{"slo-tpot", 0, kNumber, "S", "", "0..", "goodput: seconds a token after it, on average"},
+    Flag{"slo-e2e", 0, kNumber, "S", "", "0..", "goodput: seconds to the end"},
+};
 constexpr std::array kBenchCache = {
     kModelFlag,
     Flag{"device", 0, kWord, "NAME", "auto", "auto|cpu|cuda", "where the model runs"},
@@ -284,6 +300,7 @@ extern constinit const FlagGroup kTemplateFlags = {"Conversation", kTemplate};
 extern constinit const FlagGroup kInspectFlags = {"What to show", kInspect};
 extern constinit const FlagGroup kMethodsFlags = {"What to show", kMethods};
 extern constinit const FlagGroup kBenchFlags = {"Measurement", kBench};
+extern constinit const FlagGroup kBenchServerFlags = {"Load of a server", kBenchServer};
 extern constinit const FlagGroup kBenchCacheFlags = {"Model and cache", kBenchCache};
 extern constinit const FlagGroup kEvalFlags = {"Evaluation", kEval};
 extern constinit const FlagGroup kEvalCacheFlags = {"Cache", kEvalCache};

@@ -720,14 +720,9 @@ class Bench(Case):
             self.assertLessEqual(row["tok_s_min"], row["tok_s_median"])
             self.assertLessEqual(row["tok_s_median"], row["tok_s_max"])
             self.assertGreater(row["floor_tok_s"], 0)
+            self.assertEqual((row["batch"], row["tok_s_each"]), (1, row["tok_s_median"]))
         table = kvasir("bench", "-m", MODEL, "--prompt", 32, "--gen", 2, "--repeat", 1).stdout
         self.assertIn("prefill", table)
-
-
-class Eval(Case):
-            self.assertEqual((row["batch"], row["tok_s_each"]), (1, row["tok_s_median"]))
-    FLAGS = ["eval", "-m", MODEL, "--task", "board_noise", "--length", 600, "--samples", 2,
-             "--kv", "full; streaming:budget=20%"]
 
     def test_sequences_at_a_time(self):
         flags = ["bench", "-m", MODEL, "--prompt", 64, "--depth", 0, "--gen", 3, "--repeat", 2,
@@ -753,6 +748,11 @@ class Eval(Case):
             self.fails(2, *flags, nonsense, says=["--batch"])
         self.fails(1, *flags, 5000, "--kv-memory", "1MiB",
                    says=["--batch 5000", "64 tokens", "--kv-memory 1.0 MB", "--kv"])
+
+
+class Eval(Case):
+    FLAGS = ["eval", "-m", MODEL, "--task", "board_noise", "--length", 600, "--samples", 2,
+             "--kv", "full; streaming:budget=20%"]
 
     def test_the_table_and_its_document(self):
         listed = document("eval", "--list")["tasks"]
@@ -859,10 +859,6 @@ class Chat(Case):
         turns = self.turns("One\nTwo\nThree\n", "--kv", "streaming:budget=16")
         self.assertEqual(len(turns), 3)
 
-    def test_commands(self):
-        with tempfile.TemporaryDirectory() as folder:
-            state = pathlib.Path(folder) / "state"
-            saved = self.turns(f"Hello\n/save {state}\nGo on\n")
     def test_a_chat_that_was_killed_goes_on_as_if_nothing_happened(self):
         """Trap 3.17, across processes: what methods collect, half groups of codecs, seeds."""
         for flags in [[], ["--temp", 1, "--seed", 7], ["--kv", "h2o:budget=24", "--temp", 1,
@@ -889,6 +885,10 @@ class Chat(Case):
                     for field in ["text", "prompt_tokens", "generated_tokens", "stop_reason"]:
                         self.assertEqual(turn[field], expected[field])
 
+    def test_commands(self):
+        with tempfile.TemporaryDirectory() as folder:
+            state = pathlib.Path(folder) / "state"
+            saved = self.turns(f"Hello\n/save {state}\nGo on\n")
             loaded = self.turns(f"/load {state}\nGo on\n")
             self.assertEqual(loaded[0]["text"], saved[1]["text"])
             self.assertEqual(loaded[0]["prompt_tokens"], saved[1]["prompt_tokens"])
@@ -988,6 +988,63 @@ class Serve(Case):
         lines = [json.loads(line) for line in process.stderr if line.startswith("{")]
         asked = [line for line in lines if line["path"] == "/v1/completions"]
         self.assertEqual([line["generated_tokens"] for line in asked], [800] * 4)
+
+    def test_a_slot_outlives_a_server_that_was_killed(self):
+        """Trap 3.17, across processes: the next turn is what it would have been."""
+        specs = ["full", "h2o:budget=40", "snapkv:budget=80,window=16 + kivi:bits=2,residual=32",
+                 "decode:every=4 + tova:budget=32", "expected:budget=40", "think:ratio=40%"]
+        for spec, temperature in itertools.product(specs, [0, 1]):
+            with (self.subTest(spec=spec, temperature=temperature),
+                  tempfile.TemporaryDirectory() as folder):
+                flags = ["--slot-save-path", folder, "--kv", spec, "--parallel", "1"]
+                process, url = self.start(*flags)
+                text = [7 + i * 13 % 400 for i in range(120)]
+                first = self.post(url + "/v1/completions", prompt=text, max_tokens=20, seed=5,
+                                  ignore_eos=True, return_tokens=True)
+                self.post(url + "/slots/0?action=save", filename="a")
+                turn = dict(prompt=text + first["choices"][0]["tokens"] + [60, 61, 62], seed=6,
+                            max_tokens=12, ignore_eos=True, temperature=temperature)
+                expected = self.post(url + "/v1/completions", **turn)
+                process.kill()
+                process.wait()
+                process, url = self.start(*flags)
+                self.post(url + "/slots/0?action=restore", filename="a")
+                reply = self.post(url + "/v1/completions", **turn)
+                self.assertEqual(reply["choices"], expected["choices"])
+                self.assertEqual(reply["usage"], expected["usage"])
+                self.assertGreater(reply["kv"]["reused_tokens"]["restored"], 100)
+                for key in ["entries", "by_codec"]:
+                    self.assertEqual(reply["kv"][key], expected["kv"][key])
+                process.kill()
+                process.wait()
+
+    def test_a_load_maker(self):
+        process, url = self.start()
+        fields = ["requests", "failed", "statuses", "wall_s", "prompt_tokens", "generated_tokens",
+                  "requests_per_s", "generated_tokens_per_s", "total_tokens_per_s", "ttft_s",
+                  "inter_token_s", "tpot_s", "e2e_s", "slo", "goodput", "good_requests_per_s"]
+        flags = ["bench", "--serve", url + "/v1", "--prompt", "20,40", "--gen", 8, "--requests", 6]
+        for way in [["--clients", 3], ["--rate", 50]]:
+            figures = document(*flags, *way, "--slo-ttft", 30)
+            self.assertEqual(list(figures), fields)
+            self.assertEqual((figures["requests"], figures["failed"]), (6, 0))
+            self.assertEqual(figures["generated_tokens"], 48)
+            self.assertEqual(figures["goodput"], 1)
+            for spread in ["ttft_s", "inter_token_s", "e2e_s"]:
+                self.assertLessEqual(figures[spread]["p50"], figures[spread]["p99"])
+        table = kvasir(*flags, "--kv", "streaming:budget=16", "--slo-e2e", 0).stdout
+        self.assertIn("goodput 0.0 %", table)
+        with urllib.request.urlopen(url + "/metrics") as reply:
+            self.assertIn('policy="streaming"', reply.read().decode())
+        self.fails(1, *flags, "--kv", "q8", "--timeout", 1, "--serve", url + "/nowhere",
+                   says=["404", "/v1"])
+        process.kill()
+        process.wait()
+        self.fails(1, *flags, says=[url, "refused", "kvasir serve"])
+        for wrong in [["--serve", "https://x"], ["--clients", 2, "--rate", 1], ["--depth", 5],
+                      ["--kv", "full; q8"]]:
+            self.fails(2, *flags, *wrong, says=[wrong[0]])
+        self.fails(2, "bench", "--clients", 3, says=["--serve"])
 
     def start_without_model(self):
         """It cannot say that the model is loaded, because nobody reads its full pipe: so it waits
