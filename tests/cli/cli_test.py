@@ -1046,6 +1046,23 @@ class Serve(Case):
             self.fails(2, *flags, *wrong, says=[wrong[0]])
         self.fails(2, "bench", "--clients", 3, says=["--serve"])
 
+    def test_ctrl_c_ends_a_load_with_what_was_measured(self):
+        _, url = self.start()
+        load = subprocess.Popen(
+            [KVASIR, "bench", "--serve", url + "/v1", "--prompt", "20", "--gen", "4", "--requests",
+             "1000000", "--clients", "2", "--json"], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=environment())
+        self.addCleanup(load.kill)
+        name = r'kvasir_request_success_total\{.*"length"\} (\d+)'
+        n, end = 0, time.monotonic() + 60
+        while n < 5 and time.monotonic() < end:
+            with urllib.request.urlopen(url + "/metrics") as reply:
+                n = int(re.search(name, reply.read().decode())[1])
+        load.send_signal(signal.SIGINT)
+        out, err = load.communicate(timeout=60)
+        self.assertEqual(load.returncode, 130, err)
+        self.assertGreater(json.loads(out)["generated_tokens"], 0)
+
     def start_without_model(self):
         """It cannot say that the model is loaded, because nobody reads its full pipe: so it waits
         before it serves. Gives the process, its URL, and what to read to let it go on."""
