@@ -6,10 +6,11 @@
 #include <set>
 
 #include "bench_floor.h"
+#include "bench_rows.h"
+#include "bench_server.h"
 #include "commands.h"
 #include "context.h"
-#include "engine/loaded_model.h"
-#include "eval/distributions.h"
+#include "engine/session_batch.h"
 #include "methods/spec.h"
 #include "report.h"
 
@@ -19,112 +20,74 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
-struct Row {
-  std::string spec;
-  bool decode = false;
-  int64_t prompt = 0;
-  int threads = 0;
-  std::vector<double> tok_s, ttft_ms;
-  int64_t kv_bytes = 0, rss_peak_bytes = 0;
-  double read_bytes_per_token = 0, floor_tok_s = 0;
-};
-
 double Ms(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-Json RowJson(const Row& row) {
-  return {{"spec", row.spec},
-          {"phase", row.decode ? "decode" : "prefill"},
-          {"prompt", row.prompt},
-          {"depth", row.decode ? row.prompt : 0},
-          {"batch", 1},
-          {"threads", row.threads},
-          {"tok_s_median", Median(row.tok_s)},
-          {"tok_s_min", *std::min_element(row.tok_s.begin(), row.tok_s.end())},
-          {"tok_s_max", *std::max_element(row.tok_s.begin(), row.tok_s.end())},
-          {"ttft_ms", Median(row.ttft_ms)},
-          {"kv_bytes", row.kv_bytes},
-          {"rss_peak_bytes", row.rss_peak_bytes},
-          {"read_bytes_per_token", row.read_bytes_per_token},
-          {"floor_tok_s", row.floor_tok_s}};
-}
-
-std::string RowsText(const std::vector<Row>& rows) {
-  size_t width = 4;
-  for (const Row& row : rows) width = std::max(width, row.spec.size());
-  std::string text = fmt::format(
-      "{:<{}}  {:<8} {:>7} {:>3} {:>9} {:>19} {:>9} {:>8} {:>10} {:>10}\n", "spec", width, "phase",
-      "tokens", "thr", "tokens/s", "min .. max", "floor", "of floor", "KV", "peak RSS");
-  for (const Row& row : rows) {
-    const Json json = RowJson(row);
-    const double median = json["tok_s_median"];
-    text += fmt::format(
-        "{:<{}}  {:<8} {:>7} {:>3} {:>9.1f} {:>8.1f} .. {:>7.1f} {:>9.1f} {:>6.0f} % {:>10} "
-        "{:>10}\n",
-        row.spec, width, row.decode ? "decode" : "prefill", row.prompt, row.threads, median,
-        json["tok_s_min"].get<double>(), json["tok_s_max"].get<double>(), row.floor_tok_s,
-        row.floor_tok_s > 0 ? 100 * median / row.floor_tok_s : 0, BytesText(row.kv_bytes),
-        BytesText(row.rss_peak_bytes));
+// What the flags list, in ascending order.
+std::set<int64_t> Numbers(const Args& args, std::initializer_list<std::string_view> flags) {
+  std::set<int64_t> numbers;
+  for (const std::string_view flag : flags) {
+    for (const int64_t n : args.Ints(flag)) numbers.insert(n);
   }
-  return text;
+  return numbers;
 }
 
 // All figures of one model at one number of threads.
 class Bench {
  public:
-  Bench(Context& context, std::shared_ptr<Model> model, std::vector<std::string> specs)
+  Bench(Context& context, std::shared_ptr<LoadedModel> model, std::vector<std::string> specs)
       : context_(context),
         model_(std::move(model)),
         specs_(std::move(specs)),
-        floors_(static_cast<const LoadedModel&>(*model_).config(), model_->facts()),
+        floors_(model_->config(), model_->facts()),
         n_gen_(context.args.Int("gen")) {}
 
   // Adds rows; stops early at Ctrl-C, with what was measured.
-  Status Run(ProgressBar& bar, int64_t& done, int64_t total, std::vector<Row>& rows) {
-    const std::vector<int64_t> prompts = context_.args.Ints("prompt");
-    std::set<int64_t> lengths(prompts.begin(), prompts.end());
-    for (const int64_t depth : context_.args.Ints("depth")) lengths.insert(depth);
-    KV_RETURN_IF_ERROR(MakeTokens(*lengths.rbegin()));
+  Status Run(ProgressBar& bar, int64_t& done, int64_t total, std::vector<BenchRow>& rows) {
+    const std::set<int64_t> prompts = Numbers(context_.args, {"prompt"});
+    const std::set<int64_t> lengths = Numbers(context_.args, {"prompt", "depth"});
+    const std::set<int64_t> batches = Numbers(context_.args, {"batch"});
+    KV_RETURN_IF_ERROR(MakeTokens(*lengths.rbegin() + TextOf(*batches.rbegin() - 1)));
     KV_RETURN_IF_ERROR(WarmUp());
     for (const int64_t length : lengths) {
-      const bool with_prefill = std::find(prompts.begin(), prompts.end(), length) != prompts.end();
-      std::vector<Row> prefill(specs_.size()), decode(specs_.size());
-      for (int64_t repeat = 0; repeat < context_.args.Int("repeat"); ++repeat) {
-        for (size_t s = 0; s < specs_.size(); ++s) {
-          KV_RETURN_IF_ERROR(Measure(specs_[s], length, prefill[s], decode[s]));
-          if (Interrupt::Pending()) break;
-          bar.Show(++done, total);
-        }
+      for (const int64_t batch : batches) {
         if (Interrupt::Pending()) break;
+        std::vector<BenchRow> prefill(specs_.size()), decode(specs_.size());
+        KV_RETURN_IF_ERROR(
+            MeasureAll(length, batch, prefill, decode, [&] { bar.Show(++done, total); }));
+        for (size_t s = 0; s < specs_.size(); ++s) {
+          const bool with_prefill = prompts.contains(length) && !prefill[s].tok_s.empty();
+          if (with_prefill) rows.push_back(std::move(prefill[s]));
+          if (!decode[s].tok_s.empty()) rows.push_back(std::move(decode[s]));
+        }
       }
-      for (size_t s = 0; s < specs_.size(); ++s) {
-        if (with_prefill && !prefill[s].tok_s.empty()) rows.push_back(std::move(prefill[s]));
-        if (!decode[s].tok_s.empty()) rows.push_back(std::move(decode[s]));
-      }
-      if (Interrupt::Pending()) break;
     }
     floors_.Measure();  // the better of before and after counts
-    for (Row& row : rows) {
+    for (BenchRow& row : rows) {
       if (row.threads != model_->facts().threads) continue;
-      row.floor_tok_s = row.decode ? floors_.DecodeTokS(row.read_bytes_per_token)
-                                   : floors_.PrefillTokS(row.prompt);
+      row.floor_tok_s =
+          row.decode ? floors_.DecodeTokS(StepOf(row)) : floors_.PrefillTokS(row.prompt);
     }
     return {};
   }
 
  private:
-  SessionOptions Options(std::string_view spec, int64_t length) const {
-    SessionOptions options = SessionOptionsOf(context_.args, spec);
-    // Speed does not depend on what a model was trained for.
-    if (options.ctx == 0) options.ctx = std::max(model_->facts().n_ctx_train, length + n_gen_);
-    return options;
+  using Sessions = std::vector<std::unique_ptr<SessionImpl>>;
+
+  // Where the text of a sequence begins: those of a batch are different texts.
+  static int64_t TextOf(int64_t sequence) { return sequence * 64; }
+
+  static Floors::DecodeStep StepOf(const BenchRow& row) {
+    return {.batch = row.batch,
+            .read_bytes = row.read_bytes_per_token * static_cast<double>(row.batch),
+            .entries = row.read_entries_per_step};
   }
 
   Status MakeTokens(int64_t n) {
     if (context_.args.Given("file")) {
       KV_ASSIGN_OR_RETURN(const std::string text, ReadText(context_.args.Text("file")));
-      const std::vector<int32_t> ids = model_->Tokenize(text);
+      const std::vector<int32_t> ids = model_->Tokenize(text, /*add_bos=*/true);
       if (ids.empty()) return Fail("{}: no tokens", context_.args.Text("file"));
       for (int64_t i = 0; i < n; ++i) tokens_.push_back(ids[static_cast<size_t>(i) % ids.size()]);
       return {};
@@ -137,65 +100,141 @@ class Bench {
 
   Status WarmUp() {
     const auto n = std::min<int64_t>(static_cast<int64_t>(tokens_.size()), 64);
-    KV_ASSIGN_OR_RETURN(const auto session, Session::Open(model_, Options("full", n)));
-    KV_RETURN_IF_ERROR(session->Feed(std::span(tokens_).first(n)));
-    return session->Step(tokens_[0]);
+    KV_ASSIGN_OR_RETURN(const Sessions sessions, OpenSessions("full", n, 1));
+    KV_RETURN_IF_ERROR(sessions[0]->Feed(std::span(tokens_).first(n), {}));
+    return sessions[0]->Step(tokens_[0]);
   }
 
-  Status Measure(const std::string& spec, int64_t length, Row& prefill, Row& decode) {
-    ResetPeakRss();
-    KV_ASSIGN_OR_RETURN(const auto session, Session::Open(model_, Options(spec, length)));
-    Clock::time_point start = Clock::now();
-    Sampler sampler({});
-    int32_t token = tokens_[0];
-    double ttft_ms = 0;
-    if (length > 0) {  // else it decodes from an empty cache
-      const Status fed = session->Feed(std::span(tokens_).first(length),
-                                       [](int64_t, int64_t) { return !Interrupt::Pending(); });
-      if (Interrupt::Pending()) return {};
-      KV_RETURN_IF_ERROR(fed);
-      const double prefill_ms = Ms(start);
-      token = sampler.Sample(session->logits(), {});
-      ttft_ms = Ms(start);
-      Note(spec, length, 1000 * static_cast<double>(length) / prefill_ms, ttft_ms, *session,
-           prefill);
+  // Every spec in turn, so that drift hits all alike.
+  Status MeasureAll(int64_t length, int64_t batch, std::span<BenchRow> prefill,
+                    std::span<BenchRow> decode, const std::function<void()>& on_done) {
+    for (int64_t repeat = 0; repeat < context_.args.Int("repeat"); ++repeat) {
+      for (size_t s = 0; s < specs_.size(); ++s) {
+        const Status status = Measure(specs_[s], length, batch, prefill[s], decode[s]);
+        if (Interrupt::Pending()) return {};
+        if (!status && batch > 1) return Fail("--batch {}: {}", batch, status.error().message);
+        KV_RETURN_IF_ERROR(status);
+        on_done();
+      }
     }
-
-    start = Clock::now();
-    for (int64_t i = 0; i < n_gen_; ++i) {
-      KV_RETURN_IF_ERROR(session->Step(token));
-      token = sampler.Sample(session->logits(), {});
-      if (Interrupt::Pending()) return {};
-    }
-    decode.decode = true;
-    Note(spec, length, 1000 * static_cast<double>(n_gen_) / Ms(start), ttft_ms, *session, decode);
     return {};
   }
 
-  void Note(const std::string& spec, int64_t length, double tok_s, double ttft_ms,
-            const Session& session, Row& row) const {
-    const KvReport kv = session.kv();
-    row.spec = spec;
-    row.prompt = length;
-    row.threads = model_->facts().threads;
+  // Each sequence reads a prompt of its own, one after the other; then all generate side by side.
+  Status Measure(const std::string& spec, int64_t length, int64_t batch, BenchRow& prefill,
+                 BenchRow& decode) {
+    ResetPeakRss();
+    for (BenchRow* row : {&prefill, &decode}) {
+      row->spec = spec;
+      row->decode = row == &decode;
+      row->prompt = length;
+      row->batch = batch;
+      row->threads = model_->facts().threads;
+    }
+    KV_ASSIGN_OR_RETURN(const Sessions sessions, OpenSessions(spec, length, batch));
+    const auto n = static_cast<double>(batch);
+    std::vector<int32_t> tokens(sessions.size(), tokens_[0]);
+    double ttft_ms = 0;
+    Clock::time_point start = Clock::now();
+    if (length > 0) {  // else they decode from an empty cache
+      KV_RETURN_IF_ERROR(ReadPrompts(sessions, length));
+      const double prefill_ms = Ms(start);
+      Draw(sessions, tokens);
+      ttft_ms = Ms(start);
+      Note(1000 * n * static_cast<double>(length) / prefill_ms, ttft_ms, sessions, prefill);
+    }
+    start = Clock::now();
+    KV_RETURN_IF_ERROR(Generate(sessions, tokens));
+    if (Interrupt::Pending()) return {};
+    Note(1000 * n * static_cast<double>(n_gen_) / Ms(start), ttft_ms, sessions, decode);
+    return {};
+  }
+
+  // The limit of memory is one for all.
+  Result<Sessions> OpenSessions(const std::string& spec, int64_t length, int64_t n) const {
+    SessionOptions options = SessionOptionsOf(context_.args, spec);
+    // Speed does not depend on what a model was trained for.
+    if (options.ctx == 0) options.ctx = std::max(model_->facts().n_ctx_train, length + n_gen_);
+    const auto pool =
+        std::make_shared<PagePool>(options.kv_memory > 0 ? options.kv_memory : kNoLimit);
+    Sessions sessions;
+    for (int64_t i = 0; i < n; ++i) {
+      KV_ASSIGN_OR_RETURN(sessions.emplace_back(), SessionImpl::Open(model_, options, pool));
+    }
+    return sessions;
+  }
+
+  Status ReadPrompts(const Sessions& sessions, int64_t length) const {
+    for (size_t i = 0; i < sessions.size(); ++i) {
+      const auto prompt = std::span(tokens_).subspan(TextOf(static_cast<int64_t>(i)), length);
+      KV_RETURN_IF_ERROR(
+          sessions[i]->Feed(prompt, [](int64_t, int64_t) { return !Interrupt::Pending(); }));
+      if (i == 0) KV_RETURN_IF_ERROR(CheckRoom(sessions, length));
+    }
+    return {};
+  }
+
+  // Whether all find room is known once the first has read its prompt.
+  Status CheckRoom(const Sessions& sessions, int64_t length) const {
+    const int64_t each = sessions[0]->pool().used_bytes();
+    const int64_t limit = context_.args.Bytes("kv-memory");
+    const int64_t room = limit > 0 ? limit : AvailableMemoryBytes();
+    const auto n = static_cast<int64_t>(sessions.size());
+    if (n == 1 || each == 0 || room == 0 || n <= room / each) return {};
+    return Fail(
+        "a sequence of {} tokens takes {} under '{}', and {} has room for {}; ask for "
+        "fewer, or keep less with --kv",
+        length, BytesText(each), sessions[0]->program().spec(),
+        limit > 0 ? fmt::format("--kv-memory {}", BytesText(limit))
+                  : fmt::format("free memory of {}", BytesText(room)),
+        room / each);
+  }
+
+  // The most likely token of each.
+  void Draw(const Sessions& sessions, std::span<int32_t> tokens) const {
+    model_->forward().pool().For(static_cast<int64_t>(sessions.size()), [&](int64_t i, int) {
+      tokens[i] = Sampler({}).Sample(sessions[i]->logits(), {});
+    });
+  }
+
+  Status Generate(const Sessions& sessions, std::span<int32_t> tokens) const {
+    std::vector<SessionImpl*> all;
+    for (const auto& session : sessions) all.push_back(session.get());
+    SessionBatch batch(all);
+    for (int64_t i = 0; i < n_gen_ && !Interrupt::Pending(); ++i) {
+      KV_RETURN_IF_ERROR(batch.Step(tokens));
+      Draw(sessions, tokens);
+    }
+    return {};
+  }
+
+  void Note(double tok_s, double ttft_ms, const Sessions& sessions, BenchRow& row) const {
     row.tok_s.push_back(tok_s);
     row.ttft_ms.push_back(ttft_ms);
-    row.kv_bytes = kv.bytes;
     row.rss_peak_bytes = std::max(row.rss_peak_bytes, PeakRssBytes());
-    const double weights = static_cast<double>(model_->facts().weight_bytes);
+    row.kv_bytes = 0;
+    row.read_entries_per_step = 0;
+    double kv_read = 0;  // bytes a step
+    for (const auto& session : sessions) {
+      const KvReport kv = session->kv();
+      row.kv_bytes += kv.bytes;
+      row.read_entries_per_step += kv.read_entries_per_step;
+      if (kv.entries == 0) continue;
+      kv_read += kv.read_entries_per_step * static_cast<double>(kv.bytes) /
+                 static_cast<double>(kv.entries);
+    }
+    const auto weights = static_cast<double>(model_->facts().weight_bytes);
     if (row.decode) {
-      const double entry_bytes =
-          kv.entries > 0 ? static_cast<double>(kv.bytes) / static_cast<double>(kv.entries) : 0;
-      row.read_bytes_per_token = weights + kv.read_entries_per_step * entry_bytes;
+      row.read_bytes_per_token = (weights + kv_read) / static_cast<double>(row.batch);
     } else {  // the weights once for each chunk
       const auto chunk = static_cast<double>(context_.args.Int("chunk"));
-      row.read_bytes_per_token =
-          weights * std::ceil(static_cast<double>(length) / chunk) / static_cast<double>(length);
+      const auto length = static_cast<double>(row.prompt);
+      row.read_bytes_per_token = weights * std::ceil(length / chunk) / length;
     }
   }
 
   Context& context_;
-  std::shared_ptr<Model> model_;
+  const std::shared_ptr<LoadedModel> model_;
   const std::vector<std::string> specs_;
   Floors floors_;
   const int64_t n_gen_;
@@ -206,30 +245,34 @@ class Bench {
 
 Result<int> BenchCommand(Context& context) {
   const Args& args = context.args;
+  if (args.Given("serve")) return BenchServer(context);
+  for (const std::string_view flag : {"clients", "rate", "requests", "seed", "api-key", "timeout",
+                                      "slo-ttft", "slo-tpot", "slo-e2e"}) {
+    if (args.OnCommandLine(flag)) return WrongUsage(context, "--{} needs --serve URL", flag);
+  }
   KV_ASSIGN_OR_RETURN(const std::vector<std::string> specs, SplitSpecs(args.Text("kv")));
   std::vector<int64_t> thread_counts = args.Ints("threads");
   if (thread_counts.empty()) thread_counts = {0};
-  std::set<int64_t> lengths;
-  for (const int64_t n : args.Ints("prompt")) lengths.insert(n);
-  for (const int64_t n : args.Ints("depth")) lengths.insert(n);
-  const auto total = static_cast<int64_t>(thread_counts.size() * lengths.size() * specs.size()) *
-                     args.Int("repeat");
+  const size_t n_cases = thread_counts.size() * Numbers(args, {"prompt", "depth"}).size() *
+                         Numbers(args, {"batch"}).size() * specs.size();
+  const int64_t total = static_cast<int64_t>(n_cases) * args.Int("repeat");
   int64_t done = 0;
-  std::vector<Row> rows;
+  std::vector<BenchRow> rows;
   ProgressBar bar(context.console, "measuring");
   for (const int64_t threads : thread_counts) {
     if (Interrupt::Pending()) break;
-    KV_ASSIGN_OR_RETURN(std::shared_ptr<Model> model,
+    KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model,
                         LoadModel(context, static_cast<int>(threads)));
-    KV_RETURN_IF_ERROR(Bench(context, std::move(model), specs).Run(bar, done, total, rows));
+    Bench bench(context, std::static_pointer_cast<LoadedModel>(model), specs);
+    KV_RETURN_IF_ERROR(bench.Run(bar, done, total, rows));
   }
   bar.Clear();
   if (context.console.json()) {
     Json json = {{"rows", Json::array()}};
-    for (const Row& row : rows) json["rows"].push_back(RowJson(row));
+    for (const BenchRow& row : rows) json["rows"].push_back(BenchJson(row));
     context.console.WriteJson(json);
   } else {
-    context.console.Write(RowsText(rows));
+    context.console.Write(BenchTable(rows));
   }
   return Interrupt::Pending() ? kExitInterrupted : kExitDone;
 }

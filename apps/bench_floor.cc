@@ -20,22 +20,32 @@ void Floors::Measure() {
       std::max(weight_ops_s_, f32_weights_ ? float_ops_s_ : MeasureInt8Peak(pool_, isa_));
 }
 
-double Floors::DecodeTokS(double read_bytes_per_token) {
-  if (read_bytes_per_token <= 0) return 0;
+// Q, K, V, output; gate, up, down; a multiply-add is two.
+double Floors::WeightOpsAToken() const {
+  const ModelConfig& c = *config_;
+  const double hidden = c.hidden, head_dim = c.head_dim;
+  return 2 * c.n_layers *
+         (hidden * head_dim * (2.0 * c.n_q_heads + 2.0 * c.n_kv_heads) + 3.0 * hidden * c.ffn);
+}
+
+double Floors::DecodeTokS(const DecodeStep& step) {
+  if (step.read_bytes <= 0) return 0;
   constexpr int64_t kStep = 16 << 20;
-  const int64_t size = static_cast<int64_t>(read_bytes_per_token / kStep + 1) * kStep;
+  const int64_t size = static_cast<int64_t>(step.read_bytes / kStep + 1) * kStep;
   double& bytes_s = bytes_s_[size];
   bytes_s = std::max(bytes_s, MeasureReadBandwidth(pool_, size));
-  return bytes_s / read_bytes_per_token;
+  const ModelConfig& c = *config_;
+  const auto batch = static_cast<double>(step.batch);
+  const double weight_ops = batch * (WeightOpsAToken() + 2.0 * c.hidden * c.n_vocab);
+  const double attention_ops = 4.0 * step.entries * c.head_dim * c.group();
+  return batch / std::max(step.read_bytes / bytes_s,
+                          weight_ops / weight_ops_s_ + attention_ops / float_ops_s_);
 }
 
 double Floors::PrefillTokS(int64_t n_tokens) const {
   const ModelConfig& c = *config_;
-  const double n = static_cast<double>(n_tokens), hidden = c.hidden, head_dim = c.head_dim;
-  // Q, K, V, output; gate, up, down. The logits of one token are left out.
-  const double weights_a_layer =
-      hidden * head_dim * (2.0 * c.n_q_heads + 2.0 * c.n_kv_heads) + 3.0 * hidden * c.ffn;
-  const double weight_ops = 2 * weights_a_layer * c.n_layers * n;
+  const double n = static_cast<double>(n_tokens), head_dim = c.head_dim;
+  const double weight_ops = n * WeightOpsAToken();  // the logits of one token are left out
   double attention_ops = 0;
   for (const LayerConfig& layer : c.layers) {
     const double window = layer.window > 0 ? std::min<double>(layer.window, n) : n;

@@ -18,13 +18,21 @@ class Floors {
   // Measures again; the better figure counts.
   void Measure();
 
-  // By the bandwidth of reading so many bytes over and over, as decoding does: a large cache of the
-  // CPU may hold them. Measured again each time; the best counts.
-  double DecodeTokS(double read_bytes_per_token);
+  // A step of decoding, of all sequences together.
+  struct DecodeStep {
+    int64_t batch = 1;                   // sequences, a token each
+    double read_bytes = 0, entries = 0;  // weights and caches; of the caches, all heads
+  };
+  // Tokens a second of all sequences, by the slower of two: the bandwidth of reading these bytes
+  // over and over, as decoding does (a large cache of the CPU may hold them; measured again each
+  // time, the best counts), and the arithmetic.
+  double DecodeTokS(const DecodeStep& step);
   // Products of the weights at the 8-bit peak (f32 where the weights are F32), attention at f32's.
   double PrefillTokS(int64_t n_tokens) const;
 
  private:
+  double WeightOpsAToken() const;  // without the logits
+
   const ModelConfig* config_;
   const bool f32_weights_;
   const Isa isa_;

@@ -23,7 +23,8 @@ constexpr std::array<Groups, 5> kInspectGroups = {&kInspectFlags, &kPromptFlags,
                                                   &kModelFlags, &kOutputFlags};
 constexpr std::array<Groups, 3> kMethodsGroups = {&kMethodsFlags, &kTokenizerModelFlags,
                                                   &kOutputFlags};
-constexpr std::array<Groups, 3> kBenchGroups = {&kBenchFlags, &kBenchCacheFlags, &kOutputFlags};
+constexpr std::array<Groups, 4> kBenchGroups = {&kBenchFlags, &kBenchCacheFlags, &kBenchServerFlags,
+                                                &kOutputFlags};
 constexpr std::array<Groups, 4> kEvalGroups = {&kEvalFlags, &kEvalCacheFlags, &kModelFlags,
                                                &kOutputFlags};
 constexpr std::array<Groups, 2> kReportGroups = {&kReportFlags, &kOutputFlags};
@@ -97,9 +98,14 @@ constexpr std::array kCommands = {
         "Measures every spec at every prompt length, alternating between specs so that drift "
         "hits all alike; the median of --repeat counts. floor_tok_s is what the machine's "
         "measured read bandwidth (decode: over as many bytes as a token reads) or peak arithmetic "
-        "(prefill) would allow at the same number of threads.",
-        "kvasir bench --prompt 512 --gen 32 --kv \"full; snapkv:budget=256\"", kBenchGroups,
-        &BenchCommand},
+        "(prefill) would allow at the same number of threads.\nWith --serve URL it loads a server "
+        "of "
+        "OpenAI's interface and tells percentiles of the times to the first token, between tokens "
+        "and to the end, tokens a second, and goodput: the share of requests within all --slo-…. "
+        "Times count from when a request was due.",
+        "kvasir bench --prompt 512 --gen 32 --kv \"full; snapkv:budget=256\" --batch 1,4\n"
+        "kvasir bench --serve http://127.0.0.1:8080/v1 --clients 4 --prompt 256",
+        kBenchGroups, &BenchCommand},
     Command{"eval", "quality of specs on the same samples, with intervals", "",
             "Runs every spec of --kv on the same samples of every task, in the same order, and "
             "prints means with 95 % intervals and paired differences to the first spec. Results "

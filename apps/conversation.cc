@@ -13,27 +13,35 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-std::string MessagesText(const std::vector<Message>& messages) {
+// The last one is marked where the session holds the text up to its end.
+std::string MessagesText(const std::vector<Message>& messages, bool read) {
   Json json = Json::array();
   for (const Message& message : messages) {
     json.push_back({{"role", message.role}, {"content", message.content}});
   }
+  if (read) json.back()["read"] = true;
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-Result<std::vector<Message>> ReadMessages(const std::string& path) {
+struct SavedMessages {
+  std::vector<Message> messages;
+  bool read = false;
+};
+
+Result<SavedMessages> ReadMessages(const std::string& path) {
   KV_ASSIGN_OR_RETURN(const std::string text, ReadText(path));
   const Json json = Json::parse(text, nullptr, false);
   const auto fails = [&] { return Fail("{}: not the messages of a saved chat", path); };
   if (!json.is_array()) return fails();
-  std::vector<Message> messages;
+  SavedMessages saved;
   for (const Json& each : json) {
     const bool whole = each.is_object() && each.contains("role") && each["role"].is_string() &&
                        each.contains("content") && each["content"].is_string();
     if (!whole) return fails();
-    messages.push_back({each["role"].get<std::string>(), each["content"].get<std::string>()});
+    saved.messages.push_back({each["role"].get<std::string>(), each["content"].get<std::string>()});
   }
-  return messages;
+  saved.read = !json.empty() && json.back().value("read", Json()) == true;
+  return saved;
 }
 
 }  // namespace
@@ -117,14 +125,18 @@ Status Conversation::Save(const std::string& path) const {
   KV_RETURN_IF_ERROR(CheckReplaceable(path));
   KV_RETURN_IF_ERROR(CheckReplaceable(path + ".json"));
   KV_RETURN_IF_ERROR(session_->Save(path));
-  return WriteWhole(path + ".json", MessagesText(messages_));
+  return WriteWhole(path + ".json", MessagesText(messages_, !read_text_.empty()));
 }
 
 Status Conversation::Load(const std::string& path) {
-  KV_ASSIGN_OR_RETURN(std::vector<Message> messages, ReadMessages(path + ".json"));
+  KV_ASSIGN_OR_RETURN(SavedMessages saved, ReadMessages(path + ".json"));
   KV_RETURN_IF_ERROR(session_->Load(path));
-  messages_ = std::move(messages);
+  messages_ = std::move(saved.messages);
   read_text_.clear();
+  if (!saved.read) return {};
+  // Else the next turn would compare tokens, and an answer's need not be those of its text.
+  const auto rendered = model_->RenderChat(std::span(messages_).first(messages_.size() - 1));
+  if (rendered) read_text_ = *rendered + messages_.back().content;
   return {};
 }
 

@@ -69,6 +69,7 @@ extern const FlagGroup kPromptFlags, kSamplingFlags, kCacheFlags, kModelFlags, k
 // Flags of one command.
 extern const FlagGroup kScoreFlags, kTokenizeFlags, kTemplateFlags, kInspectFlags, kMethodsFlags,
     kBenchFlags, kBenchCacheFlags, kEvalFlags, kEvalCacheFlags, kReportFlags, kServeFlags,
-    kServeCacheFlags, kChatFlags, kAnswerFlags, kTextFlags, kScoreInputFlags, kTokenizerModelFlags;
+    kServeCacheFlags, kBenchServerFlags, kChatFlags, kAnswerFlags, kTextFlags, kScoreInputFlags,
+    kTokenizerModelFlags;
 
 }  // namespace kvasir::cli

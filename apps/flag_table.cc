@@ -164,6 +164,8 @@ constexpr std::array kInspect = {
     Flag{"list", 0, kSwitch, "", "", "", "name, type and shape of every tensor"},
     Flag{"find-heads", 0, kPath, "OUT", "", "",
          "write which KV heads retrieve, for razor; auto: where razor looks for it"},
+    Flag{"probe", 0, kWord, "TEXT", "block", "block|number",
+         "with --find-heads: random tokens four times over, or a number that a text is asked for"},
 };
 
 constexpr std::array kMethods = {
@@ -179,12 +181,29 @@ constexpr std::array kBench = {
     Flag{"depth", 0, kIntegers, "N,N", "", "0..",
          "more depths at which to measure decode; 0: an empty cache (default: the prompt "
          "lengths)"},
-    Flag{"batch", 0, kIntegers, "N,N", "1", "1..1", "sequences at a time (this build: 1)"},
+    Flag{"batch", 0, kIntegers, "N,N", "1", "1..65536",
+         "sequences at a time, each with a text of its own"},
     Flag{"threads", 't', kIntegers, "N,N", "", "1..1024",
          "thread counts (default: physical cores)"},
     Flag{"repeat", 0, kInteger, "N", "3", "1..1000", "runs of each figure; the median counts"},
     Flag{"file", 'f', kPath, "FILE", "", "",
          "text to read, repeated as needed (default: random token ids)"},
+};
+constexpr std::array kBenchServer = {
+    Flag{"serve", 0, kText, "URL", "", "",
+         "load this server instead, e.g. http://127.0.0.1:8080/v1: --prompt lengths take turns (in "
+         "words, about a token each), answers have --gen tokens"},
+    Flag{"clients", 0, kInteger, "N", "1", "1..1024",
+         "clients that each send a request when their last one is answered"},
+    Flag{"rate", 0, kNumber, "R", "", "0.001..100000",
+         "requests a second instead, at random (Poisson), whether the server keeps up or not"},
+    Flag{"requests", 0, kInteger, "N", "32", "1..1000000", "requests in all"},
+    Flag{"seed", 0, kInteger, "N", "1", "0..", "of the texts and arrivals"},
+    Flag{"api-key", 0, kText, "KEY", "", "", "sent to the server"},
+    Flag{"timeout", 0, kInteger, "S", "600", "1..86400", "seconds that a request may take"},
+    Flag{"slo-ttft", 0, kNumber, "S", "", "0..", "goodput: seconds to the first token at most"},
+    Flag{"slo-tpot", 0, kNumber, "S", "", "0..", "goodput: seconds a token after it, on average"},
+    Flag{"slo-e2e", 0, kNumber, "S", "", "0..", "goodput: seconds to the end"},
 };
 constexpr std::array kBenchCache = {
     kModelFlag,
@@ -281,6 +300,7 @@ extern constinit const FlagGroup kTemplateFlags = {"Conversation", kTemplate};
 extern constinit const FlagGroup kInspectFlags = {"What to show", kInspect};
 extern constinit const FlagGroup kMethodsFlags = {"What to show", kMethods};
 extern constinit const FlagGroup kBenchFlags = {"Measurement", kBench};
+extern constinit const FlagGroup kBenchServerFlags = {"Load of a server", kBenchServer};
 extern constinit const FlagGroup kBenchCacheFlags = {"Model and cache", kBenchCache};
 extern constinit const FlagGroup kEvalFlags = {"Evaluation", kEval};
 extern constinit const FlagGroup kEvalCacheFlags = {"Cache", kEvalCache};

@@ -23,6 +23,9 @@ Result<int> InspectCommand(Context& context) {
   if (!args.Given("tensor") && args.On("values")) {
     return WrongUsage(context, "--values needs --tensor NAME");
   }
+  if (!args.Given("find-heads") && args.Given("probe")) {
+    return WrongUsage(context, "--probe needs --find-heads OUT");
+  }
   if (prompt && !PromptProblem(args).empty()) {
     return WrongUsage(context, "{}", PromptProblem(args));
   }

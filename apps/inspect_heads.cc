@@ -1,6 +1,5 @@
 // kvasir inspect --find-heads: the side file that razor reads.
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "console.h"
@@ -40,21 +39,16 @@ std::string BestText(const SideTensor& scores, size_t n) {
   return text;
 }
 
-// Some models fetch things without heads that answer to this probe: razor would keep any heads
-// whole.
-void WarnWhereNoneStandsOut(Console& console, const SideFile& file) {
+// Some models fetch things without heads that answer to a probe: razor would keep any heads whole.
+void WarnWhereNoneStandsOut(Console& console, const FoundHeads& found) {
   constexpr double kOften = 10;
-  const double block = std::stod(file.notes.at("block")),
-               repeats = std::stod(file.notes.at("repeats"));
-  // Of a row over all tokens before it alike, over the rows of all blocks but the first.
-  const double even = std::log(repeats) / (block * (repeats - 1));
-  const std::vector<float>& scores = file.tensors.at("induction").values;
+  const std::vector<float>& scores = found.file.tensors.at("induction").values;
   const double best = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());
-  if (best >= kOften * even) return;
+  if (best >= kOften * found.even) return;
   console.Warn(fmt::format(
       "no head stands out: the best induction score is {:.4f} where even attention has {:.4f}; "
       "razor will keep heads whole that fetch nothing",
-      best, even));
+      best, found.even));
 }
 
 }  // namespace
@@ -63,18 +57,25 @@ Result<int> InspectHeads(Context& context) {
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model, LoadModel(context));
   auto& loaded = static_cast<LoadedModel&>(*model);
   ProgressBar bar(context.console, "probing");
-  KV_ASSIGN_OR_RETURN(SideFile file, FindHeads(loaded, {}, [&](int64_t done, int64_t total) {
-                        bar.Show(done, total);
-                        return !Interrupt::Pending();
-                      }));
+  ProbeOptions options;
+  if (context.args.Text("probe") == "number") options.text = ProbeOptions::Text::kNumber;
+  const auto progress = [&](int64_t done, int64_t total) {
+    bar.Show(done, total);
+    return !Interrupt::Pending();
+  };
+  KV_ASSIGN_OR_RETURN(FoundHeads found, FindHeads(loaded, options, progress));
+  SideFile& file = found.file;
   file.path = context.args.Text("find-heads");
   if (file.path == "auto") file.path = DefaultSideFilePath(file.kind, file.model);
   KV_RETURN_IF_ERROR(WriteSideFile(file));
-  WarnWhereNoneStandsOut(context.console, file);
+  WarnWhereNoneStandsOut(context.console, found);
   const SideTensor &induction = file.tensors.at("induction"), &echo = file.tensors.at("echo");
   if (context.console.json()) {
     Json json = {{"path", file.path}, {"model", file.model}};
-    for (const auto& [key, text] : file.notes) json[key] = std::stoll(text);
+    for (const auto& [key, text] : file.notes) {
+      const Json number = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+      json[key] = number.is_discarded() ? Json(text) : number;
+    }
     json["induction"] = ScoresJson(induction);
     json["echo"] = ScoresJson(echo);
     context.console.WriteJson(json);
@@ -82,10 +83,10 @@ Result<int> InspectHeads(Context& context) {
   }
   context.console.Write(fmt::format(
       "{}: how {} KV heads attend to what followed earlier copies of a token, and to the copies\n"
-      "(layer.head, share of attention a copy; {} random tokens repeated {} times, {} probes)\n\n"
+      "(layer.head, share of attention a copy; {}, {} probes)\n\n"
       "induction  {}\necho       {}\n",
-      file.path, induction.values.size(), file.notes.at("block"), file.notes.at("repeats"),
-      file.notes.at("seeds"), BestText(induction, 10), BestText(echo, 4)));
+      file.path, induction.values.size(), found.about, file.notes.at("seeds"),
+      BestText(induction, 10), BestText(echo, 4)));
   return kExitDone;
 }
 

@@ -1,5 +1,4 @@
 // Facts of a model file: read from its metadata, no weights are touched.
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -16,16 +15,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kTypes[] = {"f32", "f16", "bf16", "i16", "q8", "q4"};
-
-// Of /proc/meminfo: what can be had without swapping; 0 where it cannot be read.
-int64_t AvailableMemory() {
-  std::ifstream file("/proc/meminfo");
-  std::string name;
-  for (int64_t kib = 0; file >> name >> kib; file.ignore(64, '\n')) {
-    if (name == "MemAvailable:") return kib * 1024;
-  }
-  return 0;
-}
 
 // Keys and values of one token in all layers and KV heads.
 int64_t KvBytesAToken(const ModelConfig& config, const PlaneFormat& plane) {
@@ -81,7 +70,7 @@ Json ModelJson(const ModelSource& source, const ModelConfig& config) {
   for (const TensorView& tensor : source.tensors()) n_params += tensor.n_values();
   int n_windowed = 0;
   for (const LayerConfig& layer : config.layers) n_windowed += layer.window > 0;
-  const int64_t available = AvailableMemory();
+  const int64_t available = AvailableMemoryBytes();
   const auto weight_bytes = static_cast<int64_t>(source.n_bytes());
   return {{"path", source.path()},
           {"name", config.name},

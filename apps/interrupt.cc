@@ -2,13 +2,15 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 
 namespace kvasir::cli {
 namespace {
 
-// The one thing a signal handler can reach.
-volatile std::sig_atomic_t interrupted = 0, ends_at_once = 1;
+// What a signal handler can reach, and any thread may ask.
+std::atomic<int> interrupted{0}, ends_at_once{1};
+static_assert(std::atomic<int>::is_always_lock_free);
 
 void OnSignal(int) {
   if (interrupted != 0 || ends_at_once != 0) {

@@ -31,6 +31,7 @@ BatchJob::BatchJob(uint64_t job_id, int answer_index, std::shared_ptr<const Batc
       sampler_(ForAnswer(request->sampling, answer_index)),
       stream_(model, request->stop) {
   if (request->constraint) constraint_ = request->constraint->Copy();
+  outcome_.warnings = request->warnings;
 }
 
 TokenRecord BatchJob::Record(std::span<const float> logits, std::span<const int32_t> before,
@@ -174,6 +175,7 @@ void BatchJob::NoteFigures(BatchOutcome& outcome) const {
   outcome.n_prompt = n_prompt();
   outcome.first_of_prompt = answer == 0;
   outcome.n_cached = n_cached;
+  outcome.reuse = reuse;
   outcome.n_generated = n_generated();
   outcome.n_preempted = n_preempted;
   outcome.times = {.queue_ms = Ms(admitted - submitted),
@@ -183,11 +185,19 @@ void BatchJob::NoteFigures(BatchOutcome& outcome) const {
                    .total_ms = Ms(Clock::now() - submitted)};
 }
 
-void BatchJob::TellDone(const Sequence& held, int in_slot) {
-  NoteFigures(outcome_);
-  outcome_.slot = in_slot;
+void BatchJob::NoteCache(const Sequence& held) {
   outcome_.kv = held.Report();
+  outcome_.n_evicted = std::max<int64_t>(0, held.n_evicted() - evicted_before);
+}
+
+void BatchJob::NoteEnd(const Sequence& held, int in_slot) {
+  NoteFigures(outcome_);
+  NoteCache(held);
+  outcome_.slot = in_slot;
   outcome_.kept_map = KeptMap(held, request->kept_bins);
+}
+
+void BatchJob::TellDone() {
   (*on_event_)({.kind = BatchEvent::Kind::kDone,
                 .answer = answer,
                 .n_generated = n_generated(),

@@ -51,7 +51,10 @@ class BatchJob {
   void NotePrompt(int64_t first_row_order, MatView<const float> logits);
   void TellProgress(int64_t n_read) const;
   void TellPromptRead();
-  void TellDone(const Sequence& sequence, int slot);
+  // What became of its cache, as the outcome tells.
+  void NoteCache(const Sequence& sequence);
+  void NoteEnd(const Sequence& sequence, int slot);
+  void TellDone();
   void TellError(BatchError error);
   const BatchOutcome& outcome() const { return outcome_; }
 
@@ -59,6 +62,8 @@ class BatchJob {
   std::unique_ptr<Sequence> sequence;  // while it has no slot: what it held when it was preempted
   int slot = -1;
   int64_t n_cached = 0;
+  Reuse reuse = Reuse::kPrefix;
+  int64_t evicted_before = 0;  // entries that the cache lacked when it went on from it
   int n_preempted = 0;
   int followers = 0;  // answers that start from this one's prompt
   Clock::time_point submitted = Clock::now(), admitted, prompt_read, first_token, last_token;

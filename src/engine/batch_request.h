@@ -1,6 +1,7 @@
 // What a client asks of the batching engine, and what it is told.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -52,6 +53,7 @@ struct BatchRequest {
   bool token_ids = false;                                  // events carry the ids of their tokens
   bool figures = false;                                    // and counts and times so far
   bool progress = false;                                   // how far the prompt is read is told
+  std::vector<std::string> warnings = {};                  // for each outcome to tell
   std::shared_ptr<const TokenConstraint> constraint = {};  // copied for each answer
 };
 
@@ -67,19 +69,25 @@ struct BatchTimes {
   double queue_ms = 0, prompt_ms = 0, first_token_ms = 0, decode_ms = 0, total_ms = 0;
 };
 
+// What an answer went on from: what its slot had read, or what was restored from a file.
+enum class Reuse : uint8_t { kPrefix, kRestored };
+inline constexpr std::array kReuseNames = {"prefix", "restored"};
+
 // How an answer ended.
 struct BatchOutcome {
-  std::string finish;           // "stop", "length"
+  std::string finish;           // "stop", "length"; "": it was canceled, or it failed
   std::string stop_text;        // the stop text that ended it
   bool eos = false;             // the model ended it
   int64_t n_prompt = 0;         // tokens
   bool first_of_prompt = true;  // the answers to one prompt count it once
   int64_t n_cached = 0;         // of the prompt, that were in a slot's cache
+  Reuse reuse = Reuse::kPrefix;
   int64_t n_generated = 0;
   int n_preempted = 0;  // times it had to make room for others
-  int slot = -1;
+  int slot = -1;        // that keeps its cache
   BatchTimes times;
   KvReport kv;
+  int64_t n_evicted = 0;        // entries that were dropped while it was made, of all heads
   std::vector<float> kept_map;  // as asked by kept_bins
   std::vector<std::string> warnings;
 };

@@ -8,52 +8,27 @@ namespace {
 
 constexpr int64_t kChunk = 512;  // rows a pass
 
-// Different ordinary tokens in random order, the same for a seed on every machine.
-std::vector<int32_t> RandomBlock(const Tokenizer& tokenizer, int64_t n, uint64_t seed) {
-  std::vector<int32_t> ids;
-  for (int32_t id = 0; id < tokenizer.n_vocab(); ++id) {
-    if (!tokenizer.IsSpecial(id) && !tokenizer.IsEog(id)) ids.push_back(id);
-  }
-  uint64_t state = seed;
-  const auto next = [&state] {  // splitmix64
-    uint64_t z = state += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  };
-  n = std::min(n, static_cast<int64_t>(ids.size()));
-  for (int64_t i = 0; i < n; ++i) {
-    std::swap(ids[i], ids[i + static_cast<int64_t>(next() % (ids.size() - i))]);
-  }
-  ids.resize(n);
-  return ids;
-}
+struct Sums {
+  std::vector<double> echo, induction;  // [layers * kv_heads]
+};
 
-// One reading of the repeated block.
-class Probe {
+// Reads a probe's text.
+class Reading {
  public:
-  Probe(LoadedModel& model, int64_t block, int64_t repeats, uint64_t seed)
-      : model_(model), config_(model.config()), repeats_(repeats) {
-    const std::vector<int32_t> ids = RandomBlock(model.tokenizer(), block, seed);
-    block_ = static_cast<int64_t>(ids.size());
-    tokens_ = model.tokenizer().prefix_ids();
-    n_prefix_ = static_cast<int64_t>(tokens_.size());
-    for (int64_t r = 0; r < repeats; ++r) tokens_.insert(tokens_.end(), ids.begin(), ids.end());
-  }
+  Reading(LoadedModel& model, const HeadProbe& probe)
+      : model_(model), config_(model.config()), probe_(probe) {}
 
-  // Adds to [layers * kv_heads] scores.
-  Status Run(std::vector<double>& echo, std::vector<double>& induction,
-             const std::function<Status()>& after_layer) {
+  Status Run(Sums& sums, const std::function<Status()>& after_layer) {
     const std::vector<HeadFormat> formats(config_.n_layers, {.head_dim = config_.head_dim,
                                                              .k_plane = {.codec = CodecId::kF32},
                                                              .v_plane = {.codec = CodecId::kF32}});
     PagePool pool;
     KvCache cache(pool, formats, config_.n_kv_heads);
     std::vector<LastQueries> queries(config_.n_layers);
-    const auto n = static_cast<int64_t>(tokens_.size());
+    const auto n = std::ssize(probe_.tokens);
     std::vector<float> hidden(n * config_.hidden);
     const MatView<float> x = Mat(hidden.data(), n, config_.hidden);
-    model_.forward().Embed(tokens_, x);
+    model_.forward().Embed(probe_.tokens, x);
     for (int l = 0; l < config_.n_layers; ++l) {
       for (int64_t first = 0; first < n; first += kChunk) {
         const int64_t rows = std::min(kChunk, n - first);
@@ -65,7 +40,7 @@ class Probe {
         KV_RETURN_IF_ERROR(model_.forward().Run(
             l, l + 1, Mat(x.row(first), rows, config_.hidden, x.stride[0]), {&segment, 1}));
       }
-      if (config_.layers[l].window == 0) Score(l, cache.layer(l), queries[l], echo, induction);
+      if (config_.layers[l].window == 0) Score(l, cache.layer(l), queries[l], sums);
       for (HeadCache& head : cache.layer(l)) head.Clear();
       queries[l] = {};
       KV_RETURN_IF_ERROR(after_layer());
@@ -76,7 +51,7 @@ class Probe {
  private:
   // From the rows' log-sum-exps, at the few places that count: never the whole matrix.
   void Score(int layer, std::span<const HeadCache> heads, const LastQueries& rows,
-             std::vector<double>& echo, std::vector<double>& induction) const {
+             Sums& sums) const {
     const int64_t d = config_.head_dim, n_q = config_.n_q_heads, group = config_.group();
     const LogitSpec spec = model_.forward().logit_spec();
     std::vector<CopyScores> scores(n_q);
@@ -84,14 +59,14 @@ class Probe {
     for (const HeadCache& head : heads) keys.push_back(ReadPlane(head, PlaneKind::kKeys));
     model_.forward().pool().For(n_q, [&](int64_t q_head, int) {
       const std::vector<float>& head_keys = keys[q_head / group];
-      scores[q_head] = ScoreCopies(block_, repeats_, [&](int64_t i, int64_t j) {
-        const float* q = rows.q.data() + ((n_prefix_ + i) * n_q + q_head) * d;
-        const float* k = head_keys.data() + (n_prefix_ + j) * d;
+      scores[q_head] = ScoreCopies(probe_.copies, probe_.reach, [&](int64_t i, int64_t j) {
+        const float* q = rows.q.data() + (i * n_q + q_head) * d;
+        const float* k = head_keys.data() + j * d;
         double logit = 0;
         for (int64_t c = 0; c < d; ++c) logit += double{q[c]} * k[c];
         logit *= spec.scale;
         if (spec.softcap != 0) logit = spec.softcap * std::tanh(logit / spec.softcap);
-        return std::exp(logit - rows.lse[(n_prefix_ + i) * n_q + q_head]);
+        return std::exp(logit - rows.lse[i * n_q + q_head]);
       });
     });
     for (int h = 0; h < config_.n_kv_heads; ++h) {
@@ -100,58 +75,75 @@ class Probe {
         best.echo = std::max(best.echo, scores[h * group + g].echo);
         best.induction = std::max(best.induction, scores[h * group + g].induction);
       }
-      echo[layer * config_.n_kv_heads + h] += best.echo;
-      induction[layer * config_.n_kv_heads + h] += best.induction;
+      sums.echo[layer * config_.n_kv_heads + h] += best.echo;
+      sums.induction[layer * config_.n_kv_heads + h] += best.induction;
     }
   }
 
   LoadedModel& model_;
   const ModelConfig& config_;
-  int64_t block_ = 0, repeats_, n_prefix_ = 0;
-  std::vector<int32_t> tokens_;
+  const HeadProbe& probe_;
 };
+
+Result<HeadProbe> MakeProbe(const LoadedModel& model, const ProbeOptions& options, int64_t seed) {
+  const int64_t n_ctx = model.config().n_ctx_train;
+  if (options.text == ProbeOptions::Text::kNumber) {
+    return PlantedNumber(model, std::min(options.n_tokens, n_ctx), static_cast<uint64_t>(seed));
+  }
+  const auto n_prefix = std::ssize(model.tokenizer().prefix_ids());
+  const int64_t block = std::min(options.block, (n_ctx - n_prefix) / options.repeats);
+  if (block < 1) {
+    return Fail("a context of {} tokens is too short to repeat anything {} times in", n_ctx,
+                options.repeats);
+  }
+  return RepeatedBlock(model, block, options.repeats, static_cast<uint64_t>(seed));
+}
+
+// The mean of what a row that attends to all it sees alike gives to what followed the copy.
+double EvenScore(const HeadProbe& probe) {
+  return ScoreCopies(probe.copies, probe.reach,
+                     [](int64_t i, int64_t) { return 1 / static_cast<double>(i + 1); })
+      .induction;
+}
 
 }  // namespace
 
-Result<SideFile> FindHeads(LoadedModel& model, const ProbeOptions& options,
-                           const ProgressFn& progress) {
+Result<FoundHeads> FindHeads(LoadedModel& model, const ProbeOptions& options,
+                             const ProgressFn& progress) {
   const ModelConfig& config = model.config();
-  const auto n_prefix = static_cast<int64_t>(model.tokenizer().prefix_ids().size());
-  const int64_t block = std::min(options.block, (config.n_ctx_train - n_prefix) / options.repeats);
-  if (block < 1) {
-    return Fail("a context of {} tokens is too short to repeat anything {} times in",
-                config.n_ctx_train, options.repeats);
-  }
   const size_t n_heads = static_cast<size_t>(config.n_layers) * config.n_kv_heads;
-  std::vector<double> echo(n_heads), induction(n_heads);
+  Sums sums{std::vector<double>(n_heads), std::vector<double>(n_heads)};
+  const auto n_seeds = static_cast<double>(options.n_seeds);
+  FoundHeads found{.file = {.path = {},
+                            .kind = "razor-heads",
+                            .model = model.facts().fingerprint,
+                            .notes = {},
+                            .tensors = {}},
+                   .about = {}};
   int64_t done = 0;
   const int64_t total = options.n_seeds * config.n_layers;
   for (int64_t seed = 0; seed < options.n_seeds; ++seed) {
-    Probe probe(model, block, options.repeats, static_cast<uint64_t>(seed));
-    KV_RETURN_IF_ERROR(probe.Run(echo, induction, [&]() -> Status {
+    KV_ASSIGN_OR_RETURN(const HeadProbe probe, MakeProbe(model, options, seed));
+    KV_RETURN_IF_ERROR(Reading(model, probe).Run(sums, [&]() -> Status {
       if (progress && !progress(++done, total)) return Fail("interrupted");
       return {};
     }));
+    found.even += EvenScore(probe) / n_seeds;
+    found.about = probe.about;
+    found.file.notes = probe.notes;
   }
-  SideFile file{.path = {},
-                .kind = "razor-heads",
-                .model = model.facts().fingerprint,
-                .notes = {{"block", fmt::format("{}", block)},
-                          {"repeats", fmt::format("{}", options.repeats)},
-                          {"seeds", fmt::format("{}", options.n_seeds)}},
-                .tensors = {}};
-  const auto tensor = [&](const std::vector<double>& sums) {
+  found.file.notes["seeds"] = fmt::format("{}", options.n_seeds);
+  const auto tensor = [&](const std::vector<double>& totals) {
     SideTensor scores{{config.n_layers, config.n_kv_heads}, {}};
     for (size_t i = 0; i < n_heads; ++i) {
       const bool windowed = config.layers[i / config.n_kv_heads].window > 0;
-      scores.values.push_back(
-          windowed ? -1 : static_cast<float>(sums[i] / static_cast<double>(options.n_seeds)));
+      scores.values.push_back(windowed ? -1 : static_cast<float>(totals[i] / n_seeds));
     }
     return scores;
   };
-  file.tensors["echo"] = tensor(echo);
-  file.tensors["induction"] = tensor(induction);
-  return file;
+  found.file.tensors["echo"] = tensor(sums.echo);
+  found.file.tensors["induction"] = tensor(sums.induction);
+  return found;
 }
 
 }  // namespace kvasir

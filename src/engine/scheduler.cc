@@ -36,12 +36,7 @@ Scheduler::~Scheduler() = default;
 void Scheduler::Add(Answers answers) { waiting_.push_back(std::move(answers)); }
 
 void Scheduler::Cancel(uint64_t id) {
-  const size_t n_before = waiting_.size() + running_.size();
-  std::erase_if(waiting_, [&](const Answers& answers) { return answers[0]->id == id; });
-  for (size_t i = running_.size(); i-- > 0;) {
-    if (running_[i]->id == id) Leave(*running_[i], /*keep_cache=*/false);
-  }
-  if (waiting_.size() + running_.size() < n_before) ++figures_.canceled;
+  if (Abandon(id)) ++figures_.canceled;
 }
 
 void Scheduler::FailAll(const BatchError& error) {
@@ -168,6 +163,7 @@ void Scheduler::Preempt(BatchJob& job, bool damaged) {
   Slot& slot = slots_[job.slot];
   const bool unshaped = slot.sequence->in_prompt() && slot.sequence->compressed_at() == 0 &&
                         job.n_cached == 0 && job.n_generated() == 0;
+  job.NoteCache(*slot.sequence);
   if (job.spec->program->is_full() || unshaped || damaged) {
     figures_.reread_tokens += slot.sequence->size();
     slot.sequence.reset();
@@ -289,6 +285,8 @@ void Scheduler::StartFollowers(BatchJob& leader, std::span<const float> logits) 
     if (follower->slot < 0) continue;
     slots_[follower->slot].sequence = SequenceOf(leader).Fork();
     follower->n_cached = leader.n_cached;
+    follower->reuse = leader.reuse;
+    follower->evicted_before = SequenceOf(leader).n_evicted();
     follower->admitted = leader.admitted;
     follower->prompt_read = leader.prompt_read;
     follower->Draw(logits);
@@ -316,7 +314,9 @@ void Scheduler::Advance(BatchJob& job) {
 }
 
 void Scheduler::End(BatchJob& job) {
-  job.TellDone(SequenceOf(job), job.slot);
+  job.NoteEnd(SequenceOf(job), job.slot);
+  NoteEnd(job);
+  job.TellDone();
   const BatchOutcome& outcome = job.outcome();
   ++figures_.finished[outcome.finish == "length" ? 1 : 0];
   figures_.total_s.Add(outcome.times.total_ms / 1000);
@@ -327,12 +327,34 @@ void Scheduler::End(BatchJob& job) {
 // One error ends all answers of its request.
 void Scheduler::Fail(BatchJob& job, BatchError error) {
   ++figures_.finished[2];
-  job.TellError(std::move(error));
-  const uint64_t id = job.id;
-  std::erase_if(waiting_, [&](const Answers& answers) { return answers[0]->id == id; });
-  for (size_t i = running_.size(); i-- > 0;) {
-    if (running_[i]->id == id) Leave(*running_[i], /*keep_cache=*/false);
+  Abandon(job.id);
+  job.TellError(std::move(error));  // it is in gone_
+}
+
+// All answers of a request leave, as they are, and so do their caches. False: there were none.
+bool Scheduler::Abandon(uint64_t id) {
+  const size_t n_waiting = std::erase_if(waiting_, [&](const Answers& answers) {
+    if (answers[0]->id != id) return false;
+    for (const auto& job : answers) {
+      if (job->n_preempted > 0) NoteEnd(*job);
+    }
+    return true;
+  });
+  const size_t n_running = running_.size();
+  for (size_t i = n_running; i-- > 0;) {
+    BatchJob& job = *running_[i];
+    if (job.id != id) continue;
+    if (slots_[job.slot].sequence) {
+      job.NoteCache(SequenceOf(job));
+      NoteEnd(job);
+    }
+    Leave(job, /*keep_cache=*/false);
   }
+  return n_waiting > 0 || running_.size() < n_running;
+}
+
+void Scheduler::NoteEnd(const BatchJob& job) const {
+  if (options_.on_end) options_.on_end(job.outcome());
 }
 
 void Scheduler::Leave(BatchJob& job, bool keep_cache) {

@@ -27,6 +27,9 @@ struct BatchOptions {
   std::string kv = "full", kv_type = {};
   int64_t ctx = 0;
   bool deterministic = false;  // a cache hit changes no bit: compressed caches only by session name
+  // Told of every answer that had a cache, when it has ended, failed or was canceled, before its
+  // client is; on the engine's thread.
+  std::function<void(const BatchOutcome&)> on_end = {};
 };
 
 // Counts of a Prometheus histogram: seconds up to kBounds[i], the rest in the last one.
@@ -43,7 +46,8 @@ struct Histogram {
 struct BatchFigures {
   int64_t n_running = 0, n_waiting = 0;
   int64_t kv_used_bytes = 0, kv_limit_bytes = 0, kv_suspended_bytes = 0;
-  int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
+  int64_t prompt_tokens = 0, generated_tokens = 0;
+  std::array<int64_t, kReuseNames.size()> cached_tokens = {};  // of prompts, by Reuse
   int64_t reread_tokens = 0;  // read a second time, after a preemption
   int64_t preemptions = 0, evicted_slots = 0, steps = 0, step_rows = 0, canceled = 0;
   std::array<int64_t, 3> finished = {};  // stop, length, error
@@ -103,6 +107,7 @@ class Scheduler {
     std::unique_ptr<Sequence> sequence;  // null: empty
     CacheKey key;
     std::string session, affinity;  // of the request that it served last
+    bool restored = false;          // what it holds came from a file
     BatchJob* job = nullptr;
     Clock::time_point last_used = {}, expires = Clock::time_point::max();
   };
@@ -141,6 +146,8 @@ class Scheduler {
   void EndForRoom(BatchJob& job);
   void End(BatchJob& job);
   void Fail(BatchJob& job, BatchError error);
+  bool Abandon(uint64_t id);
+  void NoteEnd(const BatchJob& job) const;
   void Leave(BatchJob& job, bool keep_cache);
   Sequence& SequenceOf(const BatchJob& job) { return *slots_[job.slot].sequence; }
   CacheKey KeyOf(const BatchJob& job) const;

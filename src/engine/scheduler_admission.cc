@@ -199,22 +199,28 @@ bool Scheduler::Place(Answers& answers) {
   const bool fits = Fits(leader, held, answers.size());
   slot.job = nullptr;
   if (!fits) return false;
-  if (leader.sequence) {
-    if (const Status resumed = leader.sequence->Resume(); !resumed) {
+  const bool resumed = leader.sequence != nullptr;
+  if (resumed) {
+    if (const Status status = leader.sequence->Resume(); !status) {
       if (!running_.empty()) return false;
-      leader.TellError({Refusal::kNoKvMemory, resumed.error().message});
+      NoteEnd(leader);
+      leader.TellError({Refusal::kNoKvMemory, status.error().message});
       return true;
     }
     slot.sequence = std::move(leader.sequence);
+    slot.restored = false;
   } else if (held == 0 || !slot.sequence->Truncate(held)) {
     held = 0;
     slot.sequence = std::make_unique<Sequence>(model_, leader.spec, pool_);
     slot.sequence->Pin(leader.request->pins);
+    slot.restored = false;
   }
+  if (!resumed) leader.evicted_before = slot.sequence->n_evicted();
   if (leader.n_preempted == 0) {
     leader.n_cached = held;
     leader.admitted = Clock::now();
-    figures_.cached_tokens += held;
+    leader.reuse = slot.restored ? Reuse::kRestored : Reuse::kPrefix;
+    figures_.cached_tokens[static_cast<size_t>(leader.reuse)] += held;
     figures_.queue_s.Add(std::chrono::duration<double>(leader.admitted - leader.submitted).count());
     leader.TellProgress(held);
   }

@@ -90,6 +90,7 @@ Scheduler::SlotResult Scheduler::RestoreSlot(int index, const Caller& caller, By
   slot.key = std::move(key);
   slot.session = std::move(session);
   slot.affinity.clear();
+  slot.restored = true;
   slot.last_used = Clock::now();
   slot.expires = Clock::time_point::max();
   return slot.sequence->size();

@@ -288,6 +288,14 @@ Status Sequence::Resume() {
   return {};
 }
 
+int64_t Sequence::n_evicted() const {
+  int64_t n = size() * cache_.n_layers() * cache_.n_kv_heads();
+  for (int l = 0; l < cache_.n_layers(); ++l) {
+    for (const HeadCache& head : cache_.layer(l)) n -= head.size();
+  }
+  return std::max<int64_t>(0, n);  // a piece may be on its way through the layers
+}
+
 KvReport Sequence::Report() const {
   const KvAccount account = cache_.Account();
   const HeadFormat& format = cache_.layer(0)[0].format();

@@ -93,6 +93,7 @@ class Sequence {
   bool suspended() const { return !suspended_.empty(); }
   int64_t suspended_bytes() const { return static_cast<int64_t>(suspended_.size()); }
 
+  int64_t n_evicted() const;  // entries that are not held any more, of all heads
   KvReport Report() const;
   void Write(ByteWriter& file) const;
   Status Read(ByteReader& file);  // an error changes nothing

@@ -14,13 +14,15 @@ Result<std::unique_ptr<Session>> Session::Open(std::shared_ptr<Model> model,
 }
 
 Result<std::unique_ptr<SessionImpl>> SessionImpl::Open(std::shared_ptr<LoadedModel> model,
-                                                       const SessionOptions& options) {
+                                                       const SessionOptions& options,
+                                                       std::shared_ptr<PagePool> pool) {
   KV_ASSIGN_OR_RETURN(std::shared_ptr<const SequenceSpec> spec,
                       SequenceSpec::Make(*model, options));
   if (options.chunk < 1) return Fail("a chunk of {} tokens: at least 1 is needed", options.chunk);
-  const int64_t limit = options.kv_memory > 0 ? options.kv_memory : kNoLimit;
-  auto sequence =
-      std::make_unique<Sequence>(model, std::move(spec), std::make_shared<PagePool>(limit));
+  if (!pool) {
+    pool = std::make_shared<PagePool>(options.kv_memory > 0 ? options.kv_memory : kNoLimit);
+  }
+  auto sequence = std::make_unique<Sequence>(model, std::move(spec), std::move(pool));
   return std::unique_ptr<SessionImpl>(
       new SessionImpl(std::move(model), options, std::move(sequence)));
 }
@@ -105,24 +107,39 @@ Status SessionImpl::ReadPrompt(std::span<const int32_t> tokens, MatView<float> x
 }
 
 Status SessionImpl::Step(int32_t token) {
-  if (sequence_->size() >= ctx()) {
-    return Fail("the context is full: {} tokens; raise --ctx, or bound the cache with --kv", ctx());
-  }
-  KV_RETURN_IF_ERROR(sequence_->CheckTokens({&token, 1}));
   const ModelConfig& config = model_->config();
-  Forward& forward = model_->forward();
   x_.Grow(static_cast<size_t>(config.hidden) * sizeof(float));
   const MatView<float> x = Mat(x_.as<float>(), 1, config.hidden);
-  forward.Embed({&token, 1}, x);
-  Piece piece{.sequence = sequence_.get(), .rows = sequence_->Rows(0, 1, sequence_->size())};
-  RunPieces(forward, 0, config.n_layers, x, {&piece, 1});
-  if (!piece.status) {
-    sequence_->RollBack();
-    return piece.status;
-  }
-  sequence_->Commit({&token, 1});
+  Piece piece{.sequence = sequence_.get()};
+  KV_RETURN_IF_ERROR(StepPieces(model_->forward(), {&token, 1}, x, {&piece, 1}));
   sequence_->logits().resize(config.n_vocab);
-  forward.Logits(x, Mat(sequence_->logits().data(), 1, config.n_vocab));
+  model_->forward().Logits(x, Mat(sequence_->logits().data(), 1, config.n_vocab));
+  return {};
+}
+
+Status StepPieces(Forward& forward, std::span<const int32_t> tokens, MatView<float> x,
+                  std::span<Piece> pieces) {
+  KV_CHECK(tokens.size() == pieces.size());
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const Sequence& sequence = *pieces[i].sequence;
+    if (sequence.size() >= sequence.spec().ctx) {
+      return Fail("the context is full: {} tokens; raise --ctx, or bound the cache with --kv",
+                  sequence.spec().ctx);
+    }
+    KV_RETURN_IF_ERROR(sequence.CheckTokens(tokens.subspan(i, 1)));
+  }
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    Sequence& sequence = *pieces[i].sequence;
+    pieces[i].rows = sequence.Rows(static_cast<int64_t>(i), 1, sequence.size());
+  }
+  forward.Embed(tokens, x);
+  RunPieces(forward, 0, forward.config().n_layers, x, pieces);
+  for (const Piece& failed : pieces) {
+    if (failed.status) continue;
+    for (const Piece& piece : pieces) piece.sequence->RollBack();
+    return failed.status;
+  }
+  for (size_t i = 0; i < pieces.size(); ++i) pieces[i].sequence->Commit(tokens.subspan(i, 1));
   return {};
 }
 

@@ -17,8 +17,10 @@ using RowLogitsFn = std::function<void(int64_t row, std::span<const float> logit
 
 class SessionImpl final : public Session {
  public:
+  // pool: shared with other sessions, and its limit too; null: one of its own.
   static Result<std::unique_ptr<SessionImpl>> Open(std::shared_ptr<LoadedModel> model,
-                                                   const SessionOptions& options);
+                                                   const SessionOptions& options,
+                                                   std::shared_ptr<PagePool> pool = nullptr);
 
   const Model& model() const override { return *model_; }
   Status Feed(std::span<const int32_t> tokens, const ProgressFn& progress) override;
@@ -46,7 +48,8 @@ class SessionImpl final : public Session {
   const Program& program() const { return *sequence_->spec().program; }
 
  private:
-  friend class GroupReader;  // session_group.cc
+  friend class GroupReader;   // session_group.cc
+  friend class SessionBatch;  // session_batch.cc
   SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options,
               std::unique_ptr<Sequence> sequence);
 
@@ -60,5 +63,10 @@ class SessionImpl final : public Session {
   std::unique_ptr<Sequence> sequence_;
   Buffer x_;  // hidden states of a prompt
 };
+
+// A token more for the sequence of each piece, as generated, in one pass; x [pieces, hidden] then
+// has their final hidden states. On an error no sequence holds more than it did.
+Status StepPieces(Forward& forward, std::span<const int32_t> tokens, MatView<float> x,
+                  std::span<Piece> pieces);
 
 }  // namespace kvasir

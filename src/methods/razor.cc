@@ -192,8 +192,9 @@ extern constinit const MethodInfo kRazor = {
         "texts below that are kept whole: give a budget to save on shorter ones. Models with few "
         "KV heads lose more where a head is misjudged: raise induction there. Random tokens show "
         "the heads that go on with a repeated text at the token after its copy; heads that look "
-        "things up in another way are missed, and --find-heads warns where none stands out "
-        "(docs/methods-findings.md). heads= reads any file of that form.",
+        "things up in another way are missed, and --find-heads warns where none stands out: "
+        "--probe number then asks a text for a number (docs/methods-findings.md). heads= reads any "
+        "file of that form.",
     .example = "razor:budget=30%",
     .params = kParams,
     .make = &Make,

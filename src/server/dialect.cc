@@ -62,10 +62,12 @@ Json KvJson(const BatchOutcome& outcome) {
                {"by_codec", kv.by_codec},
                {"by_tier", kv.by_tier},
                {"read_entries_per_step", kv.read_entries_per_step},
-               {"reused_tokens", {{"prefix", outcome.n_cached}}},
+               {"reused_tokens", Json::object()},
                {"slot", outcome.slot},
                {"preempted", outcome.n_preempted},
                {"warnings", outcome.warnings}};
+  for (const char* kind : kReuseNames) json["reused_tokens"][kind] = 0;
+  json["reused_tokens"][kReuseNames[static_cast<size_t>(outcome.reuse)]] = outcome.n_cached;
   if (!outcome.kept_map.empty()) {
     Json& map = json["kept_map"] = Json::array();
     for (const float share : outcome.kept_map) map.push_back(std::round(share * 1000.0) / 1000);

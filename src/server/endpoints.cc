@@ -34,8 +34,7 @@ void StartGeneration(const Services& services, Call& call, std::vector<BatchRequ
     }
   }
   Generate(services.engine, call.exchange, std::move(requests), std::move(dialect), stream,
-           std::exchange(call.on_end, nullptr),
-           [counts = services.kv_counts](const BatchOutcome& outcome) { counts->Add(outcome); });
+           std::exchange(call.on_end, nullptr));
 }
 
 void ChatCompletions(const Services& services, Call& call) {

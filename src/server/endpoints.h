@@ -9,7 +9,6 @@
 #include "server/api_error.h"
 #include "server/generation.h"
 #include "server/http_server.h"
-#include "server/kv_counts.h"
 
 namespace kvasir::server {
 
@@ -19,8 +18,7 @@ struct Services {
   const std::atomic<bool>& stopping;  // the server goes: what takes long is to end
   std::string model_name, fingerprint;
   int64_t created = 0;
-  std::string slot_folder = {};   // for saved slots; empty: none are saved
-  KvCounts* kv_counts = nullptr;  // outlives the engine
+  std::string slot_folder = {};  // for saved slots; empty: none are saved
 };
 
 struct Call {

@@ -9,14 +9,12 @@ class Generation : public std::enable_shared_from_this<Generation> {
  public:
   Generation(BatchEngine& engine, std::shared_ptr<Exchange> exchange,
              std::unique_ptr<Dialect> dialect, bool stream,
-             std::function<void(const GenerationFacts&)> on_end,
-             std::function<void(const BatchOutcome&)> on_answer)
+             std::function<void(const GenerationFacts&)> on_end)
       : engine_(engine),
         exchange_(std::move(exchange)),
         dialect_(std::move(dialect)),
         stream_(stream),
-        on_end_(std::move(on_end)),
-        on_answer_(std::move(on_answer)) {}
+        on_end_(std::move(on_end)) {}
 
   void Start(std::vector<BatchRequest> requests) {
     for (const BatchRequest& request : requests) {
@@ -87,7 +85,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
       case BatchEvent::Kind::kDone:
         choice.done = true;
         choice.outcome = std::move(event.outcome);
-        if (on_answer_) on_answer_(choice.outcome);
         choice.ids.insert(choice.ids.end(), event.ids.begin(), event.ids.end());
         if (stream_) StreamLocked([&] { dialect_->Last(events_, choice); });
         if (--n_open_ == 0) EndLocked();
@@ -165,7 +162,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const std::unique_ptr<Dialect> dialect_;
   const bool stream_;
   std::function<void(const GenerationFacts&)> on_end_;
-  const std::function<void(const BatchOutcome&)> on_answer_;
   std::vector<Choice> choices_;
   std::vector<uint64_t> ids_;
   EventStream events_;
@@ -187,10 +183,9 @@ void SendError(Exchange& exchange, const ApiError& error, const Json& body) {
 
 void Generate(BatchEngine& engine, std::shared_ptr<Exchange> exchange,
               std::vector<BatchRequest> requests, std::unique_ptr<Dialect> dialect, bool stream,
-              std::function<void(const GenerationFacts&)> on_end,
-              std::function<void(const BatchOutcome&)> on_answer) {
+              std::function<void(const GenerationFacts&)> on_end) {
   std::make_shared<Generation>(engine, std::move(exchange), std::move(dialect), stream,
-                               std::move(on_end), std::move(on_answer))
+                               std::move(on_end))
       ->Start(std::move(requests));
 }
 

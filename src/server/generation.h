@@ -19,12 +19,10 @@ struct GenerationFacts {
 };
 
 // Submits the requests and answers on the exchange: whole, or as a stream. If the client goes, they
-// are canceled. on_end is called once, when the reply is made or the client has gone (status 499),
-// on_answer at the end of each answer, in the order in which they end.
+// are canceled. on_end is called once, when the reply is made or the client has gone (status 499).
 void Generate(BatchEngine& engine, std::shared_ptr<Exchange> exchange,
               std::vector<BatchRequest> requests, std::unique_ptr<Dialect> dialect, bool stream,
-              std::function<void(const GenerationFacts&)> on_end,
-              std::function<void(const BatchOutcome&)> on_answer = {});
+              std::function<void(const GenerationFacts&)> on_end);
 
 // An error as a whole reply.
 void SendError(Exchange& exchange, const ApiError& error, const Json& body);

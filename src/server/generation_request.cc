@@ -191,6 +191,10 @@ void ReadGeneration(Fields& fields, const ServedLimits& limits, int64_t n_defaul
   request.slot = static_cast<int>(fields.Integer("id_slot", -1, limits.n_slots - 1).value_or(-1));
   request.priority = static_cast<int>(fields.Integer("priority", -1000, 1000).value_or(0));
   request.salt = fields.Text("cache_salt").value_or("");
+  if (fields.Integer("n_cache_reuse", 0, kMostTokens).value_or(0) > 0) {
+    request.warnings.emplace_back(
+        "'n_cache_reuse': pieces from the middle of a text are not reused, only its beginning");
+  }
   reply.stream = fields.Flag("stream").value_or(false);
   request.affinity = fields.Text("prompt_cache_key").value_or("");
   reply.timings_per_token = fields.Flag("timings_per_token").value_or(false) && reply.stream;

@@ -28,17 +28,12 @@ std::pair<std::string, std::string> PolicyOf(const KvReport& kv) {
 
 void KvCounts::Add(const BatchOutcome& outcome) {
   const KvReport& kv = outcome.kv;
-  const int64_t evicted = std::max<int64_t>(0, kv.entries_full - kv.entries);
   std::pair<std::string, std::string> key = PolicyOf(kv);
   const std::lock_guard lock(mutex_);
-  Told& told = slots_[outcome.slot];
-  // What the slot's cache lacked already when this answer went on from it was counted then.
-  const int64_t before = outcome.n_cached > 0 ? told.evicted : 0;
-  told = {.evicted = evicted, .bytes = kv.bytes, .by_codec = kv.by_codec};
-  // The answers to one prompt share what became of it: the first one counts.
-  if (evicted <= before || !outcome.first_of_prompt) return;
+  if (outcome.slot >= 0) slots_[outcome.slot] = {.bytes = kv.bytes, .by_codec = kv.by_codec};
+  if (outcome.n_evicted == 0) return;
   if (evicted_.size() >= kMostPolicies && !evicted_.contains(key)) key.first = "other";
-  evicted_[key] += evicted - before;
+  evicted_[key] += outcome.n_evicted;
   ++compactions_;
 }
 

@@ -1,6 +1,6 @@
-// KvCounts: what answers told of their caches when they ended, for metrics: entries that were
-// dropped, by the methods that did it, and the codecs that hold the caches of slots. An answer that
-// its client left tells nothing. Thread-safe.
+// KvCounts: what answers told of their caches when they ended, failed or were canceled, for
+// metrics: entries that were dropped, by the methods that did it, and the codecs that hold the
+// caches of slots. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ class KvCounts {
 
  private:
   struct Told {
-    int64_t evicted = 0, bytes = 0;
+    int64_t bytes = 0;
     std::map<std::string, int64_t> by_codec;
   };
   mutable std::mutex mutex_;

@@ -73,8 +73,12 @@ void WriteEngine(Writer& out, const BatchFigures& b) {
   out.Counter("kvasir_generation_tokens_total", Number(b.generated_tokens), "Tokens generated.");
   out.Counter("kvasir_prefix_query_tokens_total", Number(b.prompt_tokens),
               "Prompt tokens looked up in slots' caches.");
-  out.Head("kvasir_prefix_hit_tokens_total", "counter", "Prompt tokens found there.");
-  out.Sample("kvasir_prefix_hit_tokens_total", Number(b.cached_tokens), "kind=\"prefix\"");
+  out.Head("kvasir_prefix_hit_tokens_total", "counter",
+           "Prompt tokens found there; restored: in a slot that came from a file.");
+  for (size_t i = 0; i < kReuseNames.size(); ++i) {
+    out.Sample("kvasir_prefix_hit_tokens_total", Number(b.cached_tokens[i]),
+               fmt::format("kind=\"{}\"", kReuseNames[i]));
+  }
   out.Head("kvasir_reprefill_tokens_total", "counter", "Tokens read a second time.");
   out.Sample("kvasir_reprefill_tokens_total", Number(b.reread_tokens), "cause=\"preemption\"");
   out.Counter("kvasir_preemptions_total", Number(b.preemptions),
@@ -129,7 +133,9 @@ void WriteVllm(Writer& out, const BatchFigures& b) {
   out.Gauge("vllm:num_requests_waiting", Number(b.n_waiting), "As vLLM.");
   out.Gauge("vllm:kv_cache_usage_perc", UsedShare(b), "As vLLM; 1 is full.");
   out.Counter("vllm:prefix_cache_queries", Number(b.prompt_tokens), "As vLLM.");
-  out.Counter("vllm:prefix_cache_hits", Number(b.cached_tokens), "As vLLM.");
+  int64_t cached = 0;
+  for (const int64_t n : b.cached_tokens) cached += n;
+  out.Counter("vllm:prefix_cache_hits", Number(cached), "As vLLM.");
   out.Counter("vllm:num_preemptions_total", Number(b.preemptions), "As vLLM.");
   out.Counter("vllm:prompt_tokens_total", Number(b.prompt_tokens), "As vLLM.");
   out.Counter("vllm:generation_tokens_total", Number(b.generated_tokens), "As vLLM.");

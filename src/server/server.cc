@@ -93,9 +93,11 @@ class KvasirServer final : public Server {
     const ModelFacts& facts = model->facts();
     const std::string name = ModelName(options_, facts);
     const std::string fingerprint = fmt::format("kvasir-{:.8}", facts.fingerprint);
-    KV_ASSIGN_OR_RETURN(engine_, BatchEngine::Start(std::move(model), options_.batch));
-    services_ = std::make_unique<Services>(Services{*engine_, stopping_, name, fingerprint,
-                                                    UnixTime(), options_.slot_folder, &kv_counts_});
+    BatchOptions batch = options_.batch;
+    batch.on_end = [this](const BatchOutcome& outcome) { kv_counts_.Add(outcome); };
+    KV_ASSIGN_OR_RETURN(engine_, BatchEngine::Start(std::move(model), batch));
+    services_ = std::make_unique<Services>(
+        Services{*engine_, stopping_, name, fingerprint, UnixTime(), options_.slot_folder});
     serving_ = true;  // what is above is seen by whoever sees this
     return {};
   }

@@ -7,6 +7,7 @@ Runs on the tiny models of tests/golden/models, so it needs no download.
 """
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -37,7 +38,7 @@ RUN_FIELDS = ["text", "ids", "prompt_tokens", "generated_tokens", "stop_reason",
 KV_FIELDS = ["spec", "reads_as", "entries", "entries_full", "bytes", "bytes_peak", "bytes_full", "by_codec", "by_tier",
              "read_entries_per_step"]
 BENCH_FIELDS = ["spec", "phase", "prompt", "depth", "batch", "threads", "tok_s_median",
-                "tok_s_min", "tok_s_max", "ttft_ms", "kv_bytes", "rss_peak_bytes",
+                "tok_s_min", "tok_s_max", "tok_s_each", "ttft_ms", "kv_bytes", "rss_peak_bytes",
                 "read_bytes_per_token", "floor_tok_s"]
 
 
@@ -593,6 +594,10 @@ class Inspect(Case):
             self.assertEqual(sorted(heads), [25] * 7 + [100])
             self.fails(1, "run", "-m", MODEL, "--ids", "1", "--kv", f"razor:heads={path}.no",
                        says=["--find-heads"])
+            by_number = document("inspect", MODEL, "--find-heads", path, "--probe", "number")
+            self.assertEqual((found["probe"], by_number["probe"]), ("block", "number"))
+            self.assertEqual([len(layer) for layer in by_number["induction"]], [2] * 4)
+            self.fails(2, "inspect", MODEL, "--probe", "number", says=["--find-heads"])
 
     def test_positions(self):
         answer = document("inspect", MODEL, "--ids", run_ids(100),
@@ -715,8 +720,34 @@ class Bench(Case):
             self.assertLessEqual(row["tok_s_min"], row["tok_s_median"])
             self.assertLessEqual(row["tok_s_median"], row["tok_s_max"])
             self.assertGreater(row["floor_tok_s"], 0)
+            self.assertEqual((row["batch"], row["tok_s_each"]), (1, row["tok_s_median"]))
         table = kvasir("bench", "-m", MODEL, "--prompt", 32, "--gen", 2, "--repeat", 1).stdout
         self.assertIn("prefill", table)
+
+    def test_sequences_at_a_time(self):
+        flags = ["bench", "-m", MODEL, "--prompt", 64, "--depth", 0, "--gen", 3, "--repeat", 2,
+                 "--batch", "4,1", "--kv", "full; streaming:budget=32"]
+        rows = {(r["spec"], r["phase"], r["prompt"], r["batch"]): r
+                for r in document(*flags, "--threads", 2)["rows"]}
+        self.assertEqual(len(rows), 2 * 2 * 3)
+        for spec in ["full", "streaming:budget=32"]:
+            for phase, n in [("prefill", 64), ("decode", 64), ("decode", 0)]:
+                one, four = rows[spec, phase, n, 1], rows[spec, phase, n, 4]
+                self.assertEqual(four["kv_bytes"], 4 * one["kv_bytes"])
+                self.assertAlmostEqual(four["tok_s_each"], four["tok_s_median"] / 4)
+                self.assertGreater(four["floor_tok_s"], 0)
+                if phase == "decode":  # the weights are read once for all
+                    self.assertLess(four["read_bytes_per_token"], one["read_bytes_per_token"])
+        table = kvasir(*flags).stdout.splitlines()
+        self.assertIn("batch", table[0])
+        self.assertEqual(len(table), 1 + len(rows))
+
+    def test_sequences_that_find_no_room(self):
+        flags = ["bench", "-m", MODEL, "--prompt", 64, "--gen", 2, "--repeat", 1, "--batch"]
+        for nonsense in ["0", "1,-2", "4,x", ""]:
+            self.fails(2, *flags, nonsense, says=["--batch"])
+        self.fails(1, *flags, 5000, "--kv-memory", "1MiB",
+                   says=["--batch 5000", "64 tokens", "--kv-memory 1.0 MB", "--kv"])
 
 
 class Eval(Case):
@@ -828,6 +859,32 @@ class Chat(Case):
         turns = self.turns("One\nTwo\nThree\n", "--kv", "streaming:budget=16")
         self.assertEqual(len(turns), 3)
 
+    def test_a_chat_that_was_killed_goes_on_as_if_nothing_happened(self):
+        """Trap 3.17, across processes: what methods collect, half groups of codecs, seeds."""
+        for flags in [[], ["--temp", 1, "--seed", 7], ["--kv", "h2o:budget=24", "--temp", 1,
+                      "--seed", 7], ["--kv", "snapkv:budget=48,window=8 + kivi:bits=2,residual=32"],
+                      ["--kv", "decode:every=4 + tova:budget=24"], ["--stop", "e"]]:
+            with self.subTest(flags=flags), tempfile.TemporaryDirectory() as folder:
+                flags = ["-n", 12, *flags]
+                whole = self.turns("One\nTwo and two\nThree\nFour\n", *flags)
+                state = pathlib.Path(folder) / "state"
+                process = subprocess.Popen(
+                    [KVASIR, "chat", "-m", str(MODEL), *map(str, flags)], stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+                self.addCleanup(process.wait)
+                self.addCleanup(process.kill)
+                process.stdin.write(f"One\nTwo and two\n/save {state}\n".encode())
+                process.stdin.flush()
+                end = time.monotonic() + 60  # the messages are written last, and whole
+                while not os.path.exists(f"{state}.json") and time.monotonic() < end:
+                    time.sleep(0.02)
+                process.kill()
+                process.stdin.close()
+                again = self.turns(f"/load {state}\nThree\nFour\n", *flags)
+                for turn, expected in zip(again, whole[2:], strict=True):
+                    for field in ["text", "prompt_tokens", "generated_tokens", "stop_reason"]:
+                        self.assertEqual(turn[field], expected[field])
+
     def test_commands(self):
         with tempfile.TemporaryDirectory() as folder:
             state = pathlib.Path(folder) / "state"
@@ -931,6 +988,80 @@ class Serve(Case):
         lines = [json.loads(line) for line in process.stderr if line.startswith("{")]
         asked = [line for line in lines if line["path"] == "/v1/completions"]
         self.assertEqual([line["generated_tokens"] for line in asked], [800] * 4)
+
+    def test_a_slot_outlives_a_server_that_was_killed(self):
+        """Trap 3.17, across processes: the next turn is what it would have been."""
+        specs = ["full", "h2o:budget=40", "snapkv:budget=80,window=16 + kivi:bits=2,residual=32",
+                 "decode:every=4 + tova:budget=32", "expected:budget=40", "think:ratio=40%"]
+        for spec, temperature in itertools.product(specs, [0, 1]):
+            with (self.subTest(spec=spec, temperature=temperature),
+                  tempfile.TemporaryDirectory() as folder):
+                flags = ["--slot-save-path", folder, "--kv", spec, "--parallel", "1"]
+                process, url = self.start(*flags)
+                text = [7 + i * 13 % 400 for i in range(120)]
+                first = self.post(url + "/v1/completions", prompt=text, max_tokens=20, seed=5,
+                                  ignore_eos=True, return_tokens=True)
+                self.post(url + "/slots/0?action=save", filename="a")
+                turn = dict(prompt=text + first["choices"][0]["tokens"] + [60, 61, 62], seed=6,
+                            max_tokens=12, ignore_eos=True, temperature=temperature)
+                expected = self.post(url + "/v1/completions", **turn)
+                process.kill()
+                process.wait()
+                process, url = self.start(*flags)
+                self.post(url + "/slots/0?action=restore", filename="a")
+                reply = self.post(url + "/v1/completions", **turn)
+                self.assertEqual(reply["choices"], expected["choices"])
+                self.assertEqual(reply["usage"], expected["usage"])
+                self.assertGreater(reply["kv"]["reused_tokens"]["restored"], 100)
+                for key in ["entries", "by_codec"]:
+                    self.assertEqual(reply["kv"][key], expected["kv"][key])
+                process.kill()
+                process.wait()
+
+    def test_a_load_maker(self):
+        process, url = self.start()
+        fields = ["requests", "failed", "statuses", "wall_s", "prompt_tokens", "generated_tokens",
+                  "requests_per_s", "generated_tokens_per_s", "total_tokens_per_s", "ttft_s",
+                  "inter_token_s", "tpot_s", "e2e_s", "slo", "goodput", "good_requests_per_s"]
+        flags = ["bench", "--serve", url + "/v1", "--prompt", "20,40", "--gen", 8, "--requests", 6]
+        for way in [["--clients", 3], ["--rate", 50]]:
+            figures = document(*flags, *way, "--slo-ttft", 30)
+            self.assertEqual(list(figures), fields)
+            self.assertEqual((figures["requests"], figures["failed"]), (6, 0))
+            self.assertEqual(figures["generated_tokens"], 48)
+            self.assertEqual(figures["goodput"], 1)
+            for spread in ["ttft_s", "inter_token_s", "e2e_s"]:
+                self.assertLessEqual(figures[spread]["p50"], figures[spread]["p99"])
+        table = kvasir(*flags, "--kv", "streaming:budget=16", "--slo-e2e", 0).stdout
+        self.assertIn("goodput 0.0 %", table)
+        with urllib.request.urlopen(url + "/metrics") as reply:
+            self.assertIn('policy="streaming"', reply.read().decode())
+        self.fails(1, *flags, "--kv", "q8", "--timeout", 1, "--serve", url + "/nowhere",
+                   says=["404", "/v1"])
+        process.kill()
+        process.wait()
+        self.fails(1, *flags, says=[url, "refused", "kvasir serve"])
+        for wrong in [["--serve", "https://x"], ["--clients", 2, "--rate", 1], ["--depth", 5],
+                      ["--kv", "full; q8"]]:
+            self.fails(2, *flags, *wrong, says=[wrong[0]])
+        self.fails(2, "bench", "--clients", 3, says=["--serve"])
+
+    def test_ctrl_c_ends_a_load_with_what_was_measured(self):
+        _, url = self.start()
+        load = subprocess.Popen(
+            [KVASIR, "bench", "--serve", url + "/v1", "--prompt", "20", "--gen", "4", "--requests",
+             "1000000", "--clients", "2", "--json"], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=environment())
+        self.addCleanup(load.kill)
+        name = r'kvasir_request_success_total\{.*"length"\} (\d+)'
+        n, end = 0, time.monotonic() + 60
+        while n < 5 and time.monotonic() < end:
+            with urllib.request.urlopen(url + "/metrics") as reply:
+                n = int(re.search(name, reply.read().decode())[1])
+        load.send_signal(signal.SIGINT)
+        out, err = load.communicate(timeout=60)
+        self.assertEqual(load.returncode, 130, err)
+        self.assertGreater(json.loads(out)["generated_tokens"], 0)
 
     def start_without_model(self):
         """It cannot say that the model is loaded, because nobody reads its full pipe: so it waits

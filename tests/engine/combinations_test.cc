@@ -25,8 +25,8 @@ TEST(Combinations, ThatAreAllowedRunAndHoldTheirBudget) {
   KeepMadeGates(*model);
   auto heads = FindHeads(*model, {.block = 40, .repeats = 4, .n_seeds = 1});
   ASSERT_TRUE(heads) << heads.error().message;
-  heads->path = DefaultSideFilePath("razor-heads", model->facts().fingerprint);
-  ASSERT_TRUE(WriteSideFile(*heads));
+  heads->file.path = DefaultSideFilePath("razor-heads", model->facts().fingerprint);
+  ASSERT_TRUE(WriteSideFile(heads->file));
   const std::vector<int32_t> prompt = RandomIds(150, 41), forced = RandomIds(12, 42);
   auto full = OpenSession(model);
   const auto expected = Feed(*full, prompt, forced);

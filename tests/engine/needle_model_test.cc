@@ -2,6 +2,8 @@
 // about a thousand tokens, through its own tokenizer and chat template.
 #include <fmt/format.h>
 
+#include "engine/find_heads.h"
+#include "engine/side_file_io.h"
 #include "kvasir/kvasir.h"
 #include "tests/engine/engine_test_util.h"
 #include "tests/paths.h"
@@ -87,6 +89,45 @@ TEST_F(NeedleModel, CannotAnswerFromTheEndOfTheTextAlone) {
   ASSERT_NE(model_, nullptr);
   const std::string answer = Answer(AskFor("tidy-otter"), "streaming:budget=64");
   EXPECT_EQ(answer.find("7310964"), std::string::npos) << answer;
+}
+
+// Trap 3.23: sums of attention favour what stood there first. The newest needle is lost though half
+// of the entries stay, and is kept where the sums are divided by how many queries saw an entry.
+TEST_F(NeedleModel, TheNewestNeedleIsLostUnlessAgeIsDividedOut) {
+  ASSERT_NE(model_, nullptr);
+  const std::string spec = "h2o:budget=55%,recent=10%", newest = "quiet-harbor";
+  EXPECT_EQ(Answer(AskFor("tidy-lantern"), spec), " 2205871");
+  const std::string lost = Answer(AskFor(newest.c_str()), spec);
+  EXPECT_EQ(lost.find("5086392"), std::string::npos) << lost;
+  EXPECT_EQ(Answer(AskFor(newest.c_str()), spec + ",normalise=true"), " 5086392");
+}
+
+// The head that reads numbers looks six tokens behind them (docs/methods-findings.md): a repeated
+// text does not show it, a number that is asked for does. `razor` with that file answers.
+TEST_F(NeedleModel, AskingForANumberFindsTheHeadThatReadsNumbers) {
+  ASSERT_NE(model_, nullptr);
+  ProbeOptions options{.block = 500, .n_seeds = 2};
+  const auto by_block = FindHeads(*model_, options);
+  options.text = ProbeOptions::Text::kNumber;
+  auto by_number = FindHeads(*model_, options);
+  ASSERT_TRUE(by_block && by_number) << by_number.error().message;
+  const auto best = [](const FoundHeads& found) {
+    const std::vector<float>& scores = found.file.tensors.at("induction").values;
+    const auto at = std::max_element(scores.begin(), scores.end());
+    return std::pair(at - scores.begin(), *at);
+  };
+  constexpr int64_t kReader = 2 * 2 + 1;  // layer 2, KV head 1, of two a layer
+  EXPECT_EQ(best(*by_number).first, kReader);
+  EXPECT_GT(best(*by_number).second, 0.8);
+  EXPECT_LT(by_block->file.tensors.at("induction").values[kReader], 0.01);
+  EXPECT_LT(best(*by_block).second, 0.01);
+
+  by_number->file.path = testing::TempDir() + "/number_heads.safetensors";
+  ASSERT_TRUE(WriteSideFile(by_number->file));
+  const std::string razor = fmt::format("razor:heads={},budget=30%", by_number->file.path);
+  for (const Planted& needle : kPlanted) {
+    EXPECT_EQ(Answer(AskFor(needle.key), razor), std::string(" ") + needle.value);
+  }
 }
 
 }  // namespace

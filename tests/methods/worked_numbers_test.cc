@@ -125,6 +125,26 @@ TEST(H2o, KeepsHeavyHittersAndTheRecent) {
   EXPECT_THAT(Kept("h2o:budget=2,variant=kvpress", mass), ElementsAre(ElementsAre(0, 1)));
 }
 
+// Trap 3.23: sums favour what stood there first. Ten tokens that attend to all they see alike, but
+// twice as much to a needle planted at 6: 2/8 + 2/9 + 2/10 + 2/11 from four queries, where entry 3
+// has 1.04 from seven.
+TEST(H2o, ALateNeedleNeedsItsAgeDividedOut) {
+  const Scores mass = {{2.877f, 1.877f, 1.377f, 1.044f, .794f, .594f, .854f, .302f, .191f, .091f}};
+  const std::string spec = "h2o:budget=6,recent=34%";
+  EXPECT_THAT(Kept(spec, mass), ElementsAre(ElementsAre(0, 1, 2, 3, 8, 9)));
+  EXPECT_THAT(Kept(spec + ",normalise=true", mass), ElementsAre(ElementsAre(0, 1, 2, 6, 8, 9)));
+}
+
+// While generating the same: without it what was heavy in the prompt stays for ever. A prompt of 8,
+// and 4 generated tokens, of which the first gets .4 from each query since.
+TEST(H2o, WhatStaysIsFrozenUnlessAgeIsDividedOut) {
+  const Scores mass = {{2.4f, 2.2f, 2, .9f, .9f, .9f, .8f, .7f, 1.6f, .3f, .2f, .1f}};
+  const std::string spec = "h2o:budget=5,recent=40%";
+  EXPECT_THAT(Kept(spec, mass, 0, 0, 0, 4), ElementsAre(ElementsAre(0, 1, 2, 10, 11)));
+  EXPECT_THAT(Kept(spec + ",normalise=true", mass, 0, 0, 0, 4),
+              ElementsAre(ElementsAre(0, 1, 8, 10, 11)));
+}
+
 // The sheet's row, as the only one: without noise and with.
 TEST(Keyformer, KeepsKeyTokensAndTheRecent) {
   const std::string spec = "keyformer:budget=4,recent=2";

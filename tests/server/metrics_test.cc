@@ -1,6 +1,7 @@
 // What /metrics tells of caches: what was found in them, what was dropped, what they hold.
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <map>
 
 #include "tests/server/server_test_util.h"
@@ -49,6 +50,47 @@ TEST_F(MetricsTest, ASecondTurnIsFoundInTheCache) {
   ASSERT_TRUE(BecomesIdle());
   EXPECT_GT(Sample(name, kind), 0);
   EXPECT_EQ(Sample(name, kind), second["usage"]["prompt_tokens_details"]["cached_tokens"]);
+  EXPECT_EQ(Sample(name, kind), second["kv"]["reused_tokens"]["prefix"]);
+  EXPECT_EQ(Sample(name, "kind=\"restored\""), 0);
+}
+
+// The same trap: what comes from a file counts as that, under every kind of cache.
+TEST_F(MetricsTest, WhatARestoredSlotServesIsCountedApart) {
+  const std::string folder = testing::TempDir() + "restored";
+  std::filesystem::create_directory(folder);
+  const std::string name = "kvasir_prefix_hit_tokens_total";
+  for (const char* spec : {"full", "streaming:budget=32"}) {
+    Start({.batch = {.n_slots = 1}, .slot_folder = folder});
+    Json fields = {
+        {"prompt", std::vector<int>(100, 50)}, {"max_tokens", 1}, {"kv", {{"spec", spec}}}};
+    Complete(fields);
+    Post(port(), "/slots/0?action=save", {{"filename", "a"}});
+    Post(port(), "/slots/0?action=erase", Json::object());
+    Post(port(), "/slots/0?action=restore", {{"filename", "a"}});
+    fields["prompt"].push_back(60);
+    const Json reply = Complete(fields);
+    EXPECT_EQ(reply["kv"]["reused_tokens"], (Json{{"prefix", 0}, {"restored", 100}})) << spec;
+    EXPECT_EQ(Sample(name, "kind=\"restored\""), 100) << spec;
+    EXPECT_EQ(Sample(name, "kind=\"prefix\""), 0) << spec;
+    // Another text in the slot is no more from the file.
+    fields["prompt"] = std::vector<int>(80, 70);
+    Complete(fields);
+    fields["prompt"].push_back(60);
+    EXPECT_EQ(Complete(fields)["kv"]["reused_tokens"]["prefix"], 80) << spec;
+    EXPECT_EQ(Sample(name, "kind=\"restored\""), 100) << spec;
+  }
+}
+
+// The same trap: what is asked for and not there is said, not ignored.
+TEST_F(MetricsTest, ReuseOfMiddlePiecesIsWarnedOf) {
+  Start();
+  const Json prompt = std::vector<int>(20, 50);
+  EXPECT_EQ(Complete({{"prompt", prompt}, {"n_cache_reuse", 0}})["kv"]["warnings"], Json::array());
+  const Json reply = Complete({{"prompt", prompt}, {"n_cache_reuse", 256}});
+  ASSERT_EQ(reply["kv"]["warnings"].size(), 1u);
+  EXPECT_THAT(reply["kv"]["warnings"][0].get<std::string>(), testing::HasSubstr("n_cache_reuse"));
+  const Json bad = {{"prompt", prompt}, {"kv", {{"reuse", "chunks"}}}};
+  EXPECT_EQ(Post(port(), "/v1/completions", bad).status, 400);
 }
 
 TEST_F(MetricsTest, WhatMethodsDropIsCountedOnce) {
@@ -79,6 +121,35 @@ TEST_F(MetricsTest, WhatMethodsDropIsCountedOnce) {
   EXPECT_GT(dropped(next), dropped(turn));
   EXPECT_DOUBLE_EQ(Evicted("streaming"), dropped(next)) << "what the turn dropped is in it";
   EXPECT_EQ(Sample("kvasir_kv_compactions_total"), 3);
+}
+
+// The client goes in the midst of the answer; what its prompt's cache lost until then counts.
+TEST_F(MetricsTest, WhatACanceledAnswerDroppedIsCounted) {
+  Start();
+  Json request = Endless();
+  request["prompt"] = std::vector<int>(200, 50);
+  request["kv"] = {{"spec", "streaming:budget=40"}};
+  request["stream"] = true;
+  RawClient client(port());
+  client.Send(PostText("/v1/completions", request.dump()));
+  ASSERT_TRUE(Eventually([&] { return server_->engine().figures().generated_tokens > 5; }));
+  EXPECT_EQ(Evicted("streaming"), -1) << "it has not ended";
+  client.Close();
+  ASSERT_TRUE(Eventually([&] { return server_->engine().figures().canceled == 1; }));
+  EXPECT_GE(Evicted("streaming"), 160);
+  EXPECT_EQ(Sample("kvasir_kv_compactions_total"), 1);
+}
+
+// Two answers to one prompt share what it lost, and drop more of their own.
+TEST_F(MetricsTest, AnswersToOnePromptCountItsEvictionsOnce) {
+  Start();
+  const Json fields = {{"prompt", std::vector<int>(200, 50)},
+                       {"n", 2},
+                       {"max_tokens", 1},
+                       {"kv", {{"spec", "streaming:budget=40"}}}};
+  Complete(fields);
+  EXPECT_DOUBLE_EQ(Evicted("streaming"), 160);
+  EXPECT_EQ(Sample("kvasir_kv_compactions_total"), 1);
 }
 
 TEST_F(MetricsTest, CachesAreCountedByStateAndCodec) {

@@ -121,7 +121,7 @@ class Pane {
     const share = kv.entries_full ? kv.entries / kv.entries_full : 1;
     show(".bytes", `${sizeOf(kv.bytes)} of ${sizeOf(kv.bytes_full)}`);
     show(".kept", `${(100 * share).toFixed(share > 0.995 ? 0 : 1)} %`);
-    show(".reused", String(kv.reused_tokens?.prefix ?? 0));
+    show(".reused", String((kv.reused_tokens?.prefix ?? 0) + (kv.reused_tokens?.restored ?? 0)));
     show(".note", [finish === "length" ? "cut off at the most tokens" : "", ...(kv.warnings ?? [])]
       .filter(Boolean).join("; "));
     const map = figures.querySelector(".map");

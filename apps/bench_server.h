@@ -1,0 +1,13 @@
+// kvasir bench --serve URL: loads a server and tells how it bore it.
+#pragma once
+
+#include "base/result.h"
+
+namespace kvasir::cli {
+
+struct Context;
+
+// REQUIRES: --serve is given.
+Result<int> BenchServer(Context& context);
+
+}  // namespace kvasir::cli
