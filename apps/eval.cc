@@ -5,6 +5,7 @@
 #include <ctime>
 #include <fstream>
 
+#include "cache/spare_slabs.h"
 #include "commands.h"
 #include "context.h"
 #include "engine/loaded_model.h"
@@ -236,6 +237,7 @@ Status ShowResults(Context& context, const eval::RunOptions& options, const eval
 
 Result<int> EvalCommand(Context& context) {
   KeepFreedMemory();
+  const SpareSlabs spare(int64_t{4} << 30);
   const Args& args = context.args;
   if (args.On("list")) return ListTasks(context);
   if (!args.Given("task")) {
