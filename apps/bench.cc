@@ -198,11 +198,13 @@ class Bench {
   }
 
   Status Generate(const Sessions& sessions, std::span<int32_t> tokens) const {
-    std::vector<SessionImpl*> all;
-    for (const auto& session : sessions) all.push_back(session.get());
-    SessionBatch batch(all);
+    std::vector<SessionReads> reads;
+    for (size_t i = 0; i < sessions.size(); ++i) {
+      reads.push_back({.session = sessions[i].get(), .tokens = tokens.subspan(i, 1)});
+    }
     for (int64_t i = 0; i < n_gen_ && !Interrupt::Pending(); ++i) {
-      KV_RETURN_IF_ERROR(batch.Step(tokens));
+      ExtendTogether(reads);
+      for (const SessionReads& each : reads) KV_RETURN_IF_ERROR(each.status);
       Draw(sessions, tokens);
     }
     return {};

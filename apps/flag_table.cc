@@ -234,6 +234,8 @@ constexpr std::array kEval = {
     Flag{"query-agnostic", 0, kSwitch, "", "", "",
          "compress the context before the question is known"},
     Flag{"raw", 0, kSwitch, "", "", "", "no chat template: the model continues the text itself"},
+    Flag{"batch", 0, kSwitch, "", "", "",
+         "specs answer side by side, which is sooner done; no speeds are measured"},
     Flag{"data", 0, kPath, "FOLDER", "", "", "published files of benchmarks, see docs/eval.md"},
     Flag{"file", 'f', kPath, "FILE", "", "", "a text in place of generated prose"},
     Flag{"out", 'o', kPath, "FILE", "", "", "results as JSON lines, as they come"},

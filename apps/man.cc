@@ -26,7 +26,7 @@ void AppendExample(std::string_view text, std::string& page) {
   page += fmt::format(".PP\n.RS 4\n.nf\n{}\n.fi\n.RE\n", Roff(text));
 }
 
-void AppendFlag(const Flag& flag, std::string& page) {
+void AppendManFlag(const Flag& flag, std::string& page) {
   std::string head = ".TP\n";
   if (flag.letter != 0) head += fmt::format("\\fB\\-{}\\fR, ", flag.letter);
   head += fmt::format("\\fB{}\\fR", Roff(fmt::format("--{}", flag.name)));
@@ -43,7 +43,7 @@ void AppendCommand(const Command& command, std::string& page) {
                       Roff(command.about));
   for (const FlagGroup* group : command.groups) {
     if (group == &kOutputFlags) continue;  // told once, at the end
-    for (const Flag& flag : group->flags) AppendFlag(flag, page);
+    for (const Flag& flag : group->flags) AppendManFlag(flag, page);
   }
   AppendExample(command.example, page);
 }
@@ -65,7 +65,7 @@ std::string ManPage() {
       kVersion);
   for (const Command& command : Commands()) AppendCommand(command, page);
   page += ".SS \"Flags of every command\"\n";
-  for (const Flag& flag : kOutputFlags.flags) AppendFlag(flag, page);
+  for (const Flag& flag : kOutputFlags.flags) AppendManFlag(flag, page);
   page +=
       ".SH SPECS\nA spec stacks methods with +; a method takes parameters after a colon:\n"
       ".PP\n.RS 4\n.nf\n"

@@ -17,7 +17,7 @@
 namespace kvasir::cli {
 namespace {
 
-server::ServerOptions OptionsOf(const Args& args) {
+server::ServerOptions ServerOptionsOf(const Args& args) {
   server::ServerOptions options;
   options.host = args.Text("host");
   options.port = static_cast<int>(args.Int("port"));
@@ -120,7 +120,7 @@ Result<int> ServeCommand(Context& context) {
   const Args& args = context.args;
   // Clients that come early are told that the model is being loaded.
   KV_ASSIGN_OR_RETURN(const std::unique_ptr<server::Server> server,
-                      server::Server::Listen(OptionsOf(args)));
+                      server::Server::Listen(ServerOptionsOf(args)));
   KV_ASSIGN_OR_RETURN(const std::shared_ptr<Model> model, LoadModel(context));
   WarnAboutContext(context, model->facts());
   signals.TellFirst();

@@ -49,6 +49,10 @@ endfunction()
 kvasir_module(base DEPS fmt::fmt Threads::Threads PkgConfig::XXHASH)
 kvasir_module(jinja JSON DEPS kvasir_base)
 kvasir_batches(kvasir_jinja)
+# Names of Python's that others have, too.
+set_source_files_properties(src/jinja/container_methods.cc src/jinja/string_methods.cc
+                            src/jinja/string_search.cc src/jinja/tests.cc
+                            PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 kvasir_module(grammar JSON DEPS kvasir_base)
 kvasir_module(kernels DEPS kvasir_base hwy::hwy)
 kvasir_module(cache DEPS kvasir_base kvasir_kernels)

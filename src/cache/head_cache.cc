@@ -342,15 +342,37 @@ std::vector<int32_t> HeadCache::Positions() const {
 void HeadCache::Read(PlaneKind kind, int64_t first, int64_t n, float* x,
                      const KeyRotator* rotator) const {
   KV_CHECK(first >= 0 && first + n <= size_);
+  const bool keys = kind == PlaneKind::kKeys;
+  // Slots side by side whose bytes wait to be decoded, together, into `to`.
+  Place side{};
+  int n_side = 0;
+  float* to = x;
+  const auto decode = [&] {
+    const PlaneFormat& format = runs_[side.run].format.plane(kind);
+    if (n_side == 0) return;
+    DecodeEntries(format, kind, PageAt(side).bytes(kind), side.slot, n_side, to, format_.head_dim);
+    n_side = 0;
+  };
   ForEachEntry([&](const Place& place, int64_t entry) {
     if (entry < first || entry >= first + n) return;
     const Run& run = runs_[place.run];
     float* const row = x + (entry - first) * format_.head_dim;
-    run.format.Decode(kind, PageAt(place).bytes(kind), place.slot, row);
-    if (kind == PlaneKind::kKeys && rotator != nullptr) {
+    if ((keys && (run.format.map || rotator != nullptr)) || (!keys && run.format.v_map)) {
+      run.format.Decode(kind, PageAt(place).bytes(kind), place.slot, row);
+      if (!keys || rotator == nullptr) return;
       rotator->Rotate(row, PageAt(place).PosOf(place.slot), run.PositionOf(place.page, place.slot));
+      return;
     }
+    const bool follows = n_side > 0 && place.run == side.run && place.page == side.page &&
+                         place.slot == side.slot + n_side;
+    if (!follows) {
+      decode();
+      side = place;
+      to = row;
+    }
+    ++n_side;
   });
+  decode();
 }
 
 void HeadCache::Gather(const float* by_slot, float* out) const {

@@ -211,12 +211,22 @@ void HeadCache::CopyPlane(PlaneKind kind, std::span<const Place> from, Run& to, 
   const int64_t n = static_cast<int64_t>(from.size());
   const int64_t n_padded = RoundUp(n, SlotsTogether(out.codec));
   std::vector<float> x(n_padded * out.dim);
+  // How many entries from i on lie side by side in a page.
+  const auto count_side = [&](int64_t i) {
+    int64_t end = i + 1;
+    while (end < n && from[end].run == from[i].run && from[end].page == from[i].page &&
+           from[end].slot == from[i].slot + end - i) {
+      ++end;
+    }
+    return static_cast<int>(end - i);
+  };
   float vector[kMostChannels];
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = 0, step = 1; i < n; i += step) {
     const Page& page = PageAt(from[i]);
     float* row = x.data() + i * out.dim;
     if (as_stored) {
-      DecodeEntries(in, kind, page.bytes(kind), from[i].slot, 1, row, 0);
+      step = count_side(i);
+      DecodeEntries(in, kind, page.bytes(kind), from[i].slot, static_cast<int>(step), row, out.dim);
       continue;
     }
     source.Decode(kind, page.bytes(kind), from[i].slot, vector);

@@ -6,6 +6,15 @@
 #include "cache/head_cache.h"
 
 namespace kvasir {
+namespace {
+
+// Whether an entry can be written without others, and holds all channels.
+bool StoredAlone(const RunFormat& format) {
+  const bool narrow = (format.map && format.map->drops_channels()) || format.v_map;
+  return format.together() == 1 && !narrow;
+}
+
+}  // namespace
 
 Status HeadCache::SetColumn(int column, int64_t entry, float value) {
   KV_CHECK(column < format_.n_columns && entry >= 0 && entry < size_);
@@ -19,9 +28,7 @@ Status HeadCache::SetColumn(int column, int64_t entry, float value) {
 // that has lost channels, and with planes that nobody else reads. Entries keep their numbers.
 Status HeadCache::MakeOneWritable(int64_t entry) {
   Place at = Places()[entry];
-  const RunFormat& format = runs_[at.run].format;
-  const bool narrow = (format.map && format.map->drops_channels()) || format.v_map;
-  if (format.together() > 1 || narrow) {
+  if (!StoredAlone(runs_[at.run].format)) {
     const size_t before = runs_.size();
     const size_t target = FindRun(
         {.k = format_.k(), .v = format_.v(), .map = nullptr, .shift = runs_[at.run].format.shift});
@@ -68,10 +75,16 @@ void HeadCache::WriteEntry(const Place& at, PlaneKind kind, const double* x) {
 }
 
 Status HeadCache::Merge(const MergeSets& sets) {
+  std::vector<Place> places = Places();
   for (int32_t entry : sets.into) {  // all that can fail, before anything is written
+    const Place& at = places[entry];
+    const Page& page = PageAt(at);
+    const bool alone = StoredAlone(runs_[at.run].format);
+    const bool mine = page.n_refs.load(std::memory_order_acquire) == 1;
+    if (alone && mine && IsOwn(page.k) && IsOwn(page.v)) continue;
     KV_RETURN_IF_ERROR(MakeOneWritable(entry));
+    if (!alone) places = Places();  // it was moved
   }
-  const std::vector<Place> places = Places();
   const auto sum = [&](int64_t set, PlaneKind kind, const std::vector<float>& weights) {
     std::vector<double> total(format_.head_dim);
     std::vector<float> x(format_.head_dim);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cache/spare_slabs.h"
+
 namespace kvasir {
 namespace {
 
@@ -25,6 +27,20 @@ std::byte* MapSlab() {
   return reinterpret_cast<std::byte*>(aligned);
 }
 
+// All zero.
+std::byte* TakeSlab() {
+  SpareSlabs* const spare = SpareSlabs::current();
+  std::byte* const slab = spare != nullptr ? spare->Take() : nullptr;
+  if (slab == nullptr) return MapSlab();
+  std::memset(slab, 0, kSlabBytes);  // nothing of another sequence's text shows
+  return slab;
+}
+
+void GiveBackSlab(std::byte* slab) {
+  SpareSlabs* const spare = SpareSlabs::current();
+  if (spare == nullptr || !spare->Keep(slab)) munmap(slab, kSlabBytes);
+}
+
 std::byte* SlabOf(std::byte* block) {
   return reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(block) &
                                       ~static_cast<uintptr_t>(kSlabBytes - 1));
@@ -38,14 +54,14 @@ PagePool::~PagePool() {
 }
 
 void PagePool::UnmapAll() {
-  for (auto& [bytes, slab] : slabs_) munmap(bytes, kSlabBytes);
+  for (auto& [bytes, slab] : slabs_) GiveBackSlab(bytes);
   slabs_.clear();
   with_room_.clear();
 }
 
 Result<PagePool::Slab*> PagePool::AddSlab(const BlockClass& blocks) {
   auto slab = std::make_unique<Slab>();
-  slab->bytes = MapSlab();
+  slab->bytes = TakeSlab();
   if (slab->bytes == nullptr) {
     return Fail("out of memory for the KV cache: the system refused {} more bytes; {} are in use",
                 kSlabBytes, used_bytes_);
@@ -137,7 +153,7 @@ void PagePool::Release(std::byte* block, int64_t n_bytes) {
     return;
   }
   room.erase(here);
-  munmap(slab.bytes, kSlabBytes);
+  GiveBackSlab(slab.bytes);
   slabs_.erase(found);
 }
 

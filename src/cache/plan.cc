@@ -99,9 +99,17 @@ std::optional<std::vector<int32_t>> LayerPlan::Resolve(int head) const {
     const float score_b = wishes.scores.empty() ? 0 : wishes.scores[b];
     return score_a != score_b ? score_a > score_b : a < b;
   };
+  if (*wishes.budget == size - 1) {  // a generated token takes the place of another entry
+    ranked.erase(std::max_element(ranked.begin(), ranked.end(), stays_longer));
+    return ranked;
+  }
   std::nth_element(ranked.begin(), ranked.begin() + *wishes.budget, ranked.end(), stays_longer);
-  ranked.resize(*wishes.budget);
-  std::sort(ranked.begin(), ranked.end());
+  std::vector<bool> stays(size);
+  for (int64_t i = 0; i < *wishes.budget; ++i) stays[ranked[i]] = true;
+  ranked.clear();
+  for (int32_t entry = 0; entry < size; ++entry) {
+    if (stays[entry]) ranked.push_back(entry);
+  }
   return ranked;
 }
 

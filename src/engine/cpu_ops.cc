@@ -22,6 +22,22 @@ GroupReduce Reduction(GroupBy by) {
 
 constexpr int64_t kNormRows = 128;  // values multiplied at a time
 
+// Of each row of x the sum of its magnitudes, in the order of its columns, over `n_shares` is added
+// to its number. Several rows at a time: a sum waits for what it was before.
+void AddMagnitudes(MatView<const float> x, double n_shares, float* to) {
+  constexpr int64_t kRows = 8;
+  for (int64_t first = 0; first < x.shape[0]; first += kRows) {
+    const int64_t n = std::min(kRows, x.shape[0] - first);
+    const float* row[kRows];  // the last stands in for those that are not there
+    for (int64_t r = 0; r < kRows; ++r) row[r] = x.row(first + std::min(r, n - 1));
+    double sums[kRows] = {};
+    for (int64_t c = 0; c < x.shape[1]; ++c) {
+      for (int64_t r = 0; r < kRows; ++r) sums[r] += std::abs(row[r][c]);
+    }
+    for (int64_t r = 0; r < n; ++r) to[first + r] += static_cast<float>(sums[r] / n_shares);
+  }
+}
+
 // Of each channel over vectors [][dim].
 std::vector<float> MeanSquares(std::span<const float> vectors, int64_t dim) {
   std::vector<double> sum(dim);
@@ -35,7 +51,7 @@ std::vector<float> MeanSquares(std::span<const float> vectors, int64_t dim) {
 // The mean of the rotations of n positions: of each pair of channels a rotation and a shortening.
 class MeanRotation {
  public:
-  MeanRotation(const RopeTable& table, int32_t first, int64_t n) : table_(&table) {
+  MeanRotation(const RopeTable& table, int32_t first, int64_t n) : table_(&table), first_(first) {
     for (double frequency : table.inv_freq) {
       double cos = 0, sin = 0;
       for (int64_t i = 0; i < n; ++i) {
@@ -48,6 +64,7 @@ class MeanRotation {
     }
   }
 
+  int32_t first() const { return first_; }
   // x: a vector whose elements are `stride` apart, rotated in place.
   void Apply(double* x, int64_t stride) const {
     const auto n_pairs = static_cast<int64_t>(cos_.size());
@@ -62,6 +79,7 @@ class MeanRotation {
 
  private:
   const RopeTable* table_;
+  const int32_t first_;
   std::vector<double> cos_, sin_;  // [n_rot / 2]
 };
 
@@ -111,8 +129,21 @@ std::vector<std::vector<float>> MassBySlot(Forward& forward, std::span<const Hea
   return by_slot;
 }
 
+std::shared_ptr<const Ops::Numbers> CpuOps::Once(const std::string& key,
+                                                 const std::function<Numbers()>& compute) {
+  return memo_ == nullptr ? Ops::Once(key, compute) : memo_->Once(key, compute);
+}
+
 std::vector<std::vector<float>> CpuOps::AttentionMass(const LayerView& at,
                                                       const ScoreRequest& request) {
+  if (memo_ == nullptr) return ComputeMass(at, request);
+  const std::string key =
+      fmt::format("Ops::AttentionMass {} {} {}", request.last_rows,
+                  static_cast<int>(request.over_group), fmt::join(request.row_weight, " "));
+  return *memo_->Once(key, [&] { return ComputeMass(at, request); });
+}
+
+Ops::Numbers CpuOps::ComputeMass(const LayerView& at, const ScoreRequest& request) {
   const LastQueries* rows = state_->queries(at.layer);
   KV_CHECK(rows != nullptr && request.last_rows <= rows->n_rows());
   const int64_t first = rows->n_rows() - request.last_rows;
@@ -134,12 +165,10 @@ std::vector<std::vector<float>> CpuOps::AttentionMass(const LayerView& at,
 }
 
 std::vector<float> CpuOps::OutputNorms(const LayerView& at, int kv_head) {
-  if (shared_ == nullptr) return ComputeOutputNorms(at, kv_head);
-  shared_->of.resize(at.heads.size());
-  std::vector<float>& norms = shared_->of[kv_head];
-  if (norms.empty()) norms = ComputeOutputNorms(at, kv_head);
-  KV_CHECK(std::ssize(norms) == at.heads[kv_head].size());
-  return norms;
+  const auto norms = Once(fmt::format("Ops::OutputNorms {}", kv_head),
+                          [&] { return Numbers{ComputeOutputNorms(at, kv_head)}; });
+  KV_CHECK(std::ssize((*norms)[0]) == at.heads[kv_head].size());
+  return (*norms)[0];
 }
 
 // W_o of one query head after another as a matrix of its own: the product kernels then cost what
@@ -170,11 +199,8 @@ std::vector<float> CpuOps::ComputeOutputNorms(const LayerView& at, int kv_head) 
       x.Set(Mat(values.data() + first * d, rows, d));
       const MatMulJob product{&*packed, Mat(out.data(), rows, hidden)};
       MatMul(x, {&product, 1}, forward_->pool());
-      for (int64_t r = 0; r < rows; ++r) {
-        double sum = 0;
-        for (int64_t c = 0; c < hidden; ++c) sum += std::abs(out[r * hidden + c]);
-        norms[first + r] += static_cast<float>(sum / static_cast<double>(group));
-      }
+      AddMagnitudes(Mat<const float>(out.data(), rows, hidden), static_cast<double>(group),
+                    norms.data() + first);
     }
   }
   return norms;
@@ -209,6 +235,7 @@ QueryMoments CpuOps::FutureQueries(const LayerView& at, int64_t n) {
   if (stats->n == 0) return moments;
   const double count = static_cast<double>(stats->n);
   const double scale = forward_->logit_spec().scale;
+  std::optional<MeanRotation> rotation;  // as a rule the same for all heads
   for (int64_t h = 0; h < n_q; ++h) {
     const double* sum = stats->sum.data() + h * d;
     const double* outer = stats->outer.data() + h * d * d;
@@ -223,12 +250,13 @@ QueryMoments CpuOps::FutureQueries(const LayerView& at, int64_t n) {
     }
     for (int64_t i = 0; i < d; ++i) mean[i] *= scale;
     const HeadCache& head = at.heads[h / at.model.group()];
-    const RopeTable& rope = forward_->rope(at.layer);
-    const auto next = static_cast<int32_t>(at.n_prompt + at.n_generated);
-    const MeanRotation rotation(rope, head.PositionOf(next), n);
-    rotation.Apply(mean, 1);
-    for (int64_t i = 0; i < d; ++i) rotation.Apply(covariance + i * d, 1);  // rows: C R^T
-    for (int64_t j = 0; j < d; ++j) rotation.Apply(covariance + j, d);      // columns: R C R^T
+    const int32_t next = head.PositionOf(static_cast<int32_t>(at.n_prompt + at.n_generated));
+    if (!rotation || rotation->first() != next) {
+      rotation.emplace(forward_->rope(at.layer), next, n);
+    }
+    rotation->Apply(mean, 1);
+    for (int64_t i = 0; i < d; ++i) rotation->Apply(covariance + i * d, 1);  // rows: C R^T
+    for (int64_t j = 0; j < d; ++j) rotation->Apply(covariance + j, d);      // columns: R C R^T
   }
   return moments;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/forward.h"
+#include "engine/layer_memo.h"
 #include "engine/method_state.h"
 #include "methods/method.h"
 
@@ -13,15 +14,11 @@ std::vector<std::vector<float>> MassBySlot(Forward& forward, std::span<const Hea
                                            int64_t n, std::span<const float> row_weight,
                                            GroupBy over_group);
 
-// What sessions that hold the same entries of a layer need compute only once.
-struct SharedNorms {
-  std::vector<std::vector<float>> of;  // [kv_heads]: Ops::OutputNorms; empty: not computed yet
-};
-
 class CpuOps final : public Ops {
  public:
-  CpuOps(Forward& forward, const MethodState& state, SharedNorms* shared = nullptr)
-      : forward_(&forward), state_(&state), shared_(shared) {}
+  // memo: of sequences that hold the same entries and queries of the layer; null: nobody shares.
+  CpuOps(Forward& forward, const MethodState& state, LayerMemo* memo = nullptr)
+      : forward_(&forward), state_(&state), memo_(memo) {}
 
   std::vector<std::vector<float>> AttentionMass(const LayerView& at,
                                                 const ScoreRequest& request) override;
@@ -31,13 +28,16 @@ class CpuOps final : public Ops {
   std::vector<float> QueryEnergy(const LayerView& at, int kv_head, int64_t last_rows) override;
   std::vector<float> OutputEnergy(const LayerView& at, int kv_head, int64_t last_rows) override;
   QueryMoments FutureQueries(const LayerView& at, int64_t n) override;
+  std::shared_ptr<const Numbers> Once(const std::string& key,
+                                      const std::function<Numbers()>& compute) override;
 
  private:
+  Numbers ComputeMass(const LayerView& at, const ScoreRequest& request);
   std::vector<float> ComputeOutputNorms(const LayerView& at, int kv_head);
 
   Forward* forward_;
   const MethodState* state_;
-  SharedNorms* shared_;  // null: nobody shares
+  LayerMemo* memo_;
 };
 
 }  // namespace kvasir

@@ -127,4 +127,18 @@ class Forward {
   std::vector<std::vector<SlotRange>> slots_;  // by segment and KV head
 };
 
+// While it lives, a model's attention outputs go to a probe.
+class ProbeGuard {
+ public:
+  ProbeGuard(Forward& forward, AttentionProbe probe) : forward_(forward) {
+    forward_.SetProbe(std::move(probe));
+  }
+  ~ProbeGuard() { forward_.SetProbe({}); }
+  ProbeGuard(const ProbeGuard&) = delete;
+  ProbeGuard& operator=(const ProbeGuard&) = delete;
+
+ private:
+  Forward& forward_;
+};
+
 }  // namespace kvasir

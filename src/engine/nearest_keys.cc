@@ -23,6 +23,21 @@ std::vector<float> UnitKeys(std::span<const float> keys, int64_t dim,
   return unit;
 }
 
+// The first of the largest of n > 0 numbers, many compared at a time.
+int64_t IndexOfLargest(const float* x, int64_t n) {
+  constexpr int64_t kLanes = 16;
+  float most[kLanes];
+  std::fill_n(most, kLanes, x[0]);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t k = 0; k < kLanes; ++k) most[k] = x[i + k] > most[k] ? x[i + k] : most[k];
+  }
+  float largest = *std::max_element(most, most + kLanes);
+  for (; i < n; ++i) largest = std::max(largest, x[i]);
+  const int64_t first = std::find(x, x + n, largest) - x;
+  return first < n ? first : 0;  // not among them: no number at all
+}
+
 }  // namespace
 
 NearestEntries CpuOps::NearestKeys(const LayerView& at, int kv_head, std::span<const int32_t> from,
@@ -46,7 +61,7 @@ NearestEntries CpuOps::NearestKeys(const LayerView& at, int kv_head, std::span<c
     MatMul(x, {&product, 1}, forward_->pool());
     for (int64_t r = 0; r < rows; ++r) {
       const float* row = cosines.data() + r * n_to;
-      const int64_t best = std::max_element(row, row + n_to) - row;  // the first of equals
+      const int64_t best = IndexOfLargest(row, n_to);
       nearest.entry[first + r] = to[best];
       nearest.cosine[first + r] = row[best];
     }

@@ -126,7 +126,7 @@ Status Sequence::AfterLayer(int layer, const Segment& rows) {
   return {};
 }
 
-Status Sequence::Compress(int layer, Moment moment, SharedNorms* shared) {
+Status Sequence::Compress(int layer, Moment moment, LayerMemo* memo) {
   const Program& program = *spec_->program;
   const Needs& needs = spec_->needs;
   // A sliding window is a property of the layer: what it holds is bounded already.
@@ -144,11 +144,11 @@ Status Sequence::Compress(int layer, Moment moment, SharedNorms* shared) {
                      .mass = state_.mass(layer),
                      .gates = state_.gates(layer),
                      .notes = state_.notes()};
-  CpuOps ops(model_->forward(), state_, shared);
   const KeyRotator& rotator = model_->forward().rotator(layer);
   const int64_t n_tokens = moment == Moment::kPromptEnd ? n_prompt_ : size() + 1;
   if (moment == Moment::kPromptEnd || needs.at_decode) {
     LayerPlan plan(cache_.layer(layer));
+    CpuOps ops(model_->forward(), state_, memo);
     program.Compress(at, ops, plan);
     if (!pins_.empty()) KeepPins(plan);
     const bool has_columns = needs.mass || needs.gates != nullptr;
@@ -161,6 +161,7 @@ Status Sequence::Compress(int layer, Moment moment, SharedNorms* shared) {
   }
   if (program.Stores(moment)) {
     LayerPlan plan(cache_.layer(layer));
+    CpuOps ops(model_->forward(), state_);  // each sequence holds its own entries by now
     program.Store(at, ops, plan);
     KV_ASSIGN_OR_RETURN(const bool stored, plan.Execute(rotator));
     if (stored) compressed_at_ = n_tokens;

@@ -17,7 +17,7 @@
 
 namespace kvasir {
 
-struct SharedNorms;  // cpu_ops.h
+class LayerMemo;  // layer_memo.h
 
 // What sequences of one spec share; immutable.
 struct SequenceSpec {
@@ -104,8 +104,8 @@ class Sequence {
   bool acts_at_decode() const {
     return spec_->needs.at_decode || spec_->program->Stores(Moment::kDecode);
   }
-  // shared: of sequences that hold the same entries of the layer.
-  Status Compress(int layer, Moment moment, SharedNorms* shared = nullptr);
+  // memo: of sequences that hold the same entries of the layer.
+  Status Compress(int layer, Moment moment, LayerMemo* memo = nullptr);
   void KeepPins(LayerPlan& plan) const;
   Status CheckWindows(int64_t n) const;
 

@@ -2,7 +2,22 @@
 
 #include <algorithm>
 
+#include "engine/session_batch.h"
+
 namespace kvasir {
+
+void ForRowLogits(Forward& forward, MatView<const float> x, const RowLogitsFn& on_logits) {
+  constexpr int64_t kRows = 32;  // a product
+  const int64_t n_vocab = forward.config().n_vocab;
+  std::vector<float> logits(std::min(kRows, x.shape[0]) * n_vocab);
+  for (int64_t first = 0; first < x.shape[0]; first += kRows) {
+    const int64_t n = std::min(kRows, x.shape[0] - first);
+    forward.Logits(Mat(x.row(first), n, x.shape[1], x.stride[0]), Mat(logits.data(), n, n_vocab));
+    for (int64_t r = 0; r < n; ++r) {
+      on_logits(first + r, {logits.data() + r * n_vocab, static_cast<size_t>(n_vocab)});
+    }
+  }
+}
 
 Result<std::unique_ptr<Session>> Session::Open(std::shared_ptr<Model> model,
                                                const SessionOptions& options) {
@@ -62,22 +77,19 @@ Status SessionImpl::Prefill(std::span<const int32_t> tokens, const ProgressFn& p
   }
   sequence_->Commit(tokens);
   sequence_->EndPrompt();
-  ReadLogits(x, on_logits ? 0 : n - 1, on_logits);
+  ReadLogits(x, on_logits);
   x_ = Buffer();
   return {};
 }
 
-// Of the last rows that were read, x [rows, hidden]: the logits from `first` on, one after another.
-void SessionImpl::ReadLogits(MatView<const float> x, int64_t first, const RowLogitsFn& on_logits) {
-  const ModelConfig& config = model_->config();
-  const int64_t n = x.shape[0], order = sequence_->size() - n;
-  std::vector<float>& logits = sequence_->logits();
-  logits.resize(config.n_vocab);
-  for (int64_t row = first; row < n; ++row) {
-    model_->forward().Logits(Mat(x.row(row), 1, config.hidden),
-                             Mat(logits.data(), 1, config.n_vocab));
-    if (on_logits) on_logits(order + row, logits);
-  }
+// Of the last rows that were read, x [rows, hidden]: their logits, or without on_logits the last's.
+void SessionImpl::ReadLogits(MatView<const float> x, const RowLogitsFn& on_logits) {
+  const int64_t n = x.shape[0], order = sequence_->size() - n, first = on_logits ? 0 : n - 1;
+  ForRowLogits(model_->forward(), Mat(x.row(first), n - first, x.shape[1], x.stride[0]),
+               [&](int64_t row, std::span<const float> logits) {
+                 if (on_logits) on_logits(order + row, logits);
+                 if (first + row + 1 == n) sequence_->logits().assign(logits.begin(), logits.end());
+               });
 }
 
 // Layer-major: the whole prompt through a layer, which is then compressed, so that one layer at
@@ -107,52 +119,35 @@ Status SessionImpl::ReadPrompt(std::span<const int32_t> tokens, MatView<float> x
 }
 
 Status SessionImpl::Step(int32_t token) {
+  if (sequence_->size() >= ctx()) {
+    return Fail("the context is full: {} tokens; raise --ctx, or bound the cache with --kv", ctx());
+  }
+  KV_RETURN_IF_ERROR(sequence_->CheckTokens({&token, 1}));
   const ModelConfig& config = model_->config();
+  Forward& forward = model_->forward();
   x_.Grow(static_cast<size_t>(config.hidden) * sizeof(float));
   const MatView<float> x = Mat(x_.as<float>(), 1, config.hidden);
-  Piece piece{.sequence = sequence_.get()};
-  KV_RETURN_IF_ERROR(StepPieces(model_->forward(), {&token, 1}, x, {&piece, 1}));
+  forward.Embed({&token, 1}, x);
+  Piece piece{.sequence = sequence_.get(), .rows = sequence_->Rows(0, 1, sequence_->size())};
+  RunPieces(forward, 0, config.n_layers, x, {&piece, 1});
+  if (!piece.status) {
+    sequence_->RollBack();
+    return piece.status;
+  }
+  sequence_->Commit({&token, 1});
   sequence_->logits().resize(config.n_vocab);
-  model_->forward().Logits(x, Mat(sequence_->logits().data(), 1, config.n_vocab));
-  return {};
-}
-
-Status StepPieces(Forward& forward, std::span<const int32_t> tokens, MatView<float> x,
-                  std::span<Piece> pieces) {
-  KV_CHECK(tokens.size() == pieces.size());
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    const Sequence& sequence = *pieces[i].sequence;
-    if (sequence.size() >= sequence.spec().ctx) {
-      return Fail("the context is full: {} tokens; raise --ctx, or bound the cache with --kv",
-                  sequence.spec().ctx);
-    }
-    KV_RETURN_IF_ERROR(sequence.CheckTokens(tokens.subspan(i, 1)));
-  }
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    Sequence& sequence = *pieces[i].sequence;
-    pieces[i].rows = sequence.Rows(static_cast<int64_t>(i), 1, sequence.size());
-  }
-  forward.Embed(tokens, x);
-  RunPieces(forward, 0, forward.config().n_layers, x, pieces);
-  for (const Piece& failed : pieces) {
-    if (failed.status) continue;
-    for (const Piece& piece : pieces) piece.sequence->RollBack();
-    return failed.status;
-  }
-  for (size_t i = 0; i < pieces.size(); ++i) pieces[i].sequence->Commit(tokens.subspan(i, 1));
+  forward.Logits(x, Mat(sequence_->logits().data(), 1, config.n_vocab));
   return {};
 }
 
 Status SessionImpl::Extend(std::span<const int32_t> tokens, const RowLogitsFn& on_logits) {
+  if (one_by_one()) {
+    SessionReads alone{.session = this, .tokens = tokens, .on_logits = on_logits};
+    ExtendTogether({&alone, 1});
+    return alone.status;
+  }
   KV_RETURN_IF_ERROR(sequence_->CheckTokens(tokens));
   const int64_t n_before = sequence_->size();
-  if (sequence_->one_by_one()) {
-    for (size_t i = 0; i < tokens.size(); ++i) {
-      KV_RETURN_IF_ERROR(Step(tokens[i]));
-      if (on_logits) on_logits(n_before + static_cast<int64_t>(i), logits());
-    }
-    return {};
-  }
   const auto n = static_cast<int64_t>(tokens.size());
   const ModelConfig& config = model_->config();
   x_.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
@@ -165,7 +160,7 @@ Status SessionImpl::Extend(std::span<const int32_t> tokens, const RowLogitsFn& o
     return piece.status;
   }
   sequence_->Commit(tokens);
-  ReadLogits(x, on_logits ? 0 : n - 1, on_logits);
+  ReadLogits(x, on_logits);
   return {};
 }
 

@@ -15,6 +15,9 @@ namespace kvasir {
 // Logits after token `row` of the text.
 using RowLogitsFn = std::function<void(int64_t row, std::span<const float> logits)>;
 
+// The logits of rows of final hidden states, one row after another; products are made for many.
+void ForRowLogits(Forward& forward, MatView<const float> x, const RowLogitsFn& on_logits);
+
 class SessionImpl final : public Session {
  public:
   // pool: shared with other sessions, and its limit too; null: one of its own.
@@ -42,31 +45,31 @@ class SessionImpl final : public Session {
   Status Extend(std::span<const int32_t> tokens, const RowLogitsFn& on_logits = {});
   // Load, from bytes in memory.
   Status Restore(ByteReader& file);
+  bool one_by_one() const { return sequence_->one_by_one(); }  // how Extend has to read
+  Status CheckTokens(std::span<const int32_t> tokens) const {
+    return sequence_->CheckTokens(tokens);
+  }
+  Forward& forward() const { return model_->forward(); }
   const KvCache& cache() const { return sequence_->cache(); }
   const PagePool& pool() const { return sequence_->pool(); }
   const RopeTable& rope(int layer) const { return model_->forward().rope(layer); }
   const Program& program() const { return *sequence_->spec().program; }
 
  private:
-  friend class GroupReader;   // session_group.cc
-  friend class SessionBatch;  // session_batch.cc
+  friend class GroupReader;  // session_group.cc
+  friend class BatchStep;    // session_batch.cc
   SessionImpl(std::shared_ptr<LoadedModel> model, const SessionOptions& options,
               std::unique_ptr<Sequence> sequence);
 
   Status Prefill(std::span<const int32_t> tokens, const ProgressFn& progress,
                  const RowLogitsFn& on_logits);
   Status ReadPrompt(std::span<const int32_t> tokens, MatView<float> x, const ProgressFn& progress);
-  void ReadLogits(MatView<const float> x, int64_t first, const RowLogitsFn& on_logits);
+  void ReadLogits(MatView<const float> x, const RowLogitsFn& on_logits);
 
   std::shared_ptr<LoadedModel> model_;
   SessionOptions options_;
   std::unique_ptr<Sequence> sequence_;
   Buffer x_;  // hidden states of a prompt
 };
-
-// A token more for the sequence of each piece, as generated, in one pass; x [pieces, hidden] then
-// has their final hidden states. On an error no sequence holds more than it did.
-Status StepPieces(Forward& forward, std::span<const int32_t> tokens, MatView<float> x,
-                  std::span<Piece> pieces);
 
 }  // namespace kvasir

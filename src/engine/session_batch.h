@@ -1,28 +1,33 @@
-// Sessions of one model that generate side by side: a step is one pass through the model, so the
-// weights are read once for all of them. Each gets, to the bit, what it would get by itself.
+// Sessions of one model that read on side by side: rows of all of them go through the layers as one
+// batch, which reads the weights once. Each gets the bits that it would get alone.
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include "engine/session.h"
 
 namespace kvasir {
 
-class SessionBatch {
- public:
-  // REQUIRES: one at least, all of one model. They must outlive this.
-  explicit SessionBatch(std::span<SessionImpl* const> sessions);
-
-  // A token for each, in their order; their logits are then those after it. On an error no session
-  // holds more than it did.
-  Status Step(std::span<const int32_t> tokens);
-
- private:
-  const std::vector<SessionImpl*> sessions_;
-  LoadedModel& model_;
-  std::vector<Piece> pieces_;
-  Buffer x_, logits_;
+// A session and the tokens that it reads on, as SessionImpl::Extend does.
+struct SessionReads {
+  SessionImpl* session = nullptr;
+  std::span<const int32_t> tokens = {};
+  RowLogitsFn on_logits = {};
+  AttentionProbe probe = {};  // gets the attention outputs of its rows
+  Status status = {};         // how it went: an error of one leaves the others
 };
+
+// Those that must read token by token do so together, each of the others in a pass of its own,
+// which many rows share already.
+void ExtendTogether(std::span<SessionReads> reads);
+
+// A session and the answer that it makes, as Generate does.
+struct SessionAnswer {
+  SessionImpl* session = nullptr;
+  GenerateOptions options = {};
+  Result<Generation> answer = {};
+};
+
+void GenerateTogether(std::span<SessionAnswer> answers);
 
 }  // namespace kvasir

@@ -68,8 +68,8 @@ class GroupReader {
     for (int l = 0; l < config.n_layers; ++l) {
       KV_RETURN_IF_ERROR(ReadLayer(l, x, lead, progress));
       group_.forward_ms += MsSince(start);
-      norms_ = {};
       for (const size_t m : members_) TakeOver(m, l, lead);
+      memo_ = {};
       for (HeadCache& head : lead.layer(l)) head.Clear();
       for (MethodState& state : collected_) state.EndLayer(l);
       start = Clock::now();
@@ -133,9 +133,9 @@ class GroupReader {
     const auto rule = std::find(rules_.begin(), rules_.end(), needs.mass_rule) - rules_.begin();
     sequence.state_.TakeLayer(collected_[0], l);
     if (needs.mass) sequence.state_.TakeMass(collected_[rule], l);
-    const Status status = sequence.Compress(l, Moment::kPromptEnd, &norms_);
+    const Status status = sequence.Compress(l, Moment::kPromptEnd, &memo_);
     sequence.state_.EndLayer(l);
-    each.compress_ms += MsSince(start);
+    each.compress_ms += MsSince(start) + memo_.TakeSavedMs();
     if (!status) each.session = tl::unexpected<Error>(status.error());
   }
 
@@ -148,7 +148,7 @@ class GroupReader {
   // which each has a state of its own.
   std::vector<MethodState> collected_;
   std::vector<MassRule> rules_;  // of collected_
-  SharedNorms norms_;            // of the layer that was just read
+  LayerMemo memo_;               // of the layer that was just read
 };
 
 Result<SessionGroup> ReadTogether(const std::shared_ptr<LoadedModel>& model,

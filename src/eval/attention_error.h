@@ -7,20 +7,6 @@
 
 namespace kvasir::eval {
 
-// While it lives, a model's attention outputs go to a probe.
-class ProbeGuard {
- public:
-  ProbeGuard(Forward& forward, AttentionProbe probe) : forward_(forward) {
-    forward_.SetProbe(std::move(probe));
-  }
-  ~ProbeGuard() { forward_.SetProbe({}); }
-  ProbeGuard(const ProbeGuard&) = delete;
-  ProbeGuard& operator=(const ProbeGuard&) = delete;
-
- private:
-  Forward& forward_;
-};
-
 // Outputs of a few tokens in every layer, in the order of the tokens.
 class AttentionOutputs {
  public:

@@ -29,14 +29,28 @@ std::vector<TokenScore> TopTokens(std::span<const float> logits, double log_sum_
   return top;
 }
 
-double KlDivergence(std::span<const float> p_logits, std::span<const float> q_logits) {
-  const double p_log_sum = LogSumExp(p_logits), q_log_sum = LogSumExp(q_logits);
+Distribution::Distribution(std::span<const float> its_logits)
+    : logits(its_logits.begin(), its_logits.end()),
+      log_sum_exp(LogSumExp(logits)),
+      log_p(logits.size()),
+      p(logits.size()),
+      best(ArgMax(logits)) {
+  for (size_t id = 0; id < logits.size(); ++id) {
+    log_p[id] = logits[id] - log_sum_exp;
+    p[id] = std::exp(log_p[id]);
+  }
+}
+
+double KlDivergence(const Distribution& p, std::span<const float> q_logits, double q_log_sum_exp) {
   double sum = 0;
-  for (size_t id = 0; id < p_logits.size(); ++id) {
-    const double log_p = p_logits[id] - p_log_sum, p = std::exp(log_p);
-    if (p > 0) sum += p * (log_p - (q_logits[id] - q_log_sum));
+  for (size_t id = 0; id < q_logits.size(); ++id) {
+    if (p.p[id] > 0) sum += p.p[id] * (p.log_p[id] - (q_logits[id] - q_log_sum_exp));
   }
   return std::max(sum, 0.0);  // rounding may leave a hair below
+}
+
+double KlDivergence(std::span<const float> p_logits, std::span<const float> q_logits) {
+  return KlDivergence(Distribution(p_logits), q_logits, LogSumExp(q_logits));
 }
 
 double Percentile(std::vector<double> values, double share) {

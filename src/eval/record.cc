@@ -30,13 +30,14 @@ Json KvRecord(const KvReport& kv, int64_t weight_bytes) {
           {"read_bytes_per_token", static_cast<double>(weight_bytes) + n_read * entry_bytes}};
 }
 
-void TextDistance::Add(int32_t token, std::span<const float> full, std::span<const float> logits) {
-  nll_ += LogSumExp(logits) - logits[token];
-  nll_full_ += LogSumExp(full) - full[token];
-  const bool same = ArgMax(full) == ArgMax(logits);
+void TextDistance::Add(int32_t token, const Distribution& full, std::span<const float> logits) {
+  const double log_sum_exp = LogSumExp(logits);
+  nll_ += log_sum_exp - logits[token];
+  nll_full_ += full.log_sum_exp - full.logits[token];
+  const bool same = full.best == ArgMax(logits);
   n_top1_ += same;
   if (!same && first_divergence_ < 0) first_divergence_ = std::ssize(kl_);
-  kl_.push_back(KlDivergence(full, logits));
+  kl_.push_back(KlDivergence(full, logits, log_sum_exp));
 }
 
 Json TextDistance::Figures() const {

@@ -34,7 +34,7 @@ Json KvRecord(const KvReport& kv, int64_t weight_bytes);
 class TextDistance {
  public:
   // `logits` and those of `full` predict `token`.
-  void Add(int32_t token, std::span<const float> full, std::span<const float> logits);
+  void Add(int32_t token, const Distribution& full, std::span<const float> logits);
   // "positions", "nll", "nll_full", "perplexity", "kl_mean", "kl_median", "kl_p99", "kl_max",
   // "top1" (share of positions with the same most likely token), "first_divergence". Empty of none.
   Json Figures() const;

@@ -14,6 +14,7 @@ namespace {
 // answered. The more there are, the fewer passes over the prompt.
 constexpr int64_t kCacheBytes = int64_t{4} << 30;
 constexpr size_t kFewestSpecs = 4;  // however long the prompt
+constexpr int64_t kManySpecs = 16;
 
 int64_t FullBytes(const ModelFacts& facts, int64_t n_tokens) {  // in 16 bits
   return 4 * n_tokens * facts.n_layers * facts.n_kv_heads * facts.head_dim;
@@ -156,10 +157,18 @@ Status Runner::RunSample(const Cell& cell, const Sample& sample, std::vector<Wor
 }
 
 size_t Runner::NTogether(const Cell& cell, std::span<const Work> works) const {
+  // Of a spec that has not run yet: what others hold on average, once they are many.
+  int64_t unknown = FullBytes(model_->facts(), cell.length), sum = 0, n_known = 0;
+  for (const auto& [of, bytes] : cache_bytes_) {
+    if (of.second != cell.length) continue;
+    sum += bytes;
+    ++n_known;
+  }
+  if (n_known >= kManySpecs) unknown = std::min(unknown, sum / n_known);
   size_t n = 0;
   for (int64_t bytes = 0; n < works.size(); ++n) {
     const auto known = cache_bytes_.find({works[n].spec, cell.length});
-    bytes += known == cache_bytes_.end() ? FullBytes(model_->facts(), cell.length) : known->second;
+    bytes += known == cache_bytes_.end() ? unknown : known->second;
     if (n >= kFewestSpecs && bytes > kCacheBytes) break;
   }
   return n;
@@ -191,121 +200,6 @@ void Runner::NoteGroup(const SessionGroup& group, const PromptParts& parts,
     work.n_prompt = n_prompt;
     work.kept = KeptSummary(session.cache(), n_prompt);
   }
-}
-
-Status Runner::RunTurns(const Cell& cell, const Sample& sample, std::span<Work> works) {
-  const bool conversation = IsConversation(sample, ScopeOf(*cell.task));
-  SessionGroup group;
-  std::vector<int32_t> read;
-  for (size_t turn = 0; turn < sample.turns.size(); ++turn) {
-    KV_ASSIGN_OR_RETURN(const PromptParts parts,
-                        PromptOf(*model_, sample, turn, ScopeOf(*cell.task)));
-    if (turn == 0 || parts.read != read) {
-      KV_ASSIGN_OR_RETURN(group, Read(works, parts.read));
-      read = parts.read;
-      NoteGroup(group, parts, works);
-    }
-    for (size_t s = 0; s < works.size(); ++s) {
-      Work& work = works[s];
-      if (!work.error.empty()) continue;
-      if (events_.interrupted()) return Fail("interrupted");
-      SessionImpl& session = **group.members[s].session;
-      Status status = Ask(cell, sample, turn, parts, session, work);
-      if (status && conversation) status = Remember(sample.turns[turn], parts, session);
-      if (!status) work.error = status.error().message;
-    }
-  }
-  for (Work& work : works) {
-    work.figures["score"] = work.score / static_cast<double>(sample.turns.size());
-    if (work.n_forced > 0) {
-      work.figures["tokens_right"] =
-          static_cast<double>(work.n_forced_right) / static_cast<double>(work.n_forced);
-    }
-    if (work.n_recall > 0) {
-      work.figures["recall"] = work.recall / static_cast<double>(work.n_recall);
-      work.figures["recall_best_head"] = work.recall_best / static_cast<double>(work.n_recall);
-    }
-  }
-  return {};
-}
-
-// The question with its right answer becomes part of the conversation.
-Status Runner::Remember(const Turn& turn, const PromptParts& parts, SessionImpl& session) const {
-  std::vector<int32_t> ids = parts.rest;
-  const std::string answer = " " + Join(turn.answers, ", ") + ".";
-  const std::vector<int32_t> said = model_->Tokenize(answer, false);
-  ids.insert(ids.end(), said.begin(), said.end());
-  return session.Extend(ids);
-}
-
-// A question on a fork of the compressed context: it leaves no trace.
-Status Runner::Ask(const Cell& cell, const Sample& sample, size_t turn, const PromptParts& parts,
-                   SessionImpl& session, Work& work) const {
-  if (!parts.evidence.empty()) {
-    const Recall recall = RecallOf(session.cache(), parts.evidence);
-    work.recall += recall.mean;
-    work.recall_best += recall.best_head;
-    work.recall_by_layer = recall.by_layer;
-    ++work.n_recall;
-  }
-  KV_ASSIGN_OR_RETURN(const std::unique_ptr<Session> forked, session.Fork());
-  auto& asked = static_cast<SessionImpl&>(*forked);
-  const Stopwatch watch;
-  if (!parts.rest.empty()) KV_RETURN_IF_ERROR(asked.Extend(parts.rest));
-  work.ttft_ms += watch.Ms();
-  return cell.task->facts().answering == Answering::kForced
-             ? Forced(*cell.task, sample, turn, asked, work)
-             : Generated(*cell.task, sample, turn, asked, work);
-}
-
-Status Runner::Generated(const Task& task, const Sample& sample, size_t turn, SessionImpl& session,
-                         Work& work) const {
-  GenerateOptions options;
-  const int max_new = sample.turns[turn].max_new;
-  options.n_tokens = max_new > 0 ? max_new : sample.max_new;
-  if (sample.newline_stops) options.stop = {"\n"};
-  options.on_text = [&](std::string_view) { return !events_.interrupted(); };
-  KV_ASSIGN_OR_RETURN(const Generation answer, Generate(session, options));
-  const double score = task.Score(sample, sample.turns[turn], answer.text);
-  work.score += score;
-  work.ttft_ms += answer.first_token_ms;
-  if (answer.decode_tok_s > 0) {
-    const auto n = static_cast<int64_t>(answer.ids.size());
-    work.n_decoded += n;
-    work.decode_ms += 1000 * static_cast<double>(n) / answer.decode_tok_s;
-    work.kv.read_entries_per_step = session.kv().read_entries_per_step;
-  }
-  Json record = TurnRecord(sample.turns[turn]);
-  record["prediction"] = answer.text;
-  record["tokens"] = answer.ids.size();
-  record["stop_reason"] = answer.stop_reason;
-  record["score"] = score;
-  work.turns.push_back(std::move(record));
-  return {};
-}
-
-Status Runner::Forced(const Task& task, const Sample& sample, size_t turn, SessionImpl& session,
-                      Work& work) const {
-  const std::vector<int32_t> answer = model_->Tokenize(sample.turns[turn].answers[0], false);
-  KV_CHECK(!answer.empty());
-  std::vector<int32_t> best = {ArgMax(session.logits())};
-  KV_RETURN_IF_ERROR(session.Extend(
-      answer, [&](int64_t, std::span<const float> logits) { best.push_back(ArgMax(logits)); }));
-  best.pop_back();  // what comes after the answer
-  int64_t n_right = 0;
-  for (size_t i = 0; i < answer.size(); ++i) n_right += best[i] == answer[i];
-  const double share = static_cast<double>(n_right) / static_cast<double>(answer.size());
-  const double score = task.facts().by_token ? share : n_right == std::ssize(answer) ? 1 : 0;
-  work.score += score;
-  work.n_forced += std::ssize(answer);
-  work.n_forced_right += n_right;
-  Json record = TurnRecord(sample.turns[turn]);
-  record["prediction"] = model_->Detokenize(best);  // each token given the right ones before it
-  record["tokens"] = answer.size();
-  record["tokens_right"] = n_right;
-  record["score"] = score;
-  work.turns.push_back(std::move(record));
-  return {};
 }
 
 Status Runner::WritePrompt(const std::string& text, const std::string& hash,
@@ -341,15 +235,17 @@ Json Runner::RecordOf(const Cell& cell, const Sample& sample, int64_t index,
   if (!work.attention_error_by_layer.empty()) {
     record["attention_error_by_layer"] = work.attention_error_by_layer;
   }
-  const auto n_turns = static_cast<double>(std::max<size_t>(1, sample.turns.size()));
   Json& speed = record["speed"];
   const auto n_reads = static_cast<double>(std::max<int64_t>(1, work.n_reads));
   const double forward_ms = work.forward_ms / n_reads, compress_ms = work.compress_ms / n_reads;
   speed["forward_ms"] = forward_ms;
   speed["compress_ms"] = compress_ms;
-  speed["ttft_ms"] = forward_ms + compress_ms + work.ttft_ms / n_turns;
-  if (work.n_decoded > 0 && work.decode_ms > 0) {
-    speed["decode_tok_s"] = 1000 * static_cast<double>(work.n_decoded) / work.decode_ms;
+  if (!options_.batch) {
+    const auto n_turns = static_cast<double>(std::max<size_t>(1, sample.turns.size()));
+    speed["ttft_ms"] = forward_ms + compress_ms + work.ttft_ms / n_turns;
+    if (work.n_decoded > 0 && work.decode_ms > 0) {
+      speed["decode_tok_s"] = 1000 * static_cast<double>(work.n_decoded) / work.decode_ms;
+    }
   }
   record["kv"] = KvRecord(work.kv, model_->facts().weight_bytes);
   return record;

@@ -24,6 +24,7 @@ struct RunOptions {
   uint64_t seed = 42;
   std::vector<std::string> specs = {};
   bool query_agnostic = false;
+  bool batch = false;  // specs answer together; how fast each is by itself is then not measured
   Sources sources = {};
   SessionOptions session = {};  // but for the spec
   std::string build = {};       // of this program: part of every key
@@ -86,6 +87,15 @@ class Runner {
     Json figures = Json::object();
   };
 
+  struct Question {
+    const Task& task;
+    const Sample& sample;
+    size_t turn;
+    const PromptParts& parts;
+    const Turn& ask() const { return sample.turns[turn]; }
+  };
+  struct Asked;  // runner_turns.cc
+
   static std::string HashOfFile(const std::string& path);
   Scope ScopeOf(const Task& task) const;
   // How many of the first of these read a prompt together.
@@ -94,13 +104,11 @@ class Runner {
   Status RunTurns(const Cell& cell, const Sample& sample, std::span<Work> works);
   Status RunText(const Sample& sample, std::span<Work> works);
   void NoteGroup(const SessionGroup& group, const PromptParts& parts, std::span<Work> works) const;
-  Status Ask(const Cell& cell, const Sample& sample, size_t turn, const PromptParts& parts,
-             SessionImpl& session, Work& work) const;
-  Status Remember(const Turn& turn, const PromptParts& parts, SessionImpl& session) const;
-  Status Generated(const Task& task, const Sample& sample, size_t turn, SessionImpl& session,
-                   Work& work) const;
-  Status Forced(const Task& task, const Sample& sample, size_t turn, SessionImpl& session,
-                Work& work) const;
+  void Ask(const Question& question, std::span<GroupMember> members, std::span<Work> works) const;
+  static void ReadOn(std::span<const int32_t> tokens, bool note_best, std::vector<Asked>& asked);
+  void Remember(const Question& question, SessionImpl& session, Work& work) const;
+  void Generate(const Question& question, std::vector<Asked>& asked) const;
+  void Force(const Question& question, std::vector<Asked>& asked) const;
   Result<SessionGroup> Read(std::span<const Work> works, std::span<const int32_t> tokens) const;
   Json RecordOf(const Cell& cell, const Sample& sample, int64_t index, const std::string& prompt,
                 const Work& work) const;

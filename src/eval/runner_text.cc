@@ -2,15 +2,29 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/session_batch.h"
 #include "eval/attention_error.h"
 #include "eval/record.h"
 #include "eval/runner.h"
 
 namespace kvasir::eval {
+namespace {
+
+// Compares what follows each token of a block but the last with what `full` expected there.
+RowLogitsFn Comparer(std::span<const int32_t> block, const std::vector<Distribution>& expected,
+                     TextDistance& distance) {
+  return
+      [block, &expected, &distance, i = size_t{1}](int64_t, std::span<const float> logits) mutable {
+        if (i < block.size()) distance.Add(block[i], expected[i], logits);
+        ++i;
+      };
+}
+
+}  // namespace
 
 // Block by block, so that the distributions of `full` are held for a few tokens only.
 Status Runner::RunText(const Sample& sample, std::span<Work> works) {
-  constexpr size_t kBlock = 128;
+  constexpr size_t kBlock = 64;
   const auto ids = std::span<const int32_t>(sample.ids);
   const auto prefix = ids.first(static_cast<size_t>(sample.n_prefix));
   std::vector<Work> all(works.begin(), works.end());
@@ -29,10 +43,8 @@ Status Runner::RunText(const Sample& sample, std::span<Work> works) {
   AttentionOutputs outputs(n_layers);  // of `full`
   for (size_t at = prefix.size(); at < ids.size(); at += kBlock) {
     const auto block = ids.subspan(at, std::min(kBlock, ids.size() - at));
-    std::vector<std::vector<float>> expected;  // [block] logits that predict each of its tokens
-    const auto note = [&](std::span<const float> logits) {
-      expected.emplace_back(logits.begin(), logits.end());
-    };
+    std::vector<Distribution> expected;  // [block + 1] before each of its tokens
+    const auto note = [&](std::span<const float> logits) { expected.emplace_back(logits); };
     note(full->logits());
     outputs.Clear();
     {
@@ -40,23 +52,25 @@ Status Runner::RunText(const Sample& sample, std::span<Work> works) {
       KV_RETURN_IF_ERROR(
           full->Extend(block, [&](int64_t, std::span<const float> logits) { note(logits); }));
     }
-    for (size_t s = 0; s < works.size(); ++s) {
-      Work& work = works[s];
-      if (!work.error.empty()) continue;
+    const size_t n_together = options_.batch ? works.size() : 1;
+    for (size_t first = 0; first < works.size(); first += n_together) {
       if (events_.interrupted()) return Fail("interrupted");
-      SessionImpl& session = **group.members[s].session;
-      size_t i = 0;
-      const auto compare = [&](std::span<const float> logits) {
-        if (i < block.size()) distances[s].Add(block[i], expected[i], logits);
-        ++i;
-      };
-      compare(session.logits());
-      const ProbeGuard probe(model_->forward(), attention[s].Comparer(outputs));
-      const Stopwatch watch;
-      const Status status =
-          session.Extend(block, [&](int64_t, std::span<const float> logits) { compare(logits); });
-      work.decode_ms += watch.Ms();
-      if (!status) work.error = status.error().message;
+      std::vector<SessionReads> reads;
+      std::vector<size_t> readers;
+      for (size_t s = first; s < first + n_together; ++s) {
+        if (!works[s].error.empty()) continue;
+        SessionImpl& session = **group.members[s].session;
+        distances[s].Add(block[0], expected[0], session.logits());
+        reads.push_back({.session = &session,
+                         .tokens = block,
+                         .on_logits = Comparer(block, expected, distances[s]),
+                         .probe = attention[s].Comparer(outputs)});
+        readers.push_back(s);
+      }
+      ExtendTogether(reads);
+      for (size_t r = 0; r < reads.size(); ++r) {
+        if (!reads[r].status) works[readers[r]].error = reads[r].status.error().message;
+      }
     }
   }
   for (size_t s = 0; s < works.size(); ++s) {

@@ -68,6 +68,16 @@ void DecodeFloats(const PlaneFormat& format, PlaneKind kind, const std::byte* pl
   std::copy_n(row, format.dim, x);
 }
 
+// Keys of slots side by side: the numbers of a channel lie together.
+void DecodeF16Keys(int dim, const std::byte* plane, int slot, int n, float* x, int64_t x_stride) {
+  const auto* from = reinterpret_cast<const uint16_t*>(plane);
+  float channel[kPageEntries];
+  for (int c = 0; c < dim; ++c) {
+    cpu::N_AVX2::kEncode.from_f16(from + int64_t{c} * kPageEntries, kPageEntries, channel);
+    for (int i = 0; i < n; ++i) x[i * x_stride + c] = channel[slot + i];
+  }
+}
+
 template <class T>
 void CopyRow(PlaneKind kind, int dim, const std::byte* from, int from_slot, std::byte* to,
              int to_slot) {
@@ -119,6 +129,10 @@ void EncodeEntries(Isa isa, const PlaneFormat& format, PlaneKind kind, const flo
 void DecodeEntries(const PlaneFormat& format, PlaneKind kind, const std::byte* plane, int slot,
                    int n, float* x, int64_t x_stride) {
   CheckSlots(format, kind, slot, n);
+  constexpr int kFewest = 8;  // below, a page of a channel is more than is wanted
+  if (format.codec == CodecId::kF16 && kind == PlaneKind::kKeys && n >= kFewest) {
+    return DecodeF16Keys(format.dim, plane, slot, n, x, x_stride);
+  }
   const Grids grids = cpu::GridsOf(format, kind);
   for (int i = 0; i < n; ++i) {
     float* row = x + i * x_stride;

@@ -25,25 +25,31 @@ class Cur final : public Method {
 
   Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
-  void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
+  void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
+    const std::string key = fmt::format("cur {} {}", sinks_, window_);
+    const auto scores = ScoresOnce(ops, at, key, [&](int h) { return Scores(at.heads[h]); });
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const std::vector<double> keys = Leverage(at.heads[h], PlaneKind::kKeys);
-      const std::vector<double> values = Leverage(at.heads[h], PlaneKind::kValues);
-      double total = 0;
-      for (size_t i = 0; i < keys.size(); ++i) total += keys[i] * values[i];
-      std::vector<float> scores(keys.size());
-      for (size_t i = 0; i < keys.size(); ++i) {
-        const bool sink = static_cast<int64_t>(i) < sinks_;
-        scores[i] = sink || total <= 0 ? 1 : static_cast<float>(keys[i] * values[i] / total);
-      }
-      plan.Score(h, std::move(scores));
+      plan.Score(h, (*scores)[h]);
       plan.Budget(h, keep);
     }
   }
 
  private:
+  std::vector<float> Scores(const HeadCache& head) const {
+    const std::vector<double> keys = Leverage(head, PlaneKind::kKeys);
+    const std::vector<double> values = Leverage(head, PlaneKind::kValues);
+    double total = 0;
+    for (size_t i = 0; i < keys.size(); ++i) total += keys[i] * values[i];
+    std::vector<float> scores(keys.size());
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const bool sink = static_cast<int64_t>(i) < sinks_;
+      scores[i] = sink || total <= 0 ? 1 : static_cast<float>(keys[i] * values[i] / total);
+    }
+    return scores;
+  }
+
   // Squared norms, each over the sum of its block.
   std::vector<double> Leverage(const HeadCache& head, PlaneKind kind) const {
     const std::vector<float> x = ReadPlane(head, kind);

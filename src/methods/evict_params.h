@@ -1,6 +1,7 @@
-// Parameters that most evictors have.
+// What most evictors have: parameters, and scores that are the same for every budget.
 #pragma once
 
+#include "methods/method.h"
 #include "methods/spec.h"
 
 namespace kvasir {
@@ -11,6 +12,18 @@ inline constexpr ParamInfo kBudgetParam = {"budget", ParamKind::kBudget, "1024",
 constexpr ParamInfo WhenParam(std::string_view fallback) {
   return {"when", ParamKind::kWord, fallback, "prompt|always",
           "act at the prompt's end only, or after each generated token too"};
+}
+
+// [kv_heads][entries]: score(head), which goes by the head's entries and what `key` says
+// (Ops::Once).
+template <class F>
+std::shared_ptr<const Ops::Numbers> ScoresOnce(Ops& ops, const LayerView& at,
+                                               const std::string& key, F&& score) {
+  return ops.Once(key, [&] {
+    Ops::Numbers scores;
+    for (int h = 0; h < static_cast<int>(at.heads.size()); ++h) scores.push_back(score(h));
+    return scores;
+  });
 }
 
 }  // namespace kvasir

@@ -50,9 +50,15 @@ class Expected final : public Method {
     const int64_t keep = options_.budget.Of(at.shares_of);
     const bool waits = options_.always && at.moment == Moment::kDecode;
     if (at.Fits(keep + (waits ? kSlack - 1 : 0))) return;
-    const QueryMoments queries = ops.FutureQueries(at, options_.future);
+    const std::string key = fmt::format("expected {} {} {} {} {}", options_.future, options_.sinks,
+                                        options_.covariance, options_.vnorm, options_.epsilon);
+    std::optional<QueryMoments> queries;
+    const auto scores = ScoresOnce(ops, at, key, [&](int h) {
+      if (!queries) queries = ops.FutureQueries(at, options_.future);
+      return Scores(at, h, *queries);
+    });
     for (int h = 0; h < plan.n_heads(); ++h) {
-      plan.Score(h, Scores(at, h, queries));
+      plan.Score(h, (*scores)[h]);
       plan.Protect(h, 0, std::min(options_.sinks, at.heads[h].size()));
       plan.Budget(h, keep);
     }

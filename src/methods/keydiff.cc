@@ -21,11 +21,14 @@ class KeyDiff final : public Method {
 
   Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
-  void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
+  void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
+    const auto scores = ScoresOnce(ops, at, "keydiff", [&](int h) {
+      return Scores(ReadPlane(at.heads[h], PlaneKind::kKeys), at.model.head_dim);
+    });
     for (int h = 0; h < plan.n_heads(); ++h) {
-      plan.Score(h, Scores(ReadPlane(at.heads[h], PlaneKind::kKeys), at.model.head_dim));
+      plan.Score(h, (*scores)[h]);
       plan.Budget(h, keep);
     }
   }

@@ -25,23 +25,29 @@ class Knorm final : public Method {
 
   Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
-  void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    const int64_t keep = budget_.Of(at.shares_of), dim = at.model.head_dim;
+  void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
+    const int64_t keep = budget_.Of(at.shares_of);
     if (at.layer < first_layers_ || at.Fits(keep)) return;
+    const auto scores = ScoresOnce(ops, at, "knorm", [&](int h) { return Scores(at.heads[h]); });
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const std::vector<float> keys = ReadPlane(at.heads[h], PlaneKind::kKeys);
-      std::vector<float> scores(at.heads[h].size());
-      for (size_t i = 0; i < scores.size(); ++i) {
-        double sum = 0;
-        for (int64_t c = 0; c < dim; ++c) sum += double{keys[i * dim + c]} * keys[i * dim + c];
-        scores[i] = -static_cast<float>(std::sqrt(sum));
-      }
-      plan.Score(h, std::move(scores));
+      plan.Score(h, (*scores)[h]);
       plan.Budget(h, keep);
     }
   }
 
  private:
+  static std::vector<float> Scores(const HeadCache& head) {
+    const int64_t dim = head.format().head_dim;
+    const std::vector<float> keys = ReadPlane(head, PlaneKind::kKeys);
+    std::vector<float> scores(head.size());
+    for (size_t i = 0; i < scores.size(); ++i) {
+      double sum = 0;
+      for (int64_t c = 0; c < dim; ++c) sum += double{keys[i * dim + c]} * keys[i * dim + c];
+      scores[i] = -static_cast<float>(std::sqrt(sum));
+    }
+    return scores;
+  }
+
   const Budget budget_;
   const int64_t first_layers_;
   const bool at_decode_;

@@ -71,11 +71,13 @@ class LagKv final : public Method {
 
   Needs needs(const ModelInfo&) const override { return {.at_decode = at_decode_}; }
 
-  void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
+  void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
+    const std::string key = fmt::format("lagkv {} {} {}", sinks_, lag_, cross_);
+    const auto scores = ScoresOnce(ops, at, key, [&](int h) { return Scores(at.heads[h]); });
     for (int h = 0; h < plan.n_heads(); ++h) {
-      plan.Score(h, Scores(at.heads[h]));
+      plan.Score(h, (*scores)[h]);
       plan.Budget(h, keep);
     }
   }

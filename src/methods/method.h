@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -145,6 +147,14 @@ class Ops {
   virtual std::vector<float> OutputEnergy(const LayerView& at, int kv_head, int64_t last_rows) = 0;
   // Queries of the n positions after the text, in the frame of a KV head's positions.
   virtual QueryMoments FutureQueries(const LayerView& at, int64_t n) = 0;
+  // What compute() returns, which may depend on the layer's view and on what `key` says alone: the
+  // method's name and every setting that matters (a budget, as a rule, does not). Sequences that
+  // read a prompt together then have it computed once.
+  using Numbers = std::vector<std::vector<float>>;  // [kv_heads][entries], as a rule
+  virtual std::shared_ptr<const Numbers> Once([[maybe_unused]] const std::string& key,
+                                              const std::function<Numbers()>& compute) {
+    return std::make_shared<const Numbers>(compute());
+  }
 };
 
 // All keys or values of a head: [entries][head_dim].

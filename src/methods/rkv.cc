@@ -72,11 +72,13 @@ class RKv final : public Method {
     if (at.Fits(keep + slack)) return;
     const int64_t rows = std::min<int64_t>(window_, at.n_last_queries);
     const auto votes = ops.AttentionMass(at, {.last_rows = rows, .over_group = GroupBy::kMax});
+    const auto redundancy = ScoresOnce(ops, at, fmt::format("rkv {} {}", threshold_, spare_),
+                                       [&](int h) { return Redundancy(at.heads[h]); });
     for (int h = 0; h < plan.n_heads(); ++h) {
       const int64_t n = at.heads[h].size(), window = std::min(rows, n);
       const std::vector<float> pooled =
           Pool1d(std::span(votes[h]).first(n - window), kernel_, PoolKind::kMax);
-      std::vector<float> score = Redundancy(at.heads[h]);
+      std::vector<float> score = (*redundancy)[h];
       for (int64_t i = 0; i < n; ++i) {
         const double importance = i < n - window ? pooled[i] / static_cast<double>(rows) : 0;
         score[i] = static_cast<float>(lambda_ * importance - (1 - lambda_) * score[i]);

@@ -45,22 +45,30 @@ class SnapKv final : public Method {
     const int64_t keep = budget_.Of(at.shares_of);
     if (at.Fits(keep)) return;
     const int64_t rows = std::min<int64_t>(window_, at.n_last_queries);
-    std::vector<std::vector<float>> votes = ops.AttentionMass(at, {.last_rows = rows});
+    const auto votes =
+        ops.Once(fmt::format("snapkv {} {} {}", rows, kernel_, pool_ == PoolKind::kMax),
+                 [&] { return Votes(at, ops, rows); });
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const int64_t n = at.heads[h].size();
-      const int64_t window = std::min(rows, n);
-      // The mean, not the sum: wrappers that add to scores (criticalkv) mean numbers below 1.
-      for (float& vote : votes[h]) vote /= static_cast<float>(rows);
-      const std::vector<float> pooled =
-          Pool1d(std::span(votes[h]).first(n - window), kernel_, pool_);
-      std::copy(pooled.begin(), pooled.end(), votes[h].begin());
-      plan.Score(h, std::move(votes[h]));
+      const int64_t n = at.heads[h].size(), window = std::min(rows, n);
+      plan.Score(h, (*votes)[h]);
       plan.Protect(h, n - window, window);
       plan.Budget(h, keep);
     }
   }
 
  private:
+  std::vector<std::vector<float>> Votes(const LayerView& at, Ops& ops, int64_t rows) const {
+    std::vector<std::vector<float>> votes = ops.AttentionMass(at, {.last_rows = rows});
+    for (std::vector<float>& head : votes) {
+      const int64_t n = std::ssize(head), window = std::min(rows, n);
+      // The mean, not the sum: wrappers that add to scores (criticalkv) mean numbers below 1.
+      for (float& vote : head) vote /= static_cast<float>(rows);
+      const std::vector<float> pooled = Pool1d(std::span(head).first(n - window), kernel_, pool_);
+      std::copy(pooled.begin(), pooled.end(), head.begin());
+    }
+    return votes;
+  }
+
   const Budget budget_;
   const int window_, kernel_;
   const PoolKind pool_;

@@ -46,7 +46,7 @@ ApiResult<void> AddItem(const Json& item, const std::string& place, Json& messag
   return {};
 }
 
-ApiResult<Json> Messages(Fields& fields) {
+ApiResult<Json> ChatMessages(Fields& fields) {
   Json messages = Json::array();
   if (const auto instructions = fields.Text("instructions")) {
     messages.push_back({{"role", "system"}, {"content", *instructions}});
@@ -128,7 +128,7 @@ ApiResult<Json> ChatBodyOfResponses(const Json& body) {
   if (fields.Flag("background").value_or(false)) {
     return RefuseField("background", "responses are made while the client waits");
   }
-  auto messages = Messages(fields);
+  auto messages = ChatMessages(fields);
   if (!messages) return Refuse(messages.error());
   Json chat = {{"messages", std::move(*messages)}};
   for (const char* name : {"model", "temperature", "top_p", "stream", "kv", "seed", "user",

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "cache/spare_slabs.h"
+
 namespace kvasir {
 namespace {
 
@@ -103,6 +105,28 @@ TEST(PagePool, GivesFreedMemoryBackToTheSystem) {
   EXPECT_LT(pool.slab_bytes(), pool.used_bytes() + 2 * kSlabBytes);  // a spare among them
   EXPECT_LT(ResidentBytes() - before, full * 15 / 100);
   for (int i = 0; i < kBlocks / 10; ++i) pool.Release(blocks[i], kBytes);
+}
+
+TEST(SpareSlabs, ComeClearedToPoolsOfAnyKindAndGoBackAtTheEnd) {
+  {
+    SpareSlabs spare(kSlabBytes);  // room for one
+    EXPECT_EQ(SpareSlabs::current(), &spare);
+    {
+      PagePool pool;
+      std::byte* old = *pool.Allocate(8192);
+      std::byte* other = *pool.Allocate(1024);
+      std::memset(old, 1, 8192);
+      pool.Release(other, 1024);
+      pool.Release(old, 8192);
+      EXPECT_EQ(pool.slab_bytes(), 0);
+    }
+    PagePool pool;
+    std::byte* block = *pool.Allocate(4096);
+    for (int i = 0; i < 4096; ++i) ASSERT_EQ(block[i], std::byte{0});
+    EXPECT_EQ(spare.Take(), nullptr);
+    pool.Release(block, 4096);
+  }
+  EXPECT_EQ(SpareSlabs::current(), nullptr);
 }
 
 }  // namespace

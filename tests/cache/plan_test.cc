@@ -38,6 +38,15 @@ TEST_F(PlanTest, EarlierEntryWinsATie) {
   EXPECT_EQ(plan.Resolve(0), (Entries{1, 2}));
 }
 
+TEST_F(PlanTest, OneTooManyIsTheLastOfTheWorst) {
+  LayerPlan plan(heads_);
+  plan.Score(0, {1, 2, 2, 2, 1, 2});
+  plan.Budget(0, 5);
+  EXPECT_EQ(plan.Resolve(0), (Entries{0, 1, 2, 3, 5}));
+  plan.Protect(0, 0, 6);  // the oldest goes where all are protected
+  EXPECT_EQ(plan.Resolve(0), (Entries{1, 2, 3, 4, 5}));
+}
+
 TEST_F(PlanTest, ProtectedEntriesComeFirstNewestFirst) {
   LayerPlan plan(heads_);
   plan.Score(0, {9, 8, 7, 0, 0, 0});

@@ -34,8 +34,9 @@ class SessionTest : public testing::Test {
   }
 };
 
-const char* const kSpecs[] = {"full", "streaming:budget=200", "snapkv:budget=150,window=16",
-                              "renumber + streaming:budget=200", "renumber + snapkv:budget=20%"};
+const char* const kSessionSpecs[] = {"full", "streaming:budget=200", "snapkv:budget=150,window=16",
+                                     "renumber + streaming:budget=200",
+                                     "renumber + snapkv:budget=20%"};
 
 // Invariants 5 and 6: all bits, not nearly.
 TEST_F(SessionTest, BudgetThatCoversTheLengthIsFull) {
@@ -47,7 +48,7 @@ TEST_F(SessionTest, BudgetThatCoversTheLengthIsFull) {
 }
 
 TEST_F(SessionTest, ChunksAndPrefillOrderChangeNoBit) {
-  for (const char* spec : kSpecs) {
+  for (const char* spec : kSessionSpecs) {
     const Logits expected = RunSpec(spec);
     for (int chunk : {1, 7, 64, 700}) {
       for (bool chunk_major : {false, true}) {
@@ -59,7 +60,7 @@ TEST_F(SessionTest, ChunksAndPrefillOrderChangeNoBit) {
 }
 
 TEST_F(SessionTest, ThreadsChangeNoBit) {
-  for (const char* spec : kSpecs) {
+  for (const char* spec : kSessionSpecs) {
     const Logits expected = RunSpec(spec);
     for (int threads : {2, 3}) {
       auto session = OpenSession(LoadModel(GoldenModel("llama.gguf"), threads), {.kv = spec});
@@ -79,13 +80,13 @@ TEST_F(SessionTest, EveryCodecRunsAndF32IsClosest) {
     }
     EXPECT_GT(sum, before) << codec;                  // each is coarser than the one before
     before = std::string(codec) == "bf16" ? 0 : sum;  // q8 may be finer than bf16
-    for (const char* spec : kSpecs) RunSpec(spec, {.kv_type = codec});
+    for (const char* spec : kSessionSpecs) RunSpec(spec, {.kv_type = codec});
   }
 }
 
 // State does not leak between requests: A, B, A.
 TEST_F(SessionTest, ThirdRunEqualsTheFirst) {
-  for (const char* spec : kSpecs) {
+  for (const char* spec : kSessionSpecs) {
     auto session = OpenSession(model_, {.kv = spec});
     const Logits first = Feed(*session, prompt_, forced_);
     session->Reset();
@@ -235,7 +236,7 @@ TEST_F(SessionTest, TruncateBehindACodecEqualsAShorterText) {
 }
 
 TEST_F(SessionTest, ForksGoTheirOwnWays) {
-  for (const char* spec : kSpecs) {
+  for (const char* spec : kSessionSpecs) {
     auto session = OpenSession(model_, {.kv = spec});
     ASSERT_TRUE(session->Feed(prompt_, {}));
     const int64_t alone = session->pool().used_bytes();
@@ -248,7 +249,7 @@ TEST_F(SessionTest, ForksGoTheirOwnWays) {
 
 TEST_F(SessionTest, SaveAndLoadGoOnAsIfNothingHappened) {
   const std::string path = testing::TempDir() + "/kvasir_session_test.bin";
-  for (const char* spec : kSpecs) {
+  for (const char* spec : kSessionSpecs) {
     auto session = OpenSession(model_, {.kv = spec});
     ASSERT_TRUE(session->Feed(prompt_, {}));
     ASSERT_TRUE(session->Save(path));

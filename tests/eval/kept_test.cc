@@ -49,8 +49,8 @@ TEST(TextDistance, IsInNats) {
   const std::vector<float> p = {std::log(0.7f), std::log(0.2f), std::log(0.1f)};
   const std::vector<float> q = {std::log(0.6f), std::log(0.3f), std::log(0.1f)};
   TextDistance distance;
-  distance.Add(1, p, q);
-  distance.Add(2, p, p);
+  distance.Add(1, Distribution(p), q);
+  distance.Add(2, Distribution(p), p);
   const Json figures = distance.Figures();
   EXPECT_NEAR(figures["kl_mean"].get<double>(), 0.026812 / 2, 1e-6);
   EXPECT_NEAR(figures["kl_max"].get<double>(), 0.026812, 1e-6);

@@ -142,6 +142,47 @@ TEST_F(RunnerTest, ABudgetThatCoversEverythingGivesTheAnswersOfFull) {
   EXPECT_EQ(turns[2], turns[0]);
 }
 
+// Answers, kept entries and account of all samples; times are another matter.
+std::vector<Json> RecordsOf(const std::string& path) {
+  std::vector<Json> records;
+  std::istringstream lines(FileText(path));
+  for (std::string line; std::getline(lines, line);) {
+    Json record = Json::parse(line);
+    if (record["type"] != "sample") continue;
+    record.erase("speed");
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+TEST_F(RunnerTest, ABatchOfSpecsAnswersAsEachAlone) {
+  options_.specs = {"full", "snapkv:budget=20%", "tova:budget=20%", "kivi:bits=2"};
+  options_.n_samples = 1;
+  for (const char* task : {"board_noise", "niah_single_1", "multi_query", "multi_turn", "kl"}) {
+    options_.tasks = {TheTask(task)};
+    options_.lengths = {std::string_view(task) == "board_noise" ? 600 : 1200};
+    std::vector<Json> records[2];
+    for (const bool batch : {false, true}) {
+      options_.batch = batch;
+      const std::string path = folder_ / fmt::format("{}-{}.jsonl", task, batch);
+      auto results = ResultFile::Open(path, false);
+      ASSERT_TRUE(results);
+      RunInto(*results);
+      records[batch] = RecordsOf(path);
+    }
+    ASSERT_EQ(records[0].size(), 4u);
+    EXPECT_EQ(records[1], records[0]) << task;
+  }
+}
+
+TEST_F(RunnerTest, ABatchMeasuresNoSpeeds) {
+  options_.batch = true;
+  ResultFile results;
+  RunInto(results);
+  EXPECT_FALSE(results.outcomes()[0].figures.contains("ttft_ms"));
+  EXPECT_TRUE(results.outcomes()[0].figures.contains("compress_ms"));
+}
+
 // What is asked must not change what was kept, where the context is compressed by itself.
 TEST_F(RunnerTest, QueryAgnosticCompressionDoesNotSeeTheQuestion) {
   Workshop workshop(*model_, {});

@@ -19,7 +19,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 // Parses a copy that ends exactly where the bytes end, so that sanitizers see any read beyond.
-std::string ErrorOf(const std::string& bytes) {
+std::string OpenError(const std::string& bytes) {
   const std::vector<char> exact(bytes.begin(), bytes.end());
   const auto entries = ParseSafetensors(std::as_bytes(std::span(exact)), "test.safetensors");
   return entries ? "no error" : entries.error().message;
@@ -112,7 +112,7 @@ TEST(Safetensors, RefusesHostileFilesByNamingTheField) {
        "'w' is there twice"},
   };
   for (const Case& c : cases) {
-    const std::string error = ErrorOf(c.bytes);
+    const std::string error = OpenError(c.bytes);
     EXPECT_THAT(error, HasSubstr("test.safetensors: ")) << c.mentions;
     EXPECT_THAT(error, HasSubstr(c.mentions));
   }
@@ -123,7 +123,7 @@ TEST(Safetensors, AFileTruncatedAtAnyPercentIsAnError) {
       ReadBytes(GoldenDir() + "/models/qwen3.hf/model-00001-of-00002.safetensors");
   ASSERT_FALSE(bytes.empty());
   for (size_t percent = 0; percent < 100; ++percent) {
-    EXPECT_THAT(ErrorOf(bytes.substr(0, bytes.size() * percent / 100)), HasSubstr("truncated"))
+    EXPECT_THAT(OpenError(bytes.substr(0, bytes.size() * percent / 100)), HasSubstr("truncated"))
         << percent;
   }
 }
@@ -138,7 +138,7 @@ TEST(Safetensors, ChangedBytesNeverCrash) {
     for (int k = 0; k < 1 + i % 3; ++k) {
       changed[random() % changed.size()] = static_cast<char>(random());
     }
-    n_errors += ErrorOf(changed) == "no error" ? 0 : 1;
+    n_errors += OpenError(changed) == "no error" ? 0 : 1;
   }
   EXPECT_GT(n_errors, 5000);
 }

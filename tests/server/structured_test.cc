@@ -34,7 +34,7 @@ Json Tools() {
        Tool("tide", {{"harbour", {{"enum", {"Stavanger", "Narvik"}}}}})});
 }
 
-Json Chat(uint64_t seed = 5) {
+Json ChatBody(uint64_t seed = 5) {
   return {{"messages", Json::array({{{"role", "user"}, {"content", "What is it like outside?"}}})},
           {"max_tokens", 500},
           {"seed", seed}};
@@ -64,7 +64,7 @@ TEST_F(StructuredTest, AnAnswerHasTheSchemaThatIsAskedFor) {
       Closed({{"sure", {{"type", "boolean"}}}, {"colour", {{"enum", {"red", "green", "blue"}}}}});
   std::set<std::string> answers;
   for (uint64_t seed = 1; seed <= 6; ++seed) {
-    Json request = Chat(seed);
+    Json request = ChatBody(seed);
     request["response_format"] = {{"type", "json_schema"},
                                   {"json_schema", {{"name", "x"}, {"schema", schema}}}};
     request["ignore_eos"] = seed % 2 == 0;  // the end of the form is the end in any case
@@ -95,7 +95,7 @@ TEST_F(StructuredTest, AnAnswerHasTheSchemaThatIsAskedFor) {
 }
 
 TEST_F(StructuredTest, AnyObjectGrammarsAndResponses) {
-  Json request = Chat();
+  Json request = ChatBody();
   request["response_format"] = {{"type", "json_object"}};
   const Json any = Post(port(), kPath, request).json()["choices"][0];
   EXPECT_THAT(any["message"]["content"].get<std::string>(), testing::StartsWith("{"));
@@ -124,7 +124,7 @@ TEST_F(StructuredTest, AnyObjectGrammarsAndResponses) {
 TEST_F(StructuredTest, ACallThatIsRequiredComes) {
   std::set<std::string> names;
   for (uint64_t seed = 1; seed <= 6; ++seed) {
-    Json request = Chat(seed);
+    Json request = ChatBody(seed);
     request["tools"] = Tools();
     request["tool_choice"] = "required";
     request["temperature"] = 2;
@@ -163,7 +163,7 @@ TEST_F(StructuredTest, ACallThatIsRequiredComes) {
 }
 
 TEST_F(StructuredTest, OneFunctionMayBeNamedAndNoneMay) {
-  Json request = Chat();
+  Json request = ChatBody();
   request["tools"] = Tools();
   request["tool_choice"] = {{"type", "function"}, {"function", {{"name", "tide"}}}};
   const Json message = Post(port(), kPath, request).json()["choices"][0]["message"];
@@ -186,7 +186,7 @@ TEST_F(StructuredTest, MessagesCallAsAnthropicDoes) {
     tools.push_back(
         {{"name", tool["function"]["name"]}, {"input_schema", tool["function"]["parameters"]}});
   }
-  Json request = Chat();
+  Json request = ChatBody();
   request["tools"] = tools;
   request["tool_choice"] = {{"type", "any"}, {"disable_parallel_tool_use", true}};
   for (uint64_t seed = 1; seed <= 4; ++seed) {
@@ -282,7 +282,7 @@ TEST_F(StructuredTest, ResponsesCallFunctions) {
   const Json next = Post(port(), "/v1/responses", request).json();
   ASSERT_EQ(next["output"].size(), 1u) << next;
   EXPECT_EQ(next["output"][0]["type"], "message");
-  Json chat = Chat();
+  Json chat = ChatBody();
   chat["messages"].push_back(Json::parse(R"({"role": "assistant", "content": null, "tool_calls":
       [{"id": "c1", "type": "function", "function": {"name": "tide",
         "arguments": "{\"harbour\": \"Narvik\"}"}}]})"));
@@ -306,7 +306,7 @@ TEST_F(StructuredTest, ResponsesCallFunctions) {
 
 // White space between calls is of their form and no text: whole answers and streams agree.
 TEST_F(StructuredTest, WhatIsAroundCallsIsNoContent) {
-  Json request = Chat();
+  Json request = ChatBody();
   request["tools"] = Tools();
   request["grammar"] = R"(root ::= "Well.\n\n" call "\n" call "\n"
       call ::= "<tool_call>\n{\"name\": \"tide\", \"arguments\": {}}\n</tool_call>")";
@@ -351,7 +351,7 @@ TEST_F(StructuredTest, PlainCompletionsHaveAFormToo) {
 
 TEST_F(StructuredTest, WhatCannotBeIsSaid) {
   const auto error = [&](const char* fields) {
-    Json request = Chat();
+    Json request = ChatBody();
     request.update(Json::parse(fields));
     const RawReply reply = Post(port(), kPath, request);
     EXPECT_EQ(reply.status, 400) << fields << reply.body;

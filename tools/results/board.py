@@ -72,7 +72,7 @@ def evaluate(args, unit, specs):
     preset.write_text("[eval]\nkv = " + json.dumps("; ".join(specs)) + "\n")
     samples = samples_of(args, unit)
     command = [args.kvasir, "eval", *model_flags(unit.model), "--task", unit.task,
-               "--samples", str(samples), "--seed", str(args.seed), "--threads", "1",
+               "--samples", str(samples), "--seed", str(args.seed), "--threads", "1", "--batch",
                "--out", str(out), "--resume", "--json", "--preset", str(preset)]
     if unit.length:
         command += ["--length", str(unit.length)]

@@ -19,7 +19,7 @@ VARIANTS = {
     "auto": ["auto:budget={b}%", "auto:of=entries,budget={b}%"],
     "kivi": ["kivi:bits=8", "kivi:bits=4", "kivi:bits=2"],
     "hadamard": ["hadamard + q4", "hadamard + kivi:bits=2"],
-    "think": ["think:ratio=20%", "think:ratio=50%"],
+    "think": ["think:ratio=20%", "think:ratio=50%", "think:ratio=0,values=50%"],
 }
 
 

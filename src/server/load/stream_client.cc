@@ -20,7 +20,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using Error = boost::system::error_code;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostError = 500;       // bytes of a reply that is no stream
 constexpr size_t kMostEvent = 16 << 20;  // of a stream's event
