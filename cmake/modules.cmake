@@ -59,7 +59,9 @@ kvasir_module(cache DEPS kvasir_base kvasir_kernels)
 kvasir_module(methods JSON DEPS kvasir_cache)
 kvasir_module(model JSON DEPS kvasir_base kvasir_kernels kvasir_jinja PkgConfig::PCRE2 PkgConfig::XXHASH)
 kvasir_module(engine JSON DEPS kvasir_methods kvasir_model kvasir_grammar)
+kvasir_batches(kvasir_engine)
 kvasir_module(eval JSON DEPS kvasir_engine)
+kvasir_batches(kvasir_eval)
 
 # The page of `kvasir report`: ours, and Chart.js of Debian's libjs-chart.js.
 find_file(CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js REQUIRED)

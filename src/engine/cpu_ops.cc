@@ -1,5 +1,7 @@
 #include "engine/cpu_ops.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 

@@ -10,11 +10,6 @@ namespace {
 // that waking them costs more than the work.
 constexpr int64_t kFewestRows = 4, kMostRows = 16;
 
-MatView<float> Grow(Buffer& buffer, int64_t rows, int64_t cols) {
-  buffer.Grow(static_cast<size_t>(rows * cols) * sizeof(float));
-  return Mat(buffer.as<float>(), rows, cols);
-}
-
 // body(first row, rows) for blocks of rows, on all threads where there are several blocks.
 template <class F>
 void ForRows(ThreadPool& pool, int64_t n_rows, F&& body) {

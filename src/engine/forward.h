@@ -17,6 +17,12 @@
 
 namespace kvasir {
 
+// Floats [rows, cols] in a buffer that grows as needed.
+inline MatView<float> Grow(Buffer& buffer, int64_t rows, int64_t cols) {
+  buffer.Grow(static_cast<size_t>(rows * cols) * sizeof(float));
+  return Mat(buffer.as<float>(), rows, cols);
+}
+
 // Post-RoPE queries of the last rows of a prompt in one layer, for score requests.
 struct LastQueries {
   int32_t first_order = 0;     // rows of this order and later are kept

@@ -3,7 +3,7 @@
 namespace kvasir {
 namespace {
 
-double Ms(std::chrono::steady_clock::duration d) {
+double Milliseconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double, std::milli>(d).count();
 }
 
@@ -66,8 +66,8 @@ Result<std::optional<int32_t>> Generator::Next() {
 
 Generation Generator::Take() {
   Emit(stream_.Flush());
-  answer_.first_token_ms = Ms(first_ - start_);
-  const double decode_ms = Ms(last_ - first_);
+  answer_.first_token_ms = Milliseconds(first_ - start_);
+  const double decode_ms = Milliseconds(last_ - first_);
   if (decode_ms > 0) {
     answer_.decode_tok_s = 1000 * static_cast<double>(n_sampled_ - 1) / decode_ms;
   }

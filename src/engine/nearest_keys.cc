@@ -7,7 +7,7 @@
 namespace kvasir {
 namespace {
 
-constexpr int64_t kRows = 128;  // keys multiplied at a time
+constexpr int64_t kKeysAtOnce = 128;  // keys multiplied at a time
 
 // The keys of some entries, each of length 1 or zero: [entries][dim].
 std::vector<float> UnitKeys(std::span<const float> keys, int64_t dim,
@@ -52,10 +52,10 @@ NearestEntries CpuOps::NearestKeys(const LayerView& at, int kv_head, std::span<c
       forward_->pool(), arena);
   KV_CHECK(packed.has_value());
   NearestEntries nearest{std::vector<int32_t>(n_from), std::vector<float>(n_from)};
-  std::vector<float> cosines(std::min(kRows, n_from) * n_to);
+  std::vector<float> cosines(std::min(kKeysAtOnce, n_from) * n_to);
   Activations x;
-  for (int64_t first = 0; first < n_from; first += kRows) {
-    const int64_t rows = std::min(kRows, n_from - first);
+  for (int64_t first = 0; first < n_from; first += kKeysAtOnce) {
+    const int64_t rows = std::min(kKeysAtOnce, n_from - first);
     x.Set(Mat(a.data() + first * d, rows, d));
     const MatMulJob product{&*packed, Mat(cosines.data(), rows, n_to)};
     MatMul(x, {&product, 1}, forward_->pool());

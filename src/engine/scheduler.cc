@@ -9,11 +9,6 @@ constexpr int64_t kLogitRows = 16;  // rows of logits at a time: a row is the vo
 
 double Seconds(BatchJob::Clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
-MatView<float> Grow(Buffer& buffer, int64_t rows, int64_t cols) {
-  buffer.Grow(static_cast<size_t>(rows * cols) * sizeof(float));
-  return Mat(buffer.as<float>(), rows, cols);
-}
-
 }  // namespace
 
 void Histogram::Add(double seconds) {

@@ -6,7 +6,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-slot-3";
+constexpr char kSlotMagic[] = "kvasir-slot-3";
 constexpr uint64_t kMostText = 1 << 16;  // bytes of a spec, a salt, a name
 constexpr uint64_t kMostPins = 1024;
 
@@ -39,7 +39,7 @@ Scheduler::SlotResult Scheduler::SaveSlot(int index, const Caller& caller, ByteW
   if (!slot.sequence || slot.sequence->size() == 0) {
     return Refuse(Refusal::kBadRequest, "the slot is empty");
   }
-  file.Bytes(kMagic, sizeof(kMagic));
+  file.Bytes(kSlotMagic, sizeof(kSlotMagic));
   file.Text(slot.key.spec);
   file.Text(slot.key.type);
   file.Text(slot.key.tenant);
@@ -57,7 +57,7 @@ Scheduler::SlotResult Scheduler::SaveSlot(int index, const Caller& caller, ByteW
 Scheduler::SlotResult Scheduler::RestoreSlot(int index, const Caller& caller, ByteReader& file) {
   Slot& slot = slots_[index];
   if (const auto may = CheckMayTouch(slot, caller); !may) return tl::unexpected(may.error());
-  char magic[sizeof(kMagic)] = {};
+  char magic[sizeof(kSlotMagic)] = {};
   file.Bytes(magic, sizeof(magic));
   CacheKey key;
   key.spec = file.Text(kMostText);
@@ -70,7 +70,7 @@ Scheduler::SlotResult Scheduler::RestoreSlot(int index, const Caller& caller, By
     first = file.Value<int32_t>();
     end = file.Value<int32_t>();
   }
-  if (!file.ok() || !std::equal(magic, magic + sizeof(magic), kMagic)) {
+  if (!file.ok() || !std::equal(magic, magic + sizeof(magic), kSlotMagic)) {
     return Refuse(Refusal::kBadRequest, "not a saved slot");
   }
   if (!caller.MayUse(key.tenant)) {

@@ -9,7 +9,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kMagic[] = "kvasir-session-8";
+constexpr char kSessionMagic[] = "kvasir-session-8";
 
 }  // namespace
 
@@ -31,7 +31,7 @@ Status SessionImpl::Load(const std::string& path) {
 Status SessionImpl::Restore(ByteReader& file) { return sequence_->Read(file); }
 
 void Sequence::Write(ByteWriter& file) const {
-  file.Bytes(kMagic, sizeof(kMagic));
+  file.Bytes(kSessionMagic, sizeof(kSessionMagic));
   file.Text(model_->facts().fingerprint);
   file.Text(spec_->program->spec());
   file.Values(std::span<const int32_t>(tokens_));
@@ -46,9 +46,9 @@ void Sequence::Write(ByteWriter& file) const {
 }
 
 Status Sequence::Read(ByteReader& file) {
-  char magic[sizeof(kMagic)] = {};
+  char magic[sizeof(kSessionMagic)] = {};
   file.Bytes(magic, sizeof(magic));
-  if (!std::equal(magic, magic + sizeof(magic), kMagic)) return Fail("not a saved session");
+  if (!std::equal(magic, magic + sizeof(magic), kSessionMagic)) return Fail("not a saved session");
   const std::string fingerprint = file.Text(256), spec = file.Text(1 << 16);
   if (fingerprint != model_->facts().fingerprint) {
     return Fail("saved with another model (fingerprint {}, this one is {})", fingerprint,

@@ -14,17 +14,17 @@ namespace {
 
 constexpr size_t kBytesOfAKind = 8 << 20;  // all prompts, all answers, all maps
 
-std::set<std::string> Words(const std::string& text) {
+std::set<std::string> WordsOf(const std::string& text) {
   std::istringstream in(text);
   return {std::istream_iterator<std::string>(in), {}};
 }
 
 // "scope=context": how these settings differ from those of the same task elsewhere in the report.
 std::string VariantOf(const CellFacts& cell, std::span<const CellFacts> cells) {
-  std::set<std::string> own = Words(cell.settings), shared = own;
+  std::set<std::string> own = WordsOf(cell.settings), shared = own;
   for (const CellFacts& other : cells) {
     if (other.task != cell.task) continue;
-    const std::set<std::string> words = Words(other.settings);
+    const std::set<std::string> words = WordsOf(other.settings);
     std::erase_if(shared, [&](const std::string& word) { return !words.contains(word); });
   }
   std::erase_if(own, [&](const std::string& word) { return shared.contains(word); });
