@@ -117,7 +117,7 @@ Result<RunSummary> Runner::Run(const std::vector<Cell>& cells, ResultFile& resul
       const Request request = {cell.length, options_.seed, index};
       const auto sample = cell.task->Make(workshop_, request);
       if (!sample) return Fail("{}: {}", cell.task->facts().name, sample.error().message);
-      const Status status = RunSample(cell, *sample, works);
+      const Status status = RunSample(cell, *sample, index, works);
       summary.interrupted = events_.interrupted();
       if (summary.interrupted) return summary;
       KV_RETURN_IF_ERROR(status);
@@ -140,14 +140,15 @@ Result<RunSummary> Runner::Run(const std::vector<Cell>& cells, ResultFile& resul
   return summary;
 }
 
-Status Runner::RunSample(const Cell& cell, const Sample& sample, std::vector<Work>& works) {
+Status Runner::RunSample(const Cell& cell, const Sample& sample, int64_t index,
+                         std::vector<Work>& works) {
   for (std::span<Work> rest = works; !rest.empty();) {
     const std::span<Work> some = rest.first(NTogether(cell, rest));
     rest = rest.subspan(some.size());
     if (cell.task->facts().answering == Answering::kText) {
       KV_RETURN_IF_ERROR(RunText(sample, some));
     } else {
-      KV_RETURN_IF_ERROR(RunTurns(cell, sample, some));
+      KV_RETURN_IF_ERROR(RunTurns(cell, sample, AnswerTogether(index), some));
     }
     for (const Work& work : some) {
       if (work.error.empty()) cache_bytes_[{work.spec, cell.length}] = work.kv.bytes;
@@ -240,7 +241,7 @@ Json Runner::RecordOf(const Cell& cell, const Sample& sample, int64_t index,
   const double forward_ms = work.forward_ms / n_reads, compress_ms = work.compress_ms / n_reads;
   speed["forward_ms"] = forward_ms;
   speed["compress_ms"] = compress_ms;
-  if (!options_.batch) {
+  if (!AnswerTogether(index)) {
     const auto n_turns = static_cast<double>(std::max<size_t>(1, sample.turns.size()));
     speed["ttft_ms"] = forward_ms + compress_ms + work.ttft_ms / n_turns;
     if (work.n_decoded > 0 && work.decode_ms > 0) {

@@ -24,7 +24,8 @@ struct RunOptions {
   uint64_t seed = 42;
   std::vector<std::string> specs = {};
   bool query_agnostic = false;
-  bool batch = false;  // specs answer together; how fast each is by itself is then not measured
+  // Specs answer together. But for the first sample of a cell, which shows how fast each is alone.
+  bool batch = false;
   Sources sources = {};
   SessionOptions session = {};  // but for the spec
   std::string build = {};       // of this program: part of every key
@@ -100,8 +101,10 @@ class Runner {
   Scope ScopeOf(const Task& task) const;
   // How many of the first of these read a prompt together.
   size_t NTogether(const Cell& cell, std::span<const Work> works) const;
-  Status RunSample(const Cell& cell, const Sample& sample, std::vector<Work>& works);
-  Status RunTurns(const Cell& cell, const Sample& sample, std::span<Work> works);
+  bool AnswerTogether(int64_t index) const { return options_.batch && index > 0; }
+  Status RunSample(const Cell& cell, const Sample& sample, int64_t index,
+                   std::vector<Work>& works);
+  Status RunTurns(const Cell& cell, const Sample& sample, bool together, std::span<Work> works);
   Status RunText(const Sample& sample, std::span<Work> works);
   void NoteGroup(const SessionGroup& group, const PromptParts& parts, std::span<Work> works) const;
   void Ask(const Question& question, std::span<GroupMember> members, std::span<Work> works) const;

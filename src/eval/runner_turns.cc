@@ -17,7 +17,8 @@ struct Runner::Asked {
   SessionImpl& asks() const { return static_cast<SessionImpl&>(*fork); }
 };
 
-Status Runner::RunTurns(const Cell& cell, const Sample& sample, std::span<Work> works) {
+Status Runner::RunTurns(const Cell& cell, const Sample& sample, bool together,
+                        std::span<Work> works) {
   SessionGroup group;
   std::vector<int32_t> read;
   for (size_t turn = 0; turn < sample.turns.size(); ++turn) {
@@ -29,7 +30,7 @@ Status Runner::RunTurns(const Cell& cell, const Sample& sample, std::span<Work> 
       NoteGroup(group, parts, works);
     }
     const Question question{*cell.task, sample, turn, parts};
-    const size_t n_together = options_.batch ? works.size() : 1;
+    const size_t n_together = together ? works.size() : 1;
     for (size_t first = 0; first < works.size(); first += n_together) {
       if (events_.interrupted()) return Fail("interrupted");
       Ask(question, std::span(group.members).subspan(first, n_together),
