@@ -11,6 +11,7 @@ goes into docs/results.md between its markers.
 """
 
 import argparse
+import concurrent.futures
 import datetime
 import json
 import pathlib
@@ -161,6 +162,8 @@ def introduction(args, order, ledger, lengths):
     known = [ledger.known(name, spec, length) for name, _, spec in order for length in lengths]
     times = sorted(each["at"] for each in known if each)
     threads = "one thread" if args.threads == 1 else f"{args.threads} threads"
+    if args.jobs > 1:
+        threads += f" each, {args.jobs} specs at a time"
     return (f"{processor()}, {threads}, default model, commit {commit}, {times[0]} to {times[-1]}; "
             f"one round, {args.gen} tokens decoded at each depth, budgets of {args.budget} % where a "
             f"method has one. Tokens/s, and MB of KV and of the process; in brackets beside `full` "
@@ -174,6 +177,9 @@ def main():
     parser.add_argument("--lengths", default="2000,8000")
     parser.add_argument("--gen", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1,
+                        help="specs at a time; more than one only on a machine whose memory is "
+                             "fast enough for all, with cores of their own")
     parser.add_argument("--only", help="methods, separated by commas (default: all)")
     parser.add_argument("--count", type=int, default=-1,
                         help="measure at most so many; the same command goes on")
@@ -188,9 +194,15 @@ def main():
         find_heads(args.kvasir, args.folder, "default")
     lengths = [int(length) for length in args.lengths.split(",")]
     order, ledger = order_of(table), Ledger(args)
-    for length in lengths:
-        for name, _, spec in order:
-            ledger.measure(name, spec, length)
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        done = [pool.submit(ledger.measure, name, spec, length)
+                for length in lengths for name, _, spec in order]
+        try:
+            for each in done:
+                each.result()
+        except BaseException:  # Ctrl-C, or one that was stopped
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     text = "\n\n".join([introduction(args, order, ledger, lengths),
                         table_text(order, ledger, lengths, not args.without_speed),
                         drift_text(order, ledger, lengths)])
