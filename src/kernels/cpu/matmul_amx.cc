@@ -1,9 +1,9 @@
-// Products of 16 or 8 rows of int8 activations on AMX tiles, where a chunk of the prompt or a batch
-// has that many; fewer rows go to VNNI. Sums of a block are exact integers and are scaled in the
-// order of matmul_tile-inl.h, so both paths give the same bits.
+// Products of 16 rows of int8 activations on AMX tiles, where a chunk of the prompt or a batch has
+// that many; fewer rows go to VNNI. Sums of a block are exact integers and are scaled in the order
+// of matmul_tile-inl.h, so both paths give the same bits.
 //
-// A tile takes 32 inputs in a cycle a row, after which 16 sums of each row are scaled by vectors:
-// about four vector instructions a row, which are the limit (VNNI needs three times as many).
+// A tile takes 32 inputs in 16 cycles, after which 16 x 16 sums are scaled by vectors: about 64
+// vector instructions, which are the limit (VNNI needs three times as many).
 #include <immintrin.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ HWY_PUSH_ATTRIBUTES(
 namespace kvasir::cpu {
 namespace {
 
-constexpr int kLanes = 16;
+constexpr int kRows = 16, kLanes = 16;
 constexpr int64_t kBlocks = 4;  // whose sums are made at a time
 
 // A block of a panel as the tiles and the vectors want it.
@@ -33,12 +33,11 @@ struct alignas(64) WideBlock {
   float scale[kLanes], min[kLanes];
 };
 
-// Palette 1: tiles 0 to 3 are sums, 4 and 6 activations of T rows, 5 and 7 weights.
-template <uint8_t T>
+// Palette 1: tiles 0 to 3 are sums, 4 and 6 activations, 5 and 7 weights.
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {64, 64, 64, 64, 32, 64, 32, 64};
-  uint8_t rows[16] = {T, T, T, T, T, 8, T, 8};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 8, 16, 8};
 };
 
 HWY_INLINE __m512 WidenScales(const std::byte* at, bool half) {
@@ -46,19 +45,12 @@ HWY_INLINE __m512 WidenScales(const std::byte* at, bool half) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
 }
 
-// Asks for what comes kPrefetchBytes later, as matmul_tile-inl.h does: with 8 rows, memory is what
-// is waited for.
 template <PackedKind kKind>
 void WidenPanel(const std::byte* panel, const PanelShape& shape, WideBlock* out) {
-  constexpr int64_t kPrefetchBytes = 8 << 10, kBytes = PanelShape(kKind, kLanes, 1).block_bytes;
   constexpr PanelFormat kFormat = FormatOf(kKind);
   constexpr int kScaleBytes = kLanes * (kFormat.half_scales ? 2 : 4);
   const __m512i low = _mm512_set1_epi8(15);
   for (int64_t b = 0; b < shape.n_blocks; ++b, panel += shape.block_bytes, ++out) {
-    HWY_UNROLL(16)
-    for (int64_t at = 0; at < kBytes; at += 64) {
-      __builtin_prefetch(panel + kPrefetchBytes + at, /*rw=*/0, /*locality=*/2);
-    }
     if constexpr (kFormat.bits == 4) {
       for (int v = 0; v < 4; ++v) {
         const __m512i raw = _mm512_loadu_si512(panel + 64 * v);
@@ -77,14 +69,14 @@ void WidenPanel(const std::byte* panel, const PanelShape& shape, WideBlock* out)
 }
 
 // sum[t] += the scaled sums of a block, row after row.
-template <PackedKind kKind, int T>
-HWY_INLINE void AddScaled(const int32_t (&dots)[T][kLanes], const WideBlock& weights,
-                          const CodeBlock<T>& x, __m512 (&sum)[T]) {
+template <PackedKind kKind>
+HWY_INLINE void AddScaled(const int32_t (&dots)[kRows][kLanes], const WideBlock& weights,
+                          const CodeBlock<kRows>& x, __m512 (&sum)[kRows]) {
   constexpr PanelFormat kFormat = FormatOf(kKind);
   const __m512 scale = _mm512_load_ps(weights.scale);
   const __m512 min = kFormat.has_min ? _mm512_load_ps(weights.min) : scale;
   HWY_UNROLL(16)
-  for (int t = 0; t < T; ++t) {
+  for (int t = 0; t < kRows; ++t) {
     __m512i dot = _mm512_load_si512(dots[t]);
     if constexpr (kFormat.bits == 8) dot = _mm512_add_epi32(dot, _mm512_set1_epi32(x.zero[t]));
     if constexpr (kFormat.bits == 4 && !kFormat.has_min) {
@@ -106,9 +98,8 @@ HWY_INLINE void AddScaled(const int32_t (&dots)[T][kLanes], const WideBlock& wei
   _tile_dpbsud(sums, activations, codes);
 
 // The sums of up to four blocks.
-template <int T>
-HWY_INLINE void Multiply(const WideBlock* weights, const CodeBlock<T>* x, int64_t n,
-                         int32_t (&dots)[kBlocks][T][kLanes]) {
+HWY_INLINE void Multiply(const WideBlock* weights, const CodeBlock<kRows>* x, int64_t n,
+                         int32_t (&dots)[kBlocks][kRows][kLanes]) {
   KVASIR_MULTIPLY(0, 0, 4, 5)
   if (n > 1) {
     KVASIR_MULTIPLY(1, 1, 6, 7)
@@ -138,64 +129,72 @@ HWY_INLINE void StoreRow(const PanelRange& range, int64_t panel, __m512 sum, flo
   _mm512_mask_storeu_ps(y + first, mask, sum);
 }
 
-template <PackedKind kKind, int T>
-void RunTile(const PanelRange& range, const WideBlock* weights, int64_t panel, int64_t row) {
+// `next` is asked for meanwhile, where it is not null: as many bytes as the panel has.
+template <PackedKind kKind>
+void RunTile(const PanelRange& range, const WideBlock* weights, int64_t panel, int64_t row,
+             const std::byte* next) {
   const int64_t n_blocks = range.shape.n_blocks;
-  const auto* x = reinterpret_cast<const CodeBlock<T>*>(range.x + row * n_blocks * kCodeBlockBytes);
-  __m512 sum[T];
+  const auto* x =
+      reinterpret_cast<const CodeBlock<kRows>*>(range.x + row * n_blocks * kCodeBlockBytes);
+  __m512 sum[kRows];
   HWY_UNROLL(16)
-  for (int t = 0; t < T; ++t) sum[t] = _mm512_setzero_ps();
+  for (int t = 0; t < kRows; ++t) sum[t] = _mm512_setzero_ps();
   // A product takes 52 cycles from its tiles to its sums: four are under way, and the sums of the
   // four before are scaled meanwhile.
-  alignas(64) int32_t dots[2][kBlocks][T][kLanes];
+  alignas(64) int32_t dots[2][kBlocks][kRows][kLanes];
   const auto scale = [&](int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b) {
-      AddScaled<kKind, T>(dots[first / kBlocks & 1][b - first], weights[b], x[b], sum);
+      AddScaled<kKind>(dots[first / kBlocks & 1][b - first], weights[b], x[b], sum);
     }
   };
   for (int64_t first = 0; first < n_blocks; first += kBlocks) {
-    Multiply<T>(weights + first, x + first, std::min(kBlocks, n_blocks - first),
-                dots[first / kBlocks & 1]);
+    Multiply(weights + first, x + first, std::min(kBlocks, n_blocks - first),
+             dots[first / kBlocks & 1]);
+    if (next != nullptr) {
+      const int64_t bytes = std::min(kBlocks, n_blocks - first) * range.shape.block_bytes;
+      for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(next + at, 0, 2);
+      next += bytes;
+    }
     if (first > 0) scale(first - kBlocks, first);
   }
   scale((n_blocks - 1) / kBlocks * kBlocks, n_blocks);
   float* y = range.y + row * range.y_stride;
   HWY_UNROLL(16)
-  for (int t = 0; t < T; ++t, y += range.y_stride) StoreRow(range, panel, sum[t], y);
+  for (int t = 0; t < kRows; ++t, y += range.y_stride) StoreRow(range, panel, sum[t], y);
 }
 
 // Rows whose activations stay in the second-level cache while panels pass by.
 constexpr int64_t kChunkBytes = 768 << 10;
 
-// Rows [first, last) in tiles of T.
-template <PackedKind kKind, int T>
-void RunRows(const PanelRange& range, int64_t first, int64_t last) {
-  thread_local std::vector<WideBlock> wide;
-  if (std::ssize(wide) < range.shape.n_blocks) wide.resize(range.shape.n_blocks);
-  const TileConfig<T> config;
-  _tile_loadconfig(&config);
-  const int64_t row_bytes = range.shape.n_blocks * kCodeBlockBytes;
-  const int64_t chunk = std::max<int64_t>(T, kChunkBytes / row_bytes / T * T);
-  for (; first < last; first += chunk) {
-    const int64_t end = std::min(first + chunk, last);
-    for (int64_t p = range.first_panel; p < range.last_panel; ++p) {
-      WidenPanel<kKind>(range.panels + p * range.shape.bytes, range.shape, wide.data());
-      for (int64_t row = first; row < end; row += T) RunTile<kKind, T>(range, wide.data(), p, row);
-    }
-  }
-  _tile_release();  // else the kernel saves 8 KiB more at each switch of threads
-}
-
 template <PackedKind kKind>
 void RunPanels(const PanelRange& range) {
-  const int64_t sixteens = range.n_rows / 16 * 16, eights = range.n_rows / 8 * 8;
-  if (sixteens > 0) RunRows<kKind, 16>(range, 0, sixteens);
-  if (eights > sixteens) RunRows<kKind, 8>(range, sixteens, eights);
-  if (eights == range.n_rows) return;
+  const int64_t row_bytes = range.shape.n_blocks * kCodeBlockBytes;
+  const int64_t n_tiled = range.n_rows / kRows * kRows;
+  if (n_tiled > 0) {
+    const int64_t chunk = std::max<int64_t>(kRows, kChunkBytes / row_bytes / kRows * kRows);
+    thread_local std::vector<WideBlock> wide;
+    if (std::ssize(wide) < range.shape.n_blocks) wide.resize(range.shape.n_blocks);
+    const TileConfig config;
+    _tile_loadconfig(&config);
+    for (int64_t first = 0; first < n_tiled; first += chunk) {
+      const int64_t last = std::min(first + chunk, n_tiled);
+      for (int64_t p = range.first_panel; p < range.last_panel; ++p) {
+        WidenPanel<kKind>(range.panels + p * range.shape.bytes, range.shape, wide.data());
+        asm volatile("" ::: "memory");  // GCC 12 does not know that tiles are loaded from memory
+        // The panel after this one, or what follows the range: the next matrix of the arena.
+        const std::byte* next = range.panels + (p + 1) * range.shape.bytes;
+        for (int64_t row = first; row < last; row += kRows) {
+          RunTile<kKind>(range, wide.data(), p, row, row == first ? next : nullptr);
+        }
+      }
+    }
+    _tile_release();  // else the kernel saves 8 KiB more at each switch of threads
+  }
+  if (n_tiled == range.n_rows) return;
   PanelRange rest = range;
-  rest.x += eights * range.shape.n_blocks * kCodeBlockBytes;
-  rest.y += eights * range.y_stride;
-  rest.n_rows -= eights;
+  rest.x += n_tiled * row_bytes;
+  rest.y += n_tiled * range.y_stride;
+  rest.n_rows -= n_tiled;
   MatMulAvx512Vnni().run[static_cast<int>(kKind)](rest);
 }
 
