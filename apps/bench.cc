@@ -247,10 +247,13 @@ class Bench {
 
 Result<int> BenchCommand(Context& context) {
   const Args& args = context.args;
-  if (args.Given("serve")) return BenchServer(context);
+  if (args.Given("serve") || args.Given("agents")) return BenchServer(context);
   for (const std::string_view flag : {"clients", "rate", "requests", "seed", "api-key", "timeout",
                                       "slo-ttft", "slo-tpot", "slo-e2e"}) {
     if (args.OnCommandLine(flag)) return WrongUsage(context, "--{} needs --serve URL", flag);
+  }
+  for (const std::string_view flag : {"block", "speed", "cut", "vocab"}) {
+    if (args.OnCommandLine(flag)) return WrongUsage(context, "--{} needs --agents TRACE", flag);
   }
   KV_ASSIGN_OR_RETURN(const std::vector<std::string> specs, SplitSpecs(args.Text("kv")));
   std::vector<int64_t> thread_counts = args.Ints("threads");

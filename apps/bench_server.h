@@ -1,4 +1,4 @@
-// kvasir bench --serve URL: loads a server and tells how it bore it.
+// kvasir bench --serve URL, --agents TRACE: loads a server and tells how it bore it.
 #pragma once
 
 #include "base/result.h"
@@ -7,7 +7,7 @@ namespace kvasir::cli {
 
 struct Context;
 
-// REQUIRES: --serve is given.
+// REQUIRES: one of them is given.
 Result<int> BenchServer(Context& context);
 
 }  // namespace kvasir::cli

@@ -198,6 +198,15 @@ constexpr std::array kBenchServer = {
     Flag{"rate", 0, kNumber, "R", "", "0.001..100000",
          "requests a second instead, at random (Poisson), whether the server keeps up or not"},
     Flag{"requests", 0, kInteger, "N", "32", "1..1000000", "requests in all"},
+    Flag{"agents", 0, kPath, "TRACE.jsonl", "", "",
+         "send these requests instead (timestamp, input_length, output_length, hash_ids, and "
+         "perhaps session, gap), to --serve or to the server on this machine's port 8080; with "
+         "--clients N so many sessions at a time instead of by their times"},
+    Flag{"block", 0, kInteger, "N", "512", "1..1048576", "tokens a block of hash_ids"},
+    Flag{"speed", 0, kNumber, "X", "1", "0.001..1000000", "of the trace's times and gaps"},
+    Flag{"cut", 0, kInteger, "N", "0", "0..16777216", "prompt tokens of a trace's request at most"},
+    Flag{"vocab", 0, kInteger, "N", "4000", "257..1000000",
+         "the tokens of a trace's prompts are below this"},
     Flag{"seed", 0, kInteger, "N", "1", "0..", "of the texts and arrivals"},
     Flag{"api-key", 0, kText, "KEY", "", "", "sent to the server"},
     Flag{"timeout", 0, kInteger, "S", "600", "1..86400", "seconds that a request may take"},

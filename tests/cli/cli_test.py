@@ -1046,6 +1046,36 @@ class Serve(Case):
             self.fails(2, *flags, *wrong, says=[wrong[0]])
         self.fails(2, "bench", "--clients", 3, says=["--serve"])
 
+    def test_agents_find_what_they_share(self):
+        process, url = self.start()
+        with tempfile.TemporaryDirectory() as folder:
+            trace = pathlib.Path(folder) / "trace.jsonl"
+            lines = subprocess.run(
+                [sys.executable, GOLDEN.parents[1] / "bench/serve/agents.py", "--sessions", "3",
+                 "--steps", "3", "--prefix", "2000", "--scale", "0.05", "--block", "16", "--most",
+                 "1500"],
+                capture_output=True, text=True, check=True).stdout
+            trace.write_text(lines)
+            n = len(lines.splitlines())
+            flags = ["bench", "--serve", url + "/v1", "--agents", trace, "--block", 16, "--vocab",
+                     400, "--clients", 2, "--speed", 1000]
+            figures = document(*flags)
+            self.assertEqual((figures["requests"], figures["failed"]), (n, 0))
+            told = figures["trace"]
+            self.assertEqual(told["sessions_broken"], 0)
+            self.assertEqual(told["cached_tokens"] + told["recomputed_tokens"],
+                             figures["prompt_tokens"])
+            self.assertEqual(figures["prompt_tokens"],
+                             sum(json.loads(line)["input_length"] for line in lines.splitlines()))
+            self.assertGreater(told["cached_share"], 0.2)
+            self.assertGreater(told["known_share"], 0.5)
+            self.fails(1, *flags, "--block", 32, says=["line 1", "hash_ids", "--block"])
+            self.fails(2, *flags, "--rate", 3, says=["--rate", "trace"])
+            self.fails(1, *flags, "--agents", trace.with_suffix(".none"), says=["cannot read"])
+        self.fails(2, "bench", "--block", 16, says=["--agents"])
+        process.kill()
+        process.wait()
+
     def test_ctrl_c_ends_a_load_with_what_was_measured(self):
         _, url = self.start()
         load = subprocess.Popen(

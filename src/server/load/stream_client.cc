@@ -89,6 +89,10 @@ class Events {
     if (const auto usage = json.find("usage"); usage != json.end() && usage->is_object()) {
       answer_.n_prompt = Count(*usage, "prompt_tokens");
       answer_.n_generated = Count(*usage, "completion_tokens");
+      const auto details = usage->find("prompt_tokens_details");
+      if (details != usage->end() && details->is_object()) {
+        answer_.n_cached = Count(*details, "cached_tokens");
+      }
     }
     const auto choices = json.find("choices");
     if (choices == json.end() || !choices->is_array()) return;

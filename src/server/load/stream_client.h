@@ -24,7 +24,7 @@ struct StreamedAnswer {
   std::string error = {};      // what the server said, or what happened; "": nothing
   std::vector<double> pieces;  // at which text came
   double end = 0;
-  int64_t n_prompt = 0, n_generated = 0;  // tokens, as far as the server tells
+  int64_t n_prompt = 0, n_cached = 0, n_generated = 0;  // tokens, as far as the server tells
 
   bool ok() const { return status == 200 && error.empty() && !pieces.empty(); }
 };
