@@ -98,31 +98,43 @@ class ServerLoad {
   const std::string url_, spec_;
 };
 
+// Flags that mean nothing here, or nothing together; the exit code.
+std::optional<int> RefuseFlags(const Context& context, bool agents) {
+  const auto given = [&](std::string_view flag) { return context.args.OnCommandLine(flag); };
+  for (const std::string_view flag : kNotForServers) {
+    if (!given(flag)) continue;
+    return WrongUsage(context, "--{} is for a model in this process: leave it out with --serve",
+                      flag);
+  }
+  for (const std::string_view flag : kNotForTraces) {
+    if (!agents || !given(flag)) continue;
+    return WrongUsage(context, "--{}: the trace says it; leave it out with --agents", flag);
+  }
+  for (const std::string_view flag : kForTraces) {
+    if (agents || !given(flag)) continue;
+    return WrongUsage(context, "--{} needs --agents TRACE", flag);
+  }
+  if (context.args.Given("clients") && context.args.Given("rate")) {
+    return WrongUsage(context,
+                      "--clients N wait for their answers, --rate R do not: one of the two");
+  }
+  return std::nullopt;
+}
+
+server::LoadBounds BoundsOf(const Args& args) {
+  server::LoadBounds bounds;
+  if (args.Given("slo-ttft")) bounds.ttft = args.Number("slo-ttft");
+  if (args.Given("slo-tpot")) bounds.tpot = args.Number("slo-tpot");
+  if (args.Given("slo-e2e")) bounds.e2e = args.Number("slo-e2e");
+  return bounds;
+}
+
 }  // namespace
 
 Result<int> BenchServer(Context& context) {
   const Args& args = context.args;
-  for (const std::string_view flag : kNotForServers) {
-    if (args.OnCommandLine(flag)) {
-      return WrongUsage(context, "--{} is for a model in this process: leave it out with --serve",
-                        flag);
-    }
-  }
   const bool agents = args.Given("agents");
-  for (const std::string_view flag : kNotForTraces) {
-    if (agents && args.OnCommandLine(flag)) {
-      return WrongUsage(context, "--{}: the trace says it; leave it out with --agents", flag);
-    }
-  }
-  for (const std::string_view flag : kForTraces) {
-    if (!agents && args.OnCommandLine(flag)) {
-      return WrongUsage(context, "--{} needs --agents TRACE", flag);
-    }
-  }
-  if (args.Given("clients") && args.Given("rate")) {
-    return WrongUsage(context,
-                      "--clients N wait for their answers, --rate R do not: one of the two");
-  }
+  if (const std::optional<int> refused = RefuseFlags(context, agents)) return *refused;
   const std::string address = args.Given("serve") ? args.Text("serve") : kOwnServer;
   auto url = server::ParseUrl(address);
   if (!url) return WrongUsage(context, "--serve {}", url.error().message);
@@ -153,11 +165,7 @@ Result<int> BenchServer(Context& context) {
     }
   }
   const std::vector<LoadedRequest>& requests = run.requests;
-  server::LoadBounds bounds;
-  if (args.Given("slo-ttft")) bounds.ttft = args.Number("slo-ttft");
-  if (args.Given("slo-tpot")) bounds.tpot = args.Number("slo-tpot");
-  if (args.Given("slo-e2e")) bounds.e2e = args.Number("slo-e2e");
-  const server::LoadFigures figures = server::FiguresOf(requests, bounds);
+  const server::LoadFigures figures = server::FiguresOf(requests, BoundsOf(args));
   for (const LoadedRequest& request : requests) {
     if (request.answer.error.empty()) continue;
     context.console.Warn(
