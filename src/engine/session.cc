@@ -122,7 +122,23 @@ Status SessionImpl::Step(int32_t token) {
   if (sequence_->size() >= ctx()) {
     return Fail("the context is full: {} tokens; raise --ctx, or bound the cache with --kv", ctx());
   }
-  return Extend({&token, 1}, {});
+  // As Extend does it, without an allocation: this is decoding.
+  KV_RETURN_IF_ERROR(sequence_->CheckTokens({&token, 1}));
+  const ModelConfig& config = model_->config();
+  Forward& forward = model_->forward();
+  x_.Grow(static_cast<size_t>(config.hidden) * sizeof(float));
+  const MatView<float> x = Mat(x_.as<float>(), 1, config.hidden);
+  forward.Embed({&token, 1}, x);
+  Piece piece{.sequence = sequence_.get(), .rows = sequence_->Rows(0, 1, sequence_->size())};
+  RunPieces(forward, 0, config.n_layers, x, {&piece, 1});
+  if (!piece.status) {
+    sequence_->RollBack();
+    return piece.status;
+  }
+  sequence_->Commit({&token, 1});
+  sequence_->logits().resize(config.n_vocab);
+  forward.Logits(x, Mat(sequence_->logits().data(), 1, config.n_vocab));
+  return {};
 }
 
 Status SessionImpl::Extend(std::span<const int32_t> tokens, const RowLogitsFn& on_logits) {

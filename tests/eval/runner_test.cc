@@ -160,7 +160,7 @@ TEST_F(RunnerTest, ABatchOfSpecsAnswersAsEachAlone) {
   options_.n_samples = 2;  // the first is answered alone
   for (const char* task : {"board_noise", "niah_single_1", "multi_query", "multi_turn", "kl"}) {
     options_.tasks = {TheTask(task)};
-    options_.lengths = {std::string_view(task) == "board_noise" ? 600 : 1200};
+    options_.lengths = {std::string_view(task) == "board_noise" ? 600 : 1600};
     std::vector<Json> records[2];
     for (const bool batch : {false, true}) {
       options_.batch = batch;
@@ -178,6 +178,8 @@ TEST_F(RunnerTest, ABatchOfSpecsAnswersAsEachAlone) {
 TEST_F(RunnerTest, ABatchMeasuresSpeedsOnItsFirstSampleOnly) {
   options_.batch = true;
   options_.n_samples = 2;
+  options_.tasks = {TheTask("niah_single_1")};
+  options_.lengths = {1200};
   ResultFile results;
   RunInto(results);
   for (const Outcome& outcome : results.outcomes()) {
