@@ -18,8 +18,6 @@ using server::LoadedRequest;
 using server::StreamClient;
 using server::StreamedAnswer;
 
-constexpr int64_t kMostAtOnce = 512;  // of requests that come when they come
-
 // Flags of the other benchmark, which a server has no use for.
 constexpr std::string_view kNotForServers[] = {"depth",   "batch",     "threads", "repeat", "file",
                                                "kv-type", "kv-memory", "chunk",   "cpu"};
@@ -52,7 +50,7 @@ class ServerLoad {
                              .n_clients = args_.Int("clients", 1)};
     if (args_.Given("rate")) {
       load.due = server::Arrivals(load.n_requests, args_.Number("rate"), Seed());
-      load.n_clients = kMostAtOnce;
+      load.n_clients = server::kMostAtOnce;
     }
     return server::RunLoad(
         load, [&](int64_t i, StreamClient::Clock::time_point due) { return Ask(i, due); },

@@ -22,6 +22,13 @@ std::vector<double> Arrivals(int64_t n, double rate, uint64_t seed) {
   return due;
 }
 
+void SleepUntil(Clock::time_point time, const std::function<bool()>& stop) {
+  while (Clock::now() < time && !stop()) {
+    std::this_thread::sleep_for(
+        std::min<Clock::duration>(time - Clock::now(), std::chrono::milliseconds(100)));
+  }
+}
+
 std::vector<LoadedRequest> RunLoad(const LoadOptions& options, const AskFn& ask,
                                    const std::function<bool()>& stop,
                                    const std::function<void(int64_t n_done)>& progress) {
@@ -38,10 +45,7 @@ std::vector<LoadedRequest> RunLoad(const LoadOptions& options, const AskFn& ask,
       if (!options.due.empty()) {
         due = start + std::chrono::duration_cast<Clock::duration>(
                           std::chrono::duration<double>(options.due[i]));
-        while (Clock::now() < due && !stop()) {
-          std::this_thread::sleep_for(
-              std::min<Clock::duration>(due - Clock::now(), std::chrono::milliseconds(100)));
-        }
+        SleepUntil(due, stop);
         if (stop()) return;
       }
       const double due_s = std::chrono::duration<double>(due - start).count();

@@ -14,6 +14,12 @@ namespace kvasir::server {
 // average. The same for a seed on every machine.
 std::vector<double> Arrivals(int64_t n, double rate, uint64_t seed);
 
+// Of requests or sessions that come when they come: so many are on their way at most.
+inline constexpr int64_t kMostAtOnce = 512;
+
+// Returns early, within a tenth of a second, once `stop` says so.
+void SleepUntil(StreamClient::Clock::time_point time, const std::function<bool()>& stop);
+
 struct LoadOptions {
   int64_t n_requests = 32;
   int64_t n_clients = 1;         // at most so many requests are on their way at a time

@@ -1,9 +1,7 @@
 // A trace sent to a server, and what became of it.
 #include <algorithm>
-#include <atomic>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "server/load/load_figures.h"
 #include "server/load/trace.h"
@@ -14,17 +12,8 @@ namespace {
 using Clock = StreamClient::Clock;
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kMostAtOnce = 512;  // sessions that come when they come
-
 Clock::duration Duration(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-}
-
-void SleepUntil(Clock::time_point time, const std::function<bool()>& stop) {
-  while (Clock::now() < time && !stop()) {
-    std::this_thread::sleep_for(
-        std::min<Clock::duration>(time - Clock::now(), std::chrono::milliseconds(100)));
-  }
 }
 
 }  // namespace
