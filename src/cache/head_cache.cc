@@ -268,13 +268,15 @@ void HeadCache::Refresh() {
     table_.push_back(RefOf(run));
     run.n_live = 0;
     for (size_t p = 0; p < run.refs.size(); ++p) {
-      const uint64_t live = run.refs[p].live;
-      if (live == 0) continue;
-      const Page& page = *run.pages[p];
-      run.n_live += std::popcount(live);
-      const int32_t first = page.OrderOf(std::countr_zero(live));
-      in_order_ = in_order_ && page.ascends && first >= last_order;
-      last_order = page.OrderOf(63 - std::countl_zero(live));
+      const PageRef& ref = run.refs[p];
+      if (ref.live == 0) continue;
+      run.n_live += std::popcount(ref.live);
+      const int begin = std::countr_zero(ref.live), last = 63 - std::countl_zero(ref.live);
+      // Most pages have no orders of their own, and are not looked at: they lie all over memory.
+      const bool ascends = ref.order == nullptr || run.pages[p]->ascends;
+      const int32_t first = ref.order == nullptr ? ref.order0 + begin : ref.order[begin];
+      in_order_ = in_order_ && ascends && first >= last_order;
+      last_order = ref.order == nullptr ? ref.order0 + last : ref.order[last];
     }
     size_ += run.n_live;
   }

@@ -5,15 +5,18 @@ template <class S>
 void RoundQueries(const Grid& grid, const CodedQueries& queries) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
-  for (int query = 0; query < queries.n; ++query) {
-    const float* row = queries.rows + query * queries.stride;
+  for (int query = 0; query < queries.n; query += kQueryTile) {
+    const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
     for (int g = 0; g < n_groups; ++g) {
       const int64_t at = int64_t{query} * n_groups + g;
       const int n = HWY_MIN((grid.group + 7) / 8 * 8, grid.padded_channels() - g * grid.group);
-      const Rounded r =
-          RoundPlain<S>(grid, row + g * grid.group, n, queries.weights + at * group_weights);
-      float* facts = queries.facts + at * CodedQueries::kFacts;
-      facts[0] = r.step, facts[1] = r.offset, facts[2] = r.total;
+      const Rounded r = Round<S, false>(
+          grid, queries.rows + query * queries.stride + g * grid.group, queries.stride, n_queries,
+          nullptr, nullptr, n, queries.weights + at * group_weights, n_groups * group_weights);
+      for (int i = 0; i < n_queries; ++i) {
+        float* facts = queries.facts + (at + i * n_groups) * CodedQueries::kFacts;
+        facts[0] = r.step[i], facts[1] = r.offset[i], facts[2] = r.total[i];
+      }
     }
   }
 }
@@ -28,7 +31,7 @@ void LogitsByEntry(const Grid& grid, const std::byte* plane, const std::byte* ne
   alignas(64) int32_t sums[kQueryTile * kMostChannels];
   for (int g = 0; g < n_groups; ++g) {
     const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
-    ReadConstants<S>(grid, plane, next, int64_t{g} * kPageEntries, kPageEntries, constants);
+    ReadConstants<S>(grid, plane, int64_t{g} * kPageEntries, kPageEntries, constants);
     Words words = WordsAt(grid, plane, next, g, n, 0);
     for (int query = 0; query < queries.n; query += kQueryTile) {
       const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
@@ -59,24 +62,22 @@ void LogitsByChannel(const Grid& grid, const std::byte* plane, const std::byte* 
   Constants constants[kHalves];
   alignas(64) int32_t sums[kQueryTile * kMostChannels];
   alignas(64) int32_t weights[kHalves][kQueryTile * kMostWeights];
-  Rounded rounded[kHalves][kQueryTile];
+  Rounded rounded[kHalves];
   const int n_weights = grid.padded_channels();
   // Those with no slot that is seen are not encoded, perhaps.
   const auto is_seen = [&](int half) { return (seen >> half * kGroupSlots & 0xffffffffu) != 0; };
   for (int half = 0; half < kHalves; ++half) {
     if (!is_seen(half)) continue;
-    ReadConstants<S>(grid, plane, next, grid.ScaleIndex(0, half * kGroupSlots), n_weights,
+    ReadConstants<S>(grid, plane, grid.ScaleIndex(0, half * kGroupSlots), n_weights,
                      constants[half]);
   }
   for (int query = 0; query < queries.n; query += kQueryTile) {
     const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
     for (int half = 0; half < kHalves; ++half) {
       if (!is_seen(half)) continue;
-      for (int i = 0; i < n_queries; ++i) {
-        const float* row = queries.rows + (query + i) * queries.stride + RowBegin(grid);
-        rounded[half][i] =
-            RoundScaled<S>(grid, row, constants[half], n_weights, weights[half] + i * kMostWeights);
-      }
+      const float* rows = queries.rows + query * queries.stride + RowBegin(grid);
+      rounded[half] = Round<S, true>(grid, rows, queries.stride, n_queries, constants[half].scale,
+                                     constants[half].min, n_weights, weights[half], kMostWeights);
     }
     for (int half = 0; half < kHalves; ++half) {
       if (!is_seen(half)) continue;
@@ -84,7 +85,7 @@ void LogitsByChannel(const Grid& grid, const std::byte* plane, const std::byte* 
       Dot<S>(grid.bits, WordsAt(grid, plane, next, 0, grid.n_channels, slot), weights[half],
              kMostWeights, n_queries, kGroupSlots, sums);
       for (int i = 0; i < n_queries; ++i) {
-        AddSums<S>(sums + i * kMostChannels, kGroupSlots, rounded[half][i], add,
+        AddSums<S>(sums + i * kMostChannels, kGroupSlots, rounded[half].Of(i), add,
                    logits + int64_t{query + i} * kLogitStride + slot);
       }
     }
@@ -107,21 +108,19 @@ void ValuesByEntry(const Grid& grid, const std::byte* plane, const std::byte* ne
   Constants constants[kBlocksAtOnce];
   alignas(64) int32_t sums[kQueryTile * kMostChannels];
   alignas(64) int32_t weights[kBlocksAtOnce][kQueryTile * kWeights];
-  Rounded rounded[kBlocksAtOnce][kQueryTile];
+  Rounded rounded[kBlocksAtOnce];
   for (int begin = 0; begin < grid.n_groups(); begin += kBlocksAtOnce) {
     const int n_blocks = HWY_MIN(kBlocksAtOnce, grid.n_groups() - begin);
     for (int b = 0; b < n_blocks; ++b) {
-      ReadConstants<S>(grid, plane, next, int64_t{begin + b} * kPageEntries, kPageEntries,
-                       constants[b]);
+      ReadConstants<S>(grid, plane, int64_t{begin + b} * kPageEntries, kPageEntries, constants[b]);
       MaskConstants(seen, constants[b]);
     }
     for (int query = 0; query < n_queries; query += kQueryTile) {
       const int n = HWY_MIN(kQueryTile, n_queries - query);
       for (int b = 0; b < n_blocks; ++b) {
-        for (int i = 0; i < n; ++i) {
-          rounded[b][i] = RoundScaled<S>(grid, p + int64_t{query + i} * kLogitStride, constants[b],
-                                         kPageEntries, weights[b] + i * kWeights);
-        }
+        rounded[b] = Round<S, true>(grid, p + int64_t{query} * kLogitStride, kLogitStride, n,
+                                    constants[b].scale, constants[b].min, kPageEntries, weights[b],
+                                    kWeights);
       }
       for (int b = 0; b < n_blocks; ++b) {
         const int first = (begin + b) * grid.group;
@@ -129,7 +128,7 @@ void ValuesByEntry(const Grid& grid, const std::byte* plane, const std::byte* ne
         Dot<S>(grid.bits, WordsAt(grid, plane, query == 0 ? next : nullptr, 0, kPageEntries, first),
                weights[b], kWeights, n, n_lanes, sums);
         for (int i = 0; i < n; ++i) {
-          AddSums<S>(sums + i * kMostChannels, n_lanes, rounded[b][i], true,
+          AddSums<S>(sums + i * kMostChannels, n_lanes, rounded[b].Of(i), true,
                      acc + int64_t{query + i} * grid.n_channels + first);
         }
       }
@@ -145,28 +144,27 @@ void ValuesByChannel(const Grid& grid, const std::byte* plane, const std::byte* 
   Constants constants[kHalves];
   alignas(64) int32_t sums[kQueryTile * kMostChannels];
   alignas(64) int32_t weights[kHalves][kQueryTile * kWeights];
-  Rounded rounded[kHalves][kQueryTile];
+  Rounded rounded[kHalves];
   const auto is_seen = [&](int half) { return (seen >> half * kGroupSlots & 0xffffffffu) != 0; };
   for (int half = 0; half < kHalves; ++half) {
     if (!is_seen(half)) continue;
-    ReadConstants<S>(grid, plane, next, grid.ScaleIndex(0, half * kGroupSlots), grid.n_channels,
+    ReadConstants<S>(grid, plane, grid.ScaleIndex(0, half * kGroupSlots), grid.n_channels,
                      constants[half]);
   }
   for (int query = 0; query < n_queries; query += kQueryTile) {
     const int n = HWY_MIN(kQueryTile, n_queries - query);
     for (int half = 0; half < kHalves; ++half) {
       if (!is_seen(half)) continue;
-      for (int i = 0; i < n; ++i) {
-        const float* row = p + int64_t{query + i} * kLogitStride + half * kGroupSlots;
-        rounded[half][i] = RoundPlain<S>(grid, row, kGroupSlots, weights[half] + i * kWeights);
-      }
+      const float* rows = p + int64_t{query} * kLogitStride + half * kGroupSlots;
+      rounded[half] = Round<S, false>(grid, rows, kLogitStride, n, nullptr, nullptr, kGroupSlots,
+                                      weights[half], kWeights);
     }
     for (int half = 0; half < kHalves; ++half) {
       if (!is_seen(half)) continue;
       Dot<S>(grid.bits, WordsAt(grid, plane, next, half, kGroupSlots, 0), weights[half], kWeights,
              n, grid.n_channels, sums);
       for (int i = 0; i < n; ++i) {
-        AddScaledSums<S>(sums + i * kMostChannels, grid.n_channels, rounded[half][i],
+        AddScaledSums<S>(sums + i * kMostChannels, grid.n_channels, rounded[half].Of(i),
                          constants[half], grid.has_min, true,
                          acc + int64_t{query + i} * grid.n_channels);
       }

@@ -57,7 +57,7 @@ struct Avx2 {
   static HWY_INLINE I Round(const float* x, __m256 inverse) {
     return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_load_ps(x), inverse));
   }
-  static HWY_INLINE int32_t PackBytes(const float* x, float inverse, int n, int32_t* out) {
+  static HWY_INLINE I PackBytes(const float* x, float inverse, int n, int32_t* out) {
     const __m256 factor = _mm256_set1_ps(inverse);
     // Packing works in halves: words 0 2 4 6 1 3 5 7.
     const I order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -69,9 +69,9 @@ struct Avx2 {
       const I bytes = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
       Store(_mm256_permutevar8x32_epi32(bytes, order), out + i / 4);
     }
-    return SumOfInts(sum);
+    return sum;
   }
-  static HWY_INLINE int32_t PackWide(const float* x, float inverse, int n, int32_t* out) {
+  static HWY_INLINE I PackWide(const float* x, float inverse, int n, int32_t* out) {
     const __m256 factor = _mm256_set1_ps(inverse);
     const I pairs = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
@@ -82,7 +82,7 @@ struct Avx2 {
       const I in_turn = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
       Store(_mm256_shuffle_epi8(in_turn, pairs), out + i / 2);
     }
-    return SumOfInts(sum);
+    return sum;
   }
 };
 

@@ -16,9 +16,9 @@ struct Floats16 {
   static HWY_INLINE V Mul(V a, V b) { return _mm512_mul_ps(a, b); }
   static HWY_INLINE V Fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
   static HWY_INLINE V MaxAbs(V a, V most) { return _mm512_max_ps(_mm512_abs_ps(a), most); }
-  static HWY_INLINE float MaxOf(V x) {
-    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
-    return Floats8::MaxOf(_mm256_max_ps(_mm512_castps512_ps256(x), high));
+  static HWY_INLINE __m256 MaxOfHalves(V x, __m256 most) {
+    const __m256 of_low = _mm256_max_ps(_mm512_castps512_ps256(x), most);
+    return _mm256_max_ps(_mm512_extractf32x8_ps(x, 1), of_low);
   }
 };
 
@@ -42,10 +42,10 @@ struct Avx512Codes {
   static HWY_INLINE I Round(const float* x, __m512 inverse) {
     return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(x), inverse));
   }
-  static HWY_INLINE int32_t SumOf(I x) {
-    return SumOfInts(_mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1)));
+  static HWY_INLINE __m256i SumOfHalves(I x) {
+    return _mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
   }
-  static HWY_INLINE int32_t PackBytes(const float* x, float inverse, int n, int32_t* out) {
+  static HWY_INLINE __m256i PackBytes(const float* x, float inverse, int n, int32_t* out) {
     const __m512 factor = _mm512_set1_ps(inverse);
     I sum = Zero();
     for (int i = 0; i < n; i += 16) {
@@ -53,6 +53,6 @@ struct Avx512Codes {
       sum = Add32(sum, codes);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i / 4), _mm512_cvtepi32_epi8(codes));
     }
-    return SumOf(sum);
+    return SumOfHalves(sum);
   }
 };

@@ -40,20 +40,24 @@ struct Avx512Vnni : Avx512Codes {
   static HWY_INLINE I AddHalves(I low, I high) { return Add32(low, _mm512_slli_epi32(high, 8)); }
 
   // Four low bytes, four high ones, which count in 256.
-  static HWY_INLINE int32_t PackWide(const float* x, float inverse, int n, int32_t* out) {
+  static HWY_INLINE __m256i PackWide(const float* x, float inverse, int n, int32_t* out) {
     const __m512 factor = _mm512_set1_ps(inverse);
-    const I half = Set(128);
+    const I half = _mm512_set1_epi16(128);
+    // Packing works in quarters: fours of the first vector and of the second in turn.
+    const I order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    const I fours =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
     I sum = Zero();
-    for (int i = 0; i < n; i += 16) {
-      const I codes = Round(x + i, factor);
-      sum = Add32(sum, codes);
-      const __m128i low = _mm512_cvtepi32_epi8(codes);
-      const __m128i high = _mm512_cvtepi32_epi8(_mm512_srai_epi32(Add32(codes, half), 8));
-      auto* to = reinterpret_cast<__m128i*>(out + i / 2);
-      _mm_storeu_si128(to, _mm_unpacklo_epi32(low, high));
-      _mm_storeu_si128(to + 1, _mm_unpackhi_epi32(low, high));
+    for (int i = 0; i < n; i += 32) {
+      const I a = Round(x + i, factor), b = Round(x + i + 16, factor);
+      sum = Add32(sum, Add32(a, b));
+      const I words = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(a, b));
+      // The low byte is signed, so that the high one is that of the word and a half.
+      const I bytes =
+          _mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaa, words, _mm512_add_epi16(words, half));
+      Store(_mm512_shuffle_epi8(bytes, fours), out + i / 2);
     }
-    return SumOf(sum);
+    return SumOfHalves(sum);
   }
 };
 

@@ -6,7 +6,8 @@
 //   AddWide0, AddWide1(sum, codes, weights): the same with one and with the other of the two words
 //   that hold four weights of 16 bits; where kHalves low and high halves: AddHalves(low, high)
 //   PackBytes, PackWide(x, inverse, n, out): n floats, a multiple of 32, times inverse as integers
-//   of 8 bits, four in a word, or of 16, two words for four; returns the sum of the integers
+//   of 8 bits, four in a word, or of 16, two words for four; returns sums of the integers, whose
+//   eight lanes make up the whole
 //   Floats: the widest vectors of floats (code_vectors-inl.h)
 // Included inside a target region and an anonymous namespace.
 

@@ -1,11 +1,6 @@
-// What sums of integers stand for: the scales and minima of a plane, weights rounded with them or
-// without, and the way back to floats. Over the primitives of code_dot-inl.h. Included inside a
-// target region and an anonymous namespace.
-
-// Half of the codes' range: what they are counted from.
-HWY_INLINE float MiddleOf(const Grid& grid) {
-  return grid.has_min ? static_cast<float>((1 << grid.bits) - 1) / 2 : grid.zero;
-}
+// What sums of integers stand for: the scales and minima of a plane, and the way back to floats.
+// Over the primitives of code_dot-inl.h. Included inside a target region and an anonymous
+// namespace.
 
 // Scales and minima of some lanes or weights as floats; the minima moved to the middle code.
 struct Constants {
@@ -20,18 +15,9 @@ HWY_INLINE typename L::V LoadConstants(const Grid& grid, const std::byte* array,
 }
 
 // From element `index` of the arrays on; n is a multiple of 8. Minima are zeros where there are
-// none. Those of the next plane are prefetched unless it is null, but not by AVX2: it takes longer
-// over a page, and on a Zen 3 these requests delayed others.
+// none.
 template <class S>
-void ReadConstants(const Grid& grid, const std::byte* plane, const std::byte* next, int64_t index,
-                   int n, Constants& to) {
-  if (S::kLanes == 16 && next != nullptr) {
-    const int64_t begin = index * grid.scale_bytes(), end = (index + n) * grid.scale_bytes();
-    for (int64_t at = begin; at < end; at += 64) {
-      __builtin_prefetch(next + grid.scales + at, 0, 2);
-      if (grid.has_min) __builtin_prefetch(next + grid.mins + at, 0, 2);
-    }
-  }
+void ReadConstants(const Grid& grid, const std::byte* plane, int64_t index, int n, Constants& to) {
   const float middle = MiddleOf(grid);
   OverLanes<S>(n, [&]<class L>(L, int i) {
     const auto scale =
@@ -53,11 +39,6 @@ void MaskConstants(uint64_t seen, Constants& constants) {
   }
 }
 
-// Weights of a tile of queries, rounded.
-struct Rounded {
-  float step, offset, total;
-};
-
 // The words of `lane` and the lanes after it in one inner group.
 Words WordsAt(const Grid& grid, const std::byte* plane, const std::byte* next, int inner_group,
               int n_inner, int lane) {
@@ -76,7 +57,7 @@ Words WordsAt(const Grid& grid, const std::byte* plane, const std::byte* next, i
 
 // out = step * sum + (out + offset)
 template <class S>
-HWY_INLINE void AddSums(const int32_t* sums, int n, const Rounded& r, bool add, float* out) {
+HWY_INLINE void AddSums(const int32_t* sums, int n, const Scaling& r, bool add, float* out) {
   OverLanes<S>(n, [&]<class L>(L, int i) {
     const auto offset = L::Set(r.offset);
     const auto before = add ? L::Add(L::Load(out + i), offset) : offset;
@@ -86,7 +67,7 @@ HWY_INLINE void AddSums(const int32_t* sums, int n, const Rounded& r, bool add, 
 
 // out = total * min + (scale * (step * sum + offset) + out), min and scale being the lane's.
 template <class S>
-HWY_INLINE void AddScaledSums(const int32_t* sums, int n, const Rounded& r,
+HWY_INLINE void AddScaledSums(const int32_t* sums, int n, const Scaling& r,
                               const Constants& constants, bool has_min, bool add, float* out) {
   OverLanes<S>(n, [&]<class L>(L, int i) {
     const auto before = add ? L::Load(out + i) : L::Set(0.0f);
@@ -95,20 +76,4 @@ HWY_INLINE void AddScaledSums(const int32_t* sums, int n, const Rounded& r,
     if (has_min) x = L::Fma(L::Set(r.total), L::Load(constants.min + i), x);
     L::Store(x, out + i);
   });
-}
-
-// Weights that carry no scales: the sums are of what the lanes' scales multiply.
-template <class S>
-HWY_INLINE Rounded RoundPlain(const Grid& grid, const float* x, int n, int32_t* weights) {
-  const RoundedWeights r = RoundWeights<S, false>(grid.bits, x, nullptr, nullptr, n, weights);
-  return {r.step, -r.step * (MiddleOf(grid) * static_cast<float>(r.sum)), r.total};
-}
-
-// Weights times scales; what minima and the middle code add is in the offset.
-template <class S>
-HWY_INLINE Rounded RoundScaled(const Grid& grid, const float* x, const Constants& constants, int n,
-                               int32_t* weights) {
-  const RoundedWeights r =
-      RoundWeights<S, true>(grid.bits, x, constants.scale, constants.min, n, weights);
-  return {r.step, r.total - r.step * (MiddleOf(grid) * static_cast<float>(r.sum)), 0.0f};
 }

@@ -19,23 +19,34 @@ struct Floats8 {
   static HWY_INLINE V MaxAbs(V a, V most) {
     return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a), most);
   }
-  static HWY_INLINE float MaxOf(V x) {
-    const __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    const __m128 two = _mm_max_ps(m, _mm_movehl_ps(m, m));
-    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
-  }
-  static HWY_INLINE float SumOf(V x) {
-    const __m128 m = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    const __m128 two = _mm_add_ps(m, _mm_movehl_ps(m, m));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-  }
+  // The larger of eight lanes, and of all eights of a vector.
+  static HWY_INLINE V MaxOfHalves(V x, V most) { return _mm256_max_ps(x, most); }
 };
 
-HWY_INLINE int32_t SumOfInts(__m256i x) {
-  const __m128i m = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-  const __m128i two = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4e));
-  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+// The lanes of each of four vectors, put together in one order: four chains of latencies at once,
+// and what follows (a division, say) is done for all four.
+template <class Op>
+HWY_INLINE __m128 FoldEach(const __m256 (&x)[4]) {
+  __m128 m[4];
+  HWY_UNROLL(4)
+  for (int i = 0; i < 4; ++i) {
+    m[i] = Op::Of(_mm256_castps256_ps128(x[i]), _mm256_extractf128_ps(x[i], 1));
+  }
+  const __m128 ab = Op::Of(_mm_unpacklo_ps(m[0], m[1]), _mm_unpackhi_ps(m[0], m[1]));
+  const __m128 cd = Op::Of(_mm_unpacklo_ps(m[2], m[3]), _mm_unpackhi_ps(m[2], m[3]));
+  return Op::Of(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
 }
+struct MaxOp {
+  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+};
+struct AddOp {
+  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_add_ps(a, b); }
+};
+struct AddIntsOp {
+  static HWY_INLINE __m128 Of(__m128 a, __m128 b) {
+    return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(a), _mm_castps_si128(b)));
+  }
+};
 
 // f(a type of vectors, first lane) over n lanes, a multiple of 8, in vectors as wide as there are.
 template <class S, class F>
