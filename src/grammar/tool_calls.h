@@ -118,11 +118,15 @@ struct ToolGrammarOptions {
   ToolCallStyle style = ToolCallStyle::kHermes;
   std::string only = {};  // the one function that is to be called; empty: any of them
   bool parallel = true;   // several calls
+  // Of tools that do not say "strict": as of AddJsonSchema.
+  std::vector<std::string>* left_out = nullptr;
 };
 
 // An answer that is nothing but calls, their arguments as the tools' schemas want them. tools: as
 // in OpenAI's API, [{"type": "function", "function": {"name", "parameters"?}}…].
 Result<std::shared_ptr<const Grammar>> ToolCallGrammar(const Json& tools,
                                                        const ToolGrammarOptions& options);
+// The same as an expression, for grammars of which calls are a part.
+Result<ExprId> AddToolCalls(const Json& tools, const ToolGrammarOptions& options, JsonRules& rules);
 
 }  // namespace kvasir::grammar

@@ -266,6 +266,16 @@ TEST(ToolGrammar, WritesCallsThatTheParserReads) {
   EXPECT_EQ(Parse(call + "; " + call).calls.size(), 2u);
 }
 
+TEST(ToolGrammar, OnlyStrictToolsMustBeHeldToInWhole) {
+  Json tools = Json::parse(R"([{"function": {"name": "f", "parameters": {"not": {}}}}])");
+  std::vector<std::string> left_out;
+  EXPECT_TRUE(ToolCallGrammar(tools, {.left_out = &left_out}));
+  EXPECT_THAT(left_out,
+              ::testing::ElementsAre(HasSubstr("the parameters of the tool \"f\": #: 'not'")));
+  tools[0]["function"]["strict"] = true;
+  EXPECT_FALSE(ToolCallGrammar(tools, {.left_out = &left_out}));
+}
+
 TEST(ToolGrammar, SaysWhatIsWrong) {
   const auto problem = [](const char* tools, const std::string& only) {
     const auto grammar = ToolCallGrammar(Json::parse(tools), {.only = only});
