@@ -32,7 +32,9 @@ Json ChatLogprobsJson(const LoadedModel& model, std::span<const TokenRecord> tok
 // What an answer may hold beside text.
 struct AnswerOptions {
   std::vector<std::string> tools = {};  // functions that may be called
-  bool in_reasoning = false;            // the prompt's end opened what the model thinks
+  bool parallel_calls = true;           // several of them
+  bool formed = false;        // a form was asked for: JSON is the answer, and calls have tags
+  bool in_reasoning = false;  // the prompt's end opened what the model thinks
 };
 
 struct ChatCall {
