@@ -38,7 +38,7 @@ ApiResult<ChatCall> ReadChat(const Json& body, const BatchEngine& engine) {
   }
   if (fields.error()) return Refuse(*fields.error());
   std::ranges::move(form->warnings, std::back_inserter(call.request.warnings));
-  auto text = RenderConversation(engine.model(), *conversation);
+  auto text = RenderConversation(engine.model(), std::move(*conversation));
   if (!text) return Refuse(text.error());
   call.request.prompt = TokenizeRendered(engine.model(), *text);
   // An answer of a form has no thoughts in front of it.

@@ -18,13 +18,15 @@ struct Conversation {
 // Checks and evens out: parts are joined, null is "", arguments of tool calls become objects,
 // "developer" is "system".
 ApiResult<Conversation> ReadConversation(const Json& body);
-// The prompt's text and its tokens.
-ApiResult<std::string> RenderConversation(const LoadedModel& model,
-                                          const Conversation& conversation);
+// The prompt's text.
+ApiResult<std::string> RenderConversation(const LoadedModel& model, Conversation conversation);
 
 // What the model's template makes of a conversation, by llama-server's names: found out by
 // rendering.
 Json TemplateCaps(const LoadedModel& model);
+// Of these "supports_tools" and "supports_system_role".
+bool ShowsTools(const LoadedModel& model);
+bool ShowsSystem(const LoadedModel& model);
 
 // Log-probabilities as the chat endpoint writes them.
 Json ChatLogprobsJson(const LoadedModel& model, std::span<const TokenRecord> tokens);

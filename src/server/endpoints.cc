@@ -72,9 +72,9 @@ namespace {
 
 // Tokens of the prompt that a chat's body makes.
 ApiResult<size_t> CountPrompt(const Services& services, const Json& body) {
-  const auto conversation = ReadConversation(body);
+  auto conversation = ReadConversation(body);
   if (!conversation) return Refuse(conversation.error());
-  const auto text = RenderConversation(services.engine.model(), *conversation);
+  const auto text = RenderConversation(services.engine.model(), std::move(*conversation));
   if (!text) return Refuse(text.error());
   return TokenizeRendered(services.engine.model(), *text).size();
 }
@@ -157,9 +157,9 @@ void Tokenize(const Services& services, Call& call) {
   const bool strings = fields.Flag("return_token_strs").value_or(false);
   std::vector<int32_t> ids;
   if (!is_llama && fields.Get("messages") != nullptr) {
-    const auto conversation = ReadConversation(call.body);
+    auto conversation = ReadConversation(call.body);
     if (!conversation) return call.Fail(conversation.error());
-    const auto text = RenderConversation(model, *conversation);
+    const auto text = RenderConversation(model, std::move(*conversation));
     if (!text) return call.Fail(text.error());
     ids = TokenizeRendered(model, *text);
   } else {
@@ -213,9 +213,9 @@ void TokenizerInfo(const Services& services, Call& call) {
 }
 
 void ApplyTemplate(const Services& services, Call& call) {
-  const auto conversation = ReadConversation(call.body);
+  auto conversation = ReadConversation(call.body);
   if (!conversation) return call.Fail(conversation.error());
-  const auto text = RenderConversation(services.engine.model(), *conversation);
+  const auto text = RenderConversation(services.engine.model(), std::move(*conversation));
   if (!text) return call.Fail(text.error());
   call.Reply({{"prompt", *text}});
 }
