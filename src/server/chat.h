@@ -13,10 +13,11 @@ struct Conversation {
   Json tools;  // null: none
   Json extra;  // more variables of the template
   bool add_generation_prompt = true;
+  bool continue_last = false;  // the answer goes on from the last message's text
 };
 
 // Checks and evens out: parts are joined, null is "", arguments of tool calls become objects,
-// "developer" is "system".
+// "developer" is "system". An assistant's text at the end is one that the answer goes on from.
 ApiResult<Conversation> ReadConversation(const Json& body);
 // The prompt's text.
 ApiResult<std::string> RenderConversation(const LoadedModel& model, Conversation conversation);

@@ -102,6 +102,24 @@ ApiResult<Json> ReadMessage(const Json& message, size_t index) {
   return even;
 }
 
+// Whether the answer goes on from the last message instead of following it: an assistant's with a
+// text, unless the client says otherwise or asks for the next turn.
+ApiResult<bool> GoesOn(const Conversation& conversation, Fields& fields) {
+  const Json& last = conversation.messages.back();
+  const bool can = last["role"] == "assistant" && !last.contains("tool_calls");
+  const auto wanted = fields.Flag("continue_final_message");
+  const auto next_turn = fields.Flag("add_generation_prompt");
+  if (!wanted) return can && !next_turn && last["content"] != "";
+  if (*wanted && !can) {
+    return RefuseField("continue_final_message",
+                       "the last message must be an assistant's, without calls");
+  }
+  if (*wanted && next_turn.value_or(false)) {
+    return RefuseField("continue_final_message", "goes only without add_generation_prompt");
+  }
+  return *wanted;
+}
+
 }  // namespace
 
 ApiResult<Conversation> ReadConversation(const Json& body) {
@@ -128,17 +146,32 @@ ApiResult<Conversation> ReadConversation(const Json& body) {
     conversation.tools = *tools;
   }
   if (const Json* extra = fields.Object("chat_template_kwargs")) conversation.extra = *extra;
-  conversation.add_generation_prompt = fields.Flag("add_generation_prompt").value_or(true);
+  const auto goes_on = GoesOn(conversation, fields);
   if (fields.error()) return Refuse(*fields.error());
+  if (!goes_on) return Refuse(goes_on.error());
+  conversation.continue_last = *goes_on;
+  conversation.add_generation_prompt =
+      !*goes_on && fields.Flag("add_generation_prompt").value_or(true);
   return conversation;
 }
 
 ApiResult<std::string> RenderConversation(const LoadedModel& model, Conversation conversation) {
-  const Conversation shown = WithToolsAsText(model, std::move(conversation));
+  // Where a text ends that the answer goes on from; templates cut white space, so it is no blank.
+  constexpr std::string_view kEnd = "kvasir-the-answer-goes-on-from-here";
+  Conversation shown = WithToolsAsText(model, std::move(conversation));
+  if (shown.continue_last) {
+    Json& content = shown.messages.back()["content"];
+    content = content.get<std::string>() + std::string(kEnd);
+  }
   auto text =
       model.RenderTemplate(shown.messages, shown.tools, shown.add_generation_prompt, shown.extra);
   if (!text) return Refuse({.message = text.error().message, .param = "messages"});
-  return std::move(*text);
+  if (!shown.continue_last) return std::move(*text);
+  const size_t end = text->rfind(kEnd);
+  if (end == std::string::npos) {
+    return RefuseField("messages", "the chat template does not show the text to go on from");
+  }
+  return text->substr(0, end);
 }
 
 }  // namespace kvasir::server

@@ -43,6 +43,67 @@ class ConversationTest : public ServerTest {
   std::string Prompt(const char* body) { return Prompt(Json::parse(body)); }
 };
 
+constexpr char kPrefilled[] = R"({"messages": [{"role": "user", "content": "Which colour?"},
+    {"role": "assistant", "content": "My favourite colour is"}]})";
+
+TEST_F(ConversationTest, TheAnswerGoesOnFromAnAssistantsText) {
+  const std::string open =
+      "<|im_start|>user\nWhich colour?<|im_end|>\n<|im_start|>assistant\nMy favourite colour is";
+  EXPECT_EQ(Prompt(kPrefilled), open);
+  Json request = Json::parse(kPrefilled);
+  request["continue_final_message"] = true;
+  EXPECT_EQ(Prompt(request), open);
+  request["add_generation_prompt"] = false;  // vLLM's way to ask for it
+  EXPECT_EQ(Prompt(request), open);
+  // Blanks at the end are the client's.
+  request["messages"][1]["content"] = "It is ";
+  EXPECT_THAT(Prompt(request), EndsWith("It is "));
+
+  // The answer is what a plain completion of that text is, and only what is new of it.
+  const Json plain = {{"prompt", open}, {"max_tokens", 8}, {"temperature", 0}};
+  const Json expected = Post(port(), "/v1/completions", plain).json();
+  Json chat = Json::parse(kPrefilled);
+  chat.update({{"max_tokens", 8}, {"temperature", 0}});
+  const Json answer = Post(port(), "/v1/chat/completions", chat).json();
+  EXPECT_EQ(answer["choices"][0]["message"]["content"], expected["choices"][0]["text"]);
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], expected["usage"]["prompt_tokens"]);
+  const Json message = Post(port(), "/v1/messages", chat).json();
+  EXPECT_EQ(message["content"][0]["text"], expected["choices"][0]["text"]);
+}
+
+TEST_F(ConversationTest, ATurnThatIsClosedStaysClosed) {
+  Json request = Json::parse(kPrefilled);
+  request["continue_final_message"] = false;
+  EXPECT_THAT(Prompt(request), EndsWith("colour is<|im_end|>\n<|im_start|>assistant\n"));
+  request.erase("continue_final_message");
+  request["add_generation_prompt"] = true;
+  EXPECT_THAT(Prompt(request), EndsWith("colour is<|im_end|>\n<|im_start|>assistant\n"));
+  request["add_generation_prompt"] = false;
+  EXPECT_THAT(Prompt(request), EndsWith("colour is<|im_end|>\n"));
+  // A response follows all of its items.
+  Json items = {{"input", request["messages"]}};
+  EXPECT_EQ(Post(port(), "/v1/responses/input_tokens", items).json()["input_tokens"],
+            Post(port(), "/tokenize",
+                 {{"messages", request["messages"]}, {"add_generation_prompt", true}})
+                .json()["count"]);
+}
+
+TEST_F(ConversationTest, ThereMustBeATextToGoOnFrom) {
+  const auto refused = [&](const char* body) {
+    const RawReply reply = Post(port(), "/apply-template", Json::parse(body));
+    EXPECT_EQ(reply.status, 400) << body;
+    return reply.json()["error"]["message"].get<std::string>();
+  };
+  EXPECT_THAT(refused(R"({"continue_final_message": true,
+                          "messages": [{"role": "user", "content": "a"}]})"),
+              HasSubstr("continue_final_message"));
+  EXPECT_THAT(refused(R"({"continue_final_message": true, "add_generation_prompt": true,
+                          "messages": [{"role": "assistant", "content": "a"}]})"),
+              HasSubstr("add_generation_prompt"));
+  StartWith("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}");
+  EXPECT_THAT(refused(kPrefilled), HasSubstr("template"));
+}
+
 constexpr char kToolTalk[] = R"({
     "tools": [{"type": "function", "function": {"name": "tide",
                "parameters": {"type": "object", "properties": {"hour": {"type": "integer"}}}}}],
