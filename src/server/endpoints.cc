@@ -57,10 +57,14 @@ void Completions(const Services& services, Call& call) {
 }
 
 void Messages(const Services& services, Call& call) {
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+      {"stop_sequences", "stop"},
+      {"output_config.format", "response_format.json_schema"},
+      {"output_config.format", "response_format"}};
   const auto body = ChatBodyOfMessages(call.body, /*needs_max_tokens=*/true);
   if (!body) return call.Fail(body.error());
   auto chat = ReadChat(*body, services.engine);
-  if (!chat) return call.Fail(chat.error());
+  if (!chat) return call.Fail(InNamesOf(kNames, chat.error()));
   if (chat->request.ttl_s < 0) chat->request.ttl_s = CacheSeconds(call.body);
   std::vector<BatchRequest> requests;
   requests.push_back(std::move(chat->request));
@@ -103,10 +107,14 @@ void ResponseInputTokens(const Services& services, Call& call) {
 }
 
 void Responses(const Services& services, Call& call) {
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+      {"max_output_tokens", "max_tokens"},
+      {"text.format", "response_format.json_schema"},
+      {"text.format", "response_format"}};
   const auto body = ChatBodyOfResponses(call.body);
   if (!body) return call.Fail(body.error());
   auto chat = ReadChat(*body, services.engine);
-  if (!chat) return call.Fail(chat.error());
+  if (!chat) return call.Fail(InNamesOf(kNames, chat.error()));
   auto dialect =
       MakeResponsesDialect(FactsFor(services, call, "resp_", chat->reply), call.body, chat->answer,
                            &services.engine.model(), chat->request.top_logprobs >= 0);

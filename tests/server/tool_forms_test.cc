@@ -217,5 +217,20 @@ TEST_F(ToolFormsTest, SchemasAreHeldToAsFarAsTheyCanBeUnlessStrict) {
   EXPECT_THAT(Answer(formed)["message"]["content"].get<std::string>(), testing::StartsWith("{"));
 }
 
+TEST_F(ToolFormsTest, ErrorsNameTheFieldThatWasSent) {
+  const auto response = [&](const char* fields) {
+    Json request = {{"input", "Hello"}};
+    request.update(Json::parse(fields));
+    return ErrorOf("/v1/responses", request);
+  };
+  EXPECT_THAT(response(R"({"max_output_tokens": "a"})"), HasSubstr("'max_output_tokens'"));
+  EXPECT_THAT(response(R"({"text": {"format": {"type": "xml"}}})"), HasSubstr("'text.format'"));
+  EXPECT_THAT(response(R"({"text": {"format": {"type": "json_schema", "name": "x", "strict": true,
+                           "schema": {"not": {}}}}})"),
+              HasSubstr("'text.format.schema'"));
+  Json message = With(R"({"tools": null, "stop_sequences": 7})");
+  EXPECT_THAT(ErrorOf("/v1/messages", message), HasSubstr("'stop_sequences'"));
+}
+
 }  // namespace
 }  // namespace kvasir::testing_
