@@ -53,8 +53,8 @@ bool IsType(const Json& value, std::string_view type) {
 
 class SchemaCompiler {
  public:
-  SchemaCompiler(const Json& document, JsonRules& rules)
-      : rules_(rules), b_(rules.builder()), merger_(document) {}
+  SchemaCompiler(const Json& document, JsonRules& rules, std::vector<std::string>* left_out)
+      : rules_(rules), b_(rules.builder()), merger_(document, left_out) {}
 
   Result<ExprId> Run(const Json& schema) {
     KV_ASSIGN_OR_RETURN(const ExprId root, Compile(schema, "#"));
@@ -97,8 +97,9 @@ class SchemaCompiler {
       return Fail("{}: a schema must be an object, true or false; this is a JSON {}", where,
                   schema.type_name());
     for (const auto& [key, value] : schema.items()) {
-      if (KeywordOf(key) == Keyword::kUnsupported)
-        return Fail("{}: the keyword '{}' is not supported", where, key);
+      if (KeywordOf(key) != Keyword::kUnsupported) continue;
+      if (!merger_.loose()) return Fail("{}: the keyword '{}' is not supported", where, key);
+      return Compile(merger_.WithoutUnsupported(schema, where), where);
     }
     if (const auto ref = schema.find("$ref"); ref != schema.end() && !Asserts(schema, "$ref"))
       return CompileRef(*ref, where);
@@ -126,7 +127,12 @@ class SchemaCompiler {
       return Fail("{}: {} must be a list of at least one schema", where, key);
     std::vector<Json> list(branches.begin(), branches.end());
     if (std::string_view(key) == "oneOf" && list.size() > 1) {
-      KV_ASSIGN_OR_RETURN(list, merger_.Exclusive(branches, where));
+      auto exclusive = merger_.Exclusive(branches, where);
+      if (exclusive) {
+        list = std::move(*exclusive);
+      } else if (!merger_.LeftOut(where, "that only one branch of oneOf fits")) {
+        return tl::unexpected(exclusive.error());
+      }
     }
     Json rest = schema;
     rest.erase(key);
@@ -151,7 +157,8 @@ class SchemaCompiler {
     for (const auto& [key, value] : schema.items()) {
       const bool known = key == "enum" || key == "const" || key == "type" || key == "nullable" ||
                          KeywordOf(key) == Keyword::kDescribes;
-      if (!known) return Fail("{}: '{}' beside enum or const is not supported", where, key);
+      if (!known && !merger_.LeftOut(where, fmt::format("'{}' beside enum or const", key)))
+        return Fail("{}: '{}' beside enum or const is not supported", where, key);
     }
     Json values = Json::array();
     const auto fixed = schema.find("const"), list = schema.find("enum");
@@ -246,29 +253,50 @@ class SchemaCompiler {
     LengthBounds length;
     KV_ASSIGN_OR_RETURN(length.min, Count(schema, "minLength", 0, where));
     KV_ASSIGN_OR_RETURN(length.max, Count(schema, "maxLength", kUnbounded, where));
-    const auto pattern = schema.find("pattern"), format = schema.find("format");
+    const auto pattern = schema.find("pattern");
+    auto format = schema.find("format");
+    if (pattern != schema.end() && format != schema.end()) {
+      if (!merger_.LeftOut(where, "'format' beside pattern"))
+        return Fail("{}: pattern and format together are not supported", where);
+      format = schema.end();
+    }
     if (pattern == schema.end() && format == schema.end())
       return rules_.String(length.min, length.max);
-    if (pattern != schema.end() && format != schema.end())
-      return Fail("{}: pattern and format together are not supported", where);
     const Json& named = pattern != schema.end() ? *pattern : *format;
     if (!named.is_string())
       return Fail("{}: pattern and format must be strings, not {}", where, named.dump());
-    std::string_view regex = named.get_ref<const std::string&>();
-    if (pattern == schema.end()) {
-      const auto known = PatternOfFormat(regex);
-      if (!known) {
-        return Fail("{}: the format '{}' is not supported; those that are: {}", where, regex,
-                    KnownFormats());
+    const auto& text = named.get_ref<const std::string&>();
+    return pattern != schema.end() ? CompilePattern(text, length, where)
+                                   : CompileFormat(text, length, where);
+  }
+
+  Result<ExprId> CompilePattern(std::string_view regex, LengthBounds length,
+                                const std::string& where) {
+    auto chars = PatternChars(regex, length, rules_);
+    if (!chars && merger_.loose()) {
+      const auto alone = PatternChars(regex, {}, rules_);
+      if (!alone) {
+        merger_.LeftOut(where, "'pattern'");
+        return rules_.String(length.min, length.max);
       }
-      if (!length.any()) {
-        return Fail("{}: minLength and maxLength beside a format are not supported", where);
-      }
-      regex = *known;
+      merger_.LeftOut(where, "'minLength' and 'maxLength' beside pattern");
+      chars = alone;
     }
-    const auto chars = PatternChars(regex, length, rules_);
     if (!chars) return Fail("{}: {}", where, chars.error().message);
     return rules_.Quoted(*chars);
+  }
+
+  Result<ExprId> CompileFormat(std::string_view format, LengthBounds length,
+                               const std::string& where) {
+    const auto regex = PatternOfFormat(format);
+    if (!regex) {
+      if (merger_.LeftOut(where, "'format'")) return rules_.String(length.min, length.max);
+      return Fail("{}: the format '{}' is not supported; those that are: {}", where, format,
+                  KnownFormats());
+    }
+    if (!length.any() && !merger_.LeftOut(where, "'minLength' and 'maxLength' beside format"))
+      return Fail("{}: minLength and maxLength beside a format are not supported", where);
+    return CompilePattern(*regex, {}, where);
   }
 
   Result<ExprId> CompileNumber(const Json& schema, bool integer, const std::string& where) {
@@ -279,6 +307,7 @@ class SchemaCompiler {
       const auto it = schema.find(key);
       if (it == schema.end()) continue;
       const auto value = DecimalOf(*it);
+      if (!value && it->is_number() && merger_.LeftOut(where, fmt::format("'{}'", key))) continue;
       if (!value) {
         return Fail("{}: {} must be a number of at most 18 digits before the point, not {}", where,
                     key, it->dump());
@@ -294,7 +323,8 @@ class SchemaCompiler {
   Result<ExprId> CompileArray(const Json& schema, const std::string& where) {
     KV_ASSIGN_OR_RETURN(const int32_t min, Count(schema, "minItems", 0, where));
     KV_ASSIGN_OR_RETURN(const int32_t max, Count(schema, "maxItems", kUnbounded, where));
-    if (const auto it = schema.find("uniqueItems"); it != schema.end() && *it != false)
+    const auto unique = schema.find("uniqueItems");
+    if (unique != schema.end() && *unique != false && !merger_.LeftOut(where, "'uniqueItems'"))
       return Fail("{}: uniqueItems is not supported", where);
     Json prefix = Json::array();
     Json items = true;
@@ -384,7 +414,9 @@ class SchemaCompiler {
     const auto n_required = static_cast<int32_t>(std::ranges::count_if(
         properties, [](const Property& property) { return property.required; }));
     const bool open = others != false;
-    if (min > n_required || (max < n && max != kUnbounded) || (open && max != kUnbounded)) {
+    const bool counts =
+        min > n_required || (max < n && max != kUnbounded) || (open && max != kUnbounded);
+    if (counts && !merger_.LeftOut(where, "'minProperties' and 'maxProperties'")) {
       return Fail("{}: minProperties and maxProperties beside properties are not supported", where);
     }
     return CompileMembers(properties, open ? other : -1, where);
@@ -422,14 +454,16 @@ class SchemaCompiler {
 
 }  // namespace
 
-Result<ExprId> AddJsonSchema(const Json& schema, JsonRules& rules) {
-  return SchemaCompiler(schema, rules).Run(schema);
+Result<ExprId> AddJsonSchema(const Json& schema, JsonRules& rules,
+                             std::vector<std::string>* left_out) {
+  return SchemaCompiler(schema, rules, left_out).Run(schema);
 }
 
-Result<std::shared_ptr<const Grammar>> CompileJsonSchema(const Json& schema) {
+Result<std::shared_ptr<const Grammar>> CompileJsonSchema(const Json& schema,
+                                                         std::vector<std::string>* left_out) {
   GrammarBuilder builder;
   JsonRules rules(builder);
-  auto body = AddJsonSchema(schema, rules);
+  auto body = AddJsonSchema(schema, rules, left_out);
   if (!body) return Fail("JSON schema: {}", body.error().message);
   const RuleId root = builder.Declare("#");
   builder.Define(root, *body);

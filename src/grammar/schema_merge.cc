@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kMaxWork = 32'000'000;
 constexpr int kMaxDepth = 50;         // references to references
 constexpr size_t kMaxBranches = 256;  // of a oneOf, or of two anyOf multiplied
+constexpr size_t kMaxLeftOut = 16;    // more of it is not told
 
 constexpr std::array<std::string_view, 26> kAsserting = {"$ref",
                                                          "additionalProperties",
@@ -153,6 +154,35 @@ bool Asserts(const Json& schema, std::string_view except) {
   return false;
 }
 
+bool SchemaMerger::LeftOut(const std::string& where, std::string_view what) {
+  if (!loose()) return false;
+  // Names of the client's may be as long as its schema.
+  std::string text = fmt::format("{:.200}: {:.100} cannot be held to and is left out", where, what);
+  if (left_out_->size() < kMaxLeftOut && std::ranges::find(*left_out_, text) == left_out_->end())
+    left_out_->push_back(std::move(text));
+  return true;
+}
+
+Json SchemaMerger::WithoutUnsupported(Json schema, const std::string& where) {
+  // Names by patterns become any names: what may stand behind them is kept.
+  const Json by_pattern = schema.value("patternProperties", Json());
+  if (by_pattern.is_object() && !by_pattern.empty() &&
+      schema.value("additionalProperties", Json(false)) == false) {
+    Json any = Json::array();
+    for (const Json& value : by_pattern) any.push_back(value);
+    schema["additionalProperties"] = {{"anyOf", std::move(any)}};
+  }
+  Json::object_t kept;
+  for (const auto& keyword : schema.get_ref<const Json::object_t&>()) {
+    if (KeywordOf(keyword.first) != Keyword::kUnsupported) {
+      kept.push_back(keyword);
+    } else {
+      LeftOut(where, fmt::format("'{}'", keyword.first));
+    }
+  }
+  return kept;
+}
+
 Status SchemaMerger::SpendOnPair(const Json& a, const Json& b, const std::string& where) {
   const auto size_of = [](const Json& schema, const char* key) {
     const auto it = schema.is_object() ? schema.find(key) : schema.end();
@@ -245,6 +275,7 @@ Result<Json> SchemaMerger::Merge(const Json& a, const Json& b, const std::string
   if (!into.is_object() || !from.is_object())
     return Fail("{}: a schema must be an object, true or false", where);
   for (Json* schema : {&into, &from}) {
+    if (loose()) *schema = WithoutUnsupported(std::move(*schema), where);
     if (const auto it = schema->find("const"); it != schema->end()) {
       const Json value = *it;
       schema->erase("const");
@@ -326,7 +357,7 @@ Status SchemaMerger::MergeKeyword(Json& into, const std::string& key, const Json
   } else if (mine.is_number() && value.is_number()) {
     const bool least = key.starts_with("min") || key == "exclusiveMinimum";
     mine = least == (mine < value) ? value : mine;
-  } else {
+  } else if (!LeftOut(where, fmt::format("one of two values of '{}'", key))) {
     return Fail("{}: two different values of '{}' cannot be put together", where, key);
   }
   return {};

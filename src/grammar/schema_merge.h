@@ -18,7 +18,15 @@ bool Asserts(const Json& schema, std::string_view except = {});
 
 class SchemaMerger {
  public:
-  explicit SchemaMerger(const Json& document) : document_(document) {}
+  explicit SchemaMerger(const Json& document, std::vector<std::string>* left_out = nullptr)
+      : document_(document), left_out_(left_out) {}
+
+  // What a grammar cannot hold to is left out and told; otherwise it is an error.
+  bool loose() const { return left_out_ != nullptr; }
+  // Tells of it; false: it is an error.
+  bool LeftOut(const std::string& where, std::string_view what);
+  // REQUIRES: loose.
+  Json WithoutUnsupported(Json schema, const std::string& where);
 
   // The schema at "#/a/b".
   Result<const Json*> Find(std::string_view pointer, const std::string& where) const;
@@ -38,6 +46,7 @@ class SchemaMerger {
   Status MergeProperties(Json& into, const Json& other);
 
   const Json& document_;
+  std::vector<std::string>* const left_out_;
   int64_t work_ = 0;
   int depth_ = 0;
 };

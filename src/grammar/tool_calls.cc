@@ -58,13 +58,17 @@ std::vector<ToolEvent> ToolCallParser::Push(std::string_view text) {
 }
 
 std::vector<ToolEvent> ToolCallParser::Finish() {
-  const bool is_call = state_ == State::kObject && named_;
-  if (is_call) {
+  const bool tagged = form_ == Form::kHermes || form_ == Form::kPython;
+  const bool in_call = state_ == State::kTagged || state_ == State::kObject;
+  if (state_ == State::kObject && named_) {
     // The call was cut off: its arguments are what there is of them.
+    cut_off_ = !has_arguments_ || part_ != Part::kCommaOrEnd;
     if (part_ == Part::kInString && role_ == Role::kArguments)
       Argument(Unescaped(value_).value_or(value_));
   } else if (state_ == State::kClosing && kClose.starts_with(Trimmed(held_))) {
     // Nothing was lost but the closing tag.
+  } else if ((in_call && tagged) || (n_calls_ > 0 && (in_call || state_ == State::kMarker))) {
+    // A call that was cut off before its name: its marks are nothing to read.
   } else if (state_ != State::kBetween) {
     Emit(ToolEvent::kContent, held_);
   }
@@ -103,7 +107,7 @@ void ToolCallParser::Feed(char c) {
     case State::kStart:
       held_ += c;
       if (IsSpace(c)) return;
-      if (c == '{' || c == '[') {
+      if ((c == '{' || c == '[') && !options_.tagged_only) {
         form_ = c == '{' ? Form::kPlain : Form::kArray;
         if (c == '{') return BeginObject();
         state_ = State::kTagged;
@@ -143,6 +147,8 @@ void ToolCallParser::Feed(char c) {
       return FeedClosing(c);
     case State::kBetween:
       return FeedBetween(c);
+    case State::kOver:
+      return;
   }
 }
 
@@ -217,8 +223,7 @@ void ToolCallParser::LeaveObject(char c) {
     return Fail(c);
   }
   // The call has been announced; it ends with what was good of it.
-  held_.clear();
-  state_ = form_ == Form::kHermes ? State::kClosing : State::kBetween;
+  EndCall();
   Feed(c);
 }
 
@@ -335,8 +340,14 @@ void ToolCallParser::EndObject() {
     return;
   }
   if (!has_arguments_) Emit(ToolEvent::kArguments, "{}");
+  EndCall();
+}
+
+void ToolCallParser::EndCall() {
   held_.clear();
-  state_ = form_ == Form::kHermes ? State::kClosing : State::kBetween;
+  state_ = n_calls_ >= options_.max_calls ? State::kOver
+           : form_ == Form::kHermes       ? State::kClosing
+                                          : State::kBetween;
 }
 
 // held_: what came since the object's end. A brace too many, say, is dropped with the tag after it.

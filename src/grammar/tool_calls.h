@@ -10,9 +10,10 @@
 //
 // What comes out does not depend on how the text was cut into pieces. Only what may still become a
 // call is held back, and no piece ends inside a character of UTF-8. What turns out to be no call is
-// content, as it was written.
+// content, as it was written; what began as one and was cut off before its name is nothing.
 #pragma once
 
+#include <climits>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -39,6 +40,8 @@ class ToolCallParser {
   struct Options {
     std::vector<std::string> tools = {};        // names
     std::function<std::string()> make_id = {};  // empty: "call_" and random letters
+    bool tagged_only = false;                   // JSON without a tag is text: it was asked for
+    int max_calls = INT_MAX;                    // with the last of them the answer is over
   };
   explicit ToolCallParser(Options options);
 
@@ -46,6 +49,10 @@ class ToolCallParser {
   // The answer is over: what was held back.
   std::vector<ToolEvent> Finish();
   int n_calls() const { return n_calls_; }
+  // Nothing that comes will be told.
+  bool over() const { return state_ == State::kOver; }
+  // After Finish: the last call's arguments are not all there.
+  bool cut_off() const { return cut_off_; }
 
  private:
   enum class State : uint8_t {
@@ -56,6 +63,7 @@ class ToolCallParser {
     kObject,   // in a call's object; see Part
     kClosing,  // after a tagged object
     kBetween,  // after a call, before what may be another one
+    kOver,     // after the last call that may come: nothing is told
   };
   enum class Part : uint8_t {
     kKeyOrEnd,
@@ -87,6 +95,7 @@ class ToolCallParser {
   void EndString();
   void EndValue();
   void EndObject();
+  void EndCall();
   void TakeName(const std::string& name);
   void Fail(char c);  // no call after all
   void Argument(std::string_view text);
@@ -98,6 +107,7 @@ class ToolCallParser {
   Form form_ = Form::kHermes;
   std::string held_;  // written, and not yet known what it is
   int n_calls_ = 0;
+  bool cut_off_ = false;
   std::vector<ToolEvent> events_;
   std::string tail_;  // the start of a character, cut off the last event
   ToolEvent tail_of_ = {};
@@ -118,11 +128,15 @@ struct ToolGrammarOptions {
   ToolCallStyle style = ToolCallStyle::kHermes;
   std::string only = {};  // the one function that is to be called; empty: any of them
   bool parallel = true;   // several calls
+  // Of tools that do not say "strict": as of AddJsonSchema.
+  std::vector<std::string>* left_out = nullptr;
 };
 
 // An answer that is nothing but calls, their arguments as the tools' schemas want them. tools: as
 // in OpenAI's API, [{"type": "function", "function": {"name", "parameters"?}}…].
 Result<std::shared_ptr<const Grammar>> ToolCallGrammar(const Json& tools,
                                                        const ToolGrammarOptions& options);
+// The same as an expression, for grammars of which calls are a part.
+Result<ExprId> AddToolCalls(const Json& tools, const ToolGrammarOptions& options, JsonRules& rules);
 
 }  // namespace kvasir::grammar

@@ -4,7 +4,8 @@
 namespace kvasir::grammar {
 namespace {
 
-constexpr int kMaxCalls = 16;  // of one answer
+constexpr int kMaxCalls = 16;       // of one answer
+constexpr size_t kMaxLeftOut = 16;  // more of it is not told
 
 // {"name": "f", "arguments": …}
 Result<ExprId> CallOf(const Json& tool, const ToolGrammarOptions& options, JsonRules& rules) {
@@ -14,9 +15,14 @@ Result<ExprId> CallOf(const Json& tool, const ToolGrammarOptions& options, JsonR
   Json schema = function.value("parameters", Json());
   if (schema.is_null()) schema = Json::object();
   if (schema.is_object() && !schema.contains("$ref")) schema.emplace("type", "object");
-  const auto arguments = AddJsonSchema(schema, rules);
-  if (!arguments) {
-    return Fail("the parameters of the tool {}: {}", name.dump(), arguments.error().message);
+  const std::string place = fmt::format("the parameters of the tool {}", name.dump());
+  const bool strict = options.left_out == nullptr || function.value("strict", Json()) == true;
+  std::vector<std::string> left_out;
+  const auto arguments = AddJsonSchema(schema, rules, strict ? nullptr : &left_out);
+  if (!arguments) return Fail("{}: {}", place, arguments.error().message);
+  for (const std::string& what : left_out) {
+    if (options.left_out->size() == kMaxLeftOut) break;
+    options.left_out->push_back(fmt::format("{:.200}: {}", place, what));
   }
   const bool hermes = options.style == ToolCallStyle::kHermes;
   const char* key = hermes ? "\"arguments\": " : "\"parameters\": ";
@@ -32,11 +38,10 @@ bool IsFunction(const Json& tool) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Grammar>> ToolCallGrammar(const Json& tools,
-                                                       const ToolGrammarOptions& options) {
+Result<ExprId> AddToolCalls(const Json& tools, const ToolGrammarOptions& options,
+                            JsonRules& rules) {
   if (!tools.is_array()) return Fail("tools must be a list");
-  GrammarBuilder b;
-  JsonRules rules(b);
+  GrammarBuilder& b = rules.builder();
   std::vector<ExprId> calls;
   for (const Json& tool : tools) {
     if (!IsFunction(tool)) {
@@ -56,9 +61,17 @@ Result<std::shared_ptr<const Grammar>> ToolCallGrammar(const Json& tools,
   const bool hermes = options.style == ToolCallStyle::kHermes;
   if (hermes) call = b.Sequence({b.Bytes("<tool_call>\n"), call, b.Bytes("\n</tool_call>")});
   const ExprId more = b.Sequence({b.Bytes(hermes ? "\n" : "; "), call});
-  const RuleId root = b.Declare("tool calls");
-  b.Define(root, b.Sequence({call, b.Repeat(more, 0, options.parallel ? kMaxCalls - 1 : 0)}));
-  return b.Build(root);
+  return b.Sequence({call, b.Repeat(more, 0, options.parallel ? kMaxCalls - 1 : 0)});
+}
+
+Result<std::shared_ptr<const Grammar>> ToolCallGrammar(const Json& tools,
+                                                       const ToolGrammarOptions& options) {
+  GrammarBuilder builder;
+  JsonRules rules(builder);
+  KV_ASSIGN_OR_RETURN(const ExprId calls, AddToolCalls(tools, options, rules));
+  const RuleId root = builder.Declare("tool calls");
+  builder.Define(root, calls);
+  return builder.Build(root);
 }
 
 }  // namespace kvasir::grammar

@@ -69,6 +69,20 @@ tl::unexpected<ApiError> RefuseField(const std::string& place, std::string_view 
   return Refuse({.message = fmt::format("'{}': {}", place, what), .param = place});
 }
 
+ApiError InNamesOf(FieldNames names, ApiError error) {
+  for (const auto& [sent, read] : names) {
+    if (!error.param.starts_with(read)) continue;
+    const std::string rest = error.param.substr(read.size());
+    if (!rest.empty() && rest[0] != '.' && rest[0] != '[') continue;
+    const std::string quoted = fmt::format("'{}", read);
+    if (const size_t at = error.message.find(quoted); at != std::string::npos)
+      error.message.replace(at + 1, read.size(), sent);
+    error.param = std::string(sent) + rest;
+    break;
+  }
+  return error;
+}
+
 ApiResult<Json> ParseBody(std::string_view body) {
   bool too_deep = false;
   const auto watch_depth = [&](int depth, Json::parse_event_t, Json&) {

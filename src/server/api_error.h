@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,10 @@ inline tl::unexpected<ApiError> Refuse(ApiError error) {
 }
 // What is wrong with a field, by its path.
 tl::unexpected<ApiError> RefuseField(const std::string& place, std::string_view what);
+// Fields that a request has under another name (first) than the one it was read by (second).
+using FieldNames = std::span<const std::pair<std::string_view, std::string_view>>;
+// The error with the name that the client sent.
+ApiError InNamesOf(FieldNames names, ApiError error);
 
 // A JSON object from a client: UTF-8, bounded in depth.
 ApiResult<Json> ParseBody(std::string_view body);

@@ -1,5 +1,8 @@
 #include "server/chat.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "server/structured.h"
 
 namespace kvasir::server {
@@ -26,7 +29,7 @@ ApiResult<ChatCall> ReadChat(const Json& body, const BatchEngine& engine) {
   if (!conversation) return Refuse(conversation.error());
   auto form = ReadAnswerForm(body, engine.model(), *conversation);
   if (!form) return Refuse(form.error());
-  call.answer.tools = std::move(form->tools);
+  call.answer = std::move(form->answer);
   Fields fields(body);
   ReadGeneration(fields, LimitsOf(engine), engine.ctx(), call.request, call.reply);
   const auto top = fields.Integer("top_logprobs", 0, 20);
@@ -34,12 +37,16 @@ ApiResult<ChatCall> ReadChat(const Json& body, const BatchEngine& engine) {
     call.request.top_logprobs = static_cast<int>(top.value_or(0));
   }
   if (fields.error()) return Refuse(*fields.error());
-  auto text = RenderConversation(engine.model(), *conversation);
+  std::ranges::move(form->warnings, std::back_inserter(call.request.warnings));
+  auto text = RenderConversation(engine.model(), std::move(*conversation));
   if (!text) return Refuse(text.error());
   call.request.prompt = TokenizeRendered(engine.model(), *text);
   // An answer of a form has no thoughts in front of it.
   call.answer.in_reasoning = !form->constraint && OpensReasoning(*text);
   call.request.constraint = std::move(form->constraint);
+  if (!call.request.constraint && !call.answer.parallel_calls && !call.answer.tools.empty()) {
+    call.request.constraint = EndWithCalls(engine.model(), call.answer);
+  }
   return call;
 }
 
@@ -62,7 +69,7 @@ class ChatDialect final : public Dialect {
       list.push_back({{"index", choice.index},
                       {"message", MessageJson(answer)},
                       {"logprobs", logprobs_ ? ChatLogprobsJson(model_, choice.tokens) : Json()},
-                      {"finish_reason", FinishReason(choice, !answer.calls.empty())}});
+                      {"finish_reason", FinishReason(choice, answer.calls_whole)}});
       if (facts_.options.return_tokens) list.back()["tokens"] = choice.ids;
     }
     return {{"id", facts_.id},
@@ -108,7 +115,7 @@ class ChatDialect final : public Dialect {
     for (const AnswerEvent& piece : parsers_[choice.index].Finish()) {
       out.Data(Chunk(choice.index, DeltaJson(piece), {}, nullptr));
     }
-    const bool calls = parsers_[choice.index].n_calls() > 0;
+    const bool calls = parsers_[choice.index].calls_whole();
     Json chunk = Chunk(choice.index, Json::object(), {}, FinishReason(choice, calls));
     if (!choice.ids.empty()) chunk["choices"][0]["tokens"] = choice.ids;
     chunk["timings"] = TimingsJson(choice.outcome);

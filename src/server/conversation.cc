@@ -1,9 +1,9 @@
 // Messages as clients send them to messages as templates want them.
 #include <algorithm>
 #include <array>
-#include <span>
 
 #include "server/chat.h"
+#include "server/tool_prompt.h"
 
 namespace kvasir::server {
 namespace {
@@ -27,8 +27,10 @@ ApiResult<std::string> ContentText(const Json& content, const std::string& place
     if (!part.is_object()) return fails("a part is an object with a type");
     const auto type = part.find("type");
     if (type == part.end() || !type->is_string()) return fails("a part is an object with a type");
-    const auto body = part.find("text");
-    const bool is_text = *type == "text" || *type == "input_text" || *type == "output_text";
+    const bool refusal = *type == "refusal";
+    const auto body = part.find(refusal ? "refusal" : "text");
+    const bool is_text =
+        refusal || *type == "text" || *type == "input_text" || *type == "output_text";
     if (!is_text) {
       return fails(fmt::format("parts of type '{}' are not supported: this model reads text",
                                type->get<std::string>()));
@@ -40,16 +42,37 @@ ApiResult<std::string> ContentText(const Json& content, const std::string& place
 }
 
 // Templates write arguments with tojson, so they want the object and not its text.
-Json ToolCalls(const Json& calls) {
-  Json list = calls;
-  for (Json& call : list) {
-    if (!call.is_object() || !call.contains("function") || !call["function"].is_object()) continue;
-    Json& function = call["function"];
-    if (!function.contains("arguments") || !function["arguments"].is_string()) continue;
-    const auto parsed = ParseBody(function["arguments"].get<std::string>());
-    if (parsed) function["arguments"] = *parsed;
+void ParseArguments(Json& function) {
+  if (!function.contains("arguments") || !function["arguments"].is_string()) return;
+  const auto text = function["arguments"].get<std::string>();
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
+    function["arguments"] = Json::object();  // as clients write a call without arguments
+  } else if (const auto parsed = ParseBody(text)) {
+    function["arguments"] = *parsed;
   }
-  return list;
+}
+
+// Calls of a message; null: none.
+Json CallsOf(const Json& message) {
+  Json calls = message.value("tool_calls", Json());
+  const Json function = message.value("function_call", Json());  // as they were before tool_calls
+  if (!calls.is_array() && function.is_object()) {
+    calls = Json::array({{{"type", "function"}, {"function", function}}});
+  }
+  if (!calls.is_array() || calls.empty()) return nullptr;
+  for (Json& call : calls) {
+    if (call.is_object() && call.contains("function") && call["function"].is_object())
+      ParseArguments(call["function"]);
+  }
+  return calls;
+}
+
+// A message without a content is one where something else says what there was.
+bool MayLackContent(const Json& message) {
+  if (message["role"] != "assistant") return false;
+  constexpr std::array<const char*, 4> kInstead = {"tool_calls", "function_call", "refusal",
+                                                   "audio"};
+  return std::ranges::any_of(kInstead, [&](const char* key) { return message.contains(key); });
 }
 
 ApiResult<Json> ReadMessage(const Json& message, size_t index) {
@@ -64,17 +87,37 @@ ApiResult<Json> ReadMessage(const Json& message, size_t index) {
   if (std::find(kRoles.begin(), kRoles.end(), name) == kRoles.end()) {
     return fails(fmt::format("there is no role '{}'", name));
   }
-  const bool calls = message.contains("tool_calls") && message["tool_calls"].is_array() &&
-                     !message["tool_calls"].empty();
-  if (!message.contains("content") && !calls) return fails("content is missing");
+  Json calls = CallsOf(message);
+  if (!message.contains("content") && calls.is_null() && !MayLackContent(message))
+    return fails("content is missing");
   auto text = ContentText(message.value("content", Json()), place + ".content");
   if (!text) return Refuse(text.error());
+  if (const Json refusal = message.value("refusal", Json()); text->empty() && refusal.is_string())
+    *text = refusal.get<std::string>();
   Json even = {{"role", name == "developer" ? "system" : name}, {"content", *text}};
-  if (calls) even["tool_calls"] = ToolCalls(message["tool_calls"]);
+  if (!calls.is_null()) even["tool_calls"] = std::move(calls);
   for (const char* key : {"tool_call_id", "name", "reasoning_content"}) {
     if (message.contains(key) && message[key].is_string()) even[key] = message[key];
   }
   return even;
+}
+
+// Whether the answer goes on from the last message instead of following it: an assistant's with a
+// text, unless the client says otherwise or asks for the next turn.
+ApiResult<bool> GoesOn(const Conversation& conversation, Fields& fields) {
+  const Json& last = conversation.messages.back();
+  const bool can = last["role"] == "assistant" && !last.contains("tool_calls");
+  const auto wanted = fields.Flag("continue_final_message");
+  const auto next_turn = fields.Flag("add_generation_prompt");
+  if (!wanted) return can && !next_turn && last["content"] != "";
+  if (*wanted && !can) {
+    return RefuseField("continue_final_message",
+                       "the last message must be an assistant's, without calls");
+  }
+  if (*wanted && next_turn.value_or(false)) {
+    return RefuseField("continue_final_message", "goes only without add_generation_prompt");
+  }
+  return *wanted;
 }
 
 }  // namespace
@@ -103,71 +146,32 @@ ApiResult<Conversation> ReadConversation(const Json& body) {
     conversation.tools = *tools;
   }
   if (const Json* extra = fields.Object("chat_template_kwargs")) conversation.extra = *extra;
-  conversation.add_generation_prompt = fields.Flag("add_generation_prompt").value_or(true);
+  const auto goes_on = GoesOn(conversation, fields);
   if (fields.error()) return Refuse(*fields.error());
+  if (!goes_on) return Refuse(goes_on.error());
+  conversation.continue_last = *goes_on;
+  conversation.add_generation_prompt =
+      !*goes_on && fields.Flag("add_generation_prompt").value_or(true);
   return conversation;
 }
 
-ApiResult<std::string> RenderConversation(const LoadedModel& model,
-                                          const Conversation& conversation) {
-  auto text = model.RenderTemplate(conversation.messages, conversation.tools,
-                                   conversation.add_generation_prompt, conversation.extra);
+ApiResult<std::string> RenderConversation(const LoadedModel& model, Conversation conversation) {
+  // Where a text ends that the answer goes on from; templates cut white space, so it is no blank.
+  constexpr std::string_view kEnd = "kvasir-the-answer-goes-on-from-here";
+  Conversation shown = WithToolsAsText(model, std::move(conversation));
+  if (shown.continue_last) {
+    Json& content = shown.messages.back()["content"];
+    content = content.get<std::string>() + std::string(kEnd);
+  }
+  auto text =
+      model.RenderTemplate(shown.messages, shown.tools, shown.add_generation_prompt, shown.extra);
   if (!text) return Refuse({.message = text.error().message, .param = "messages"});
-  return std::move(*text);
-}
-
-namespace {
-
-// Whether all marks are in what the template makes of the messages; one that fails shows nothing.
-bool Shows(const LoadedModel& model, const Json& messages, const Json& tools,
-           std::span<const std::string_view> marks) {
-  const auto text = model.RenderTemplate(messages, tools, true, Json::object());
-  return text && std::all_of(marks.begin(), marks.end(), [&](std::string_view mark) {
-           return text->find(mark) != std::string::npos;
-         });
-}
-
-Json ProbeCall(std::string_view name) {
-  return {{"id", "call_probe"},
-          {"type", "function"},
-          {"function", {{"name", name}, {"arguments", Json::object()}}}};
-}
-
-}  // namespace
-
-Json TemplateCaps(const LoadedModel& model) {
-  constexpr std::string_view kOne = "probe_marten", kTwo = "probe_otter";
-  const Json user = {{"role", "user"}, {"content", "Hello"}};
-  const auto said = [](std::string_view role, std::string_view text) -> Json {
-    return {{"role", role}, {"content", text}};
-  };
-  const Json tools =
-      Json::array({{{"type", "function"},
-                    {"function",
-                     {{"name", kOne},
-                      {"description", ""},
-                      {"parameters", {{"type", "object"}, {"properties", Json::object()}}}}}}});
-  const auto called = [&](const Json& calls) {
-    Json message = said("assistant", "");
-    message["tool_calls"] = calls;
-    return Json::array({user, std::move(message)});
-  };
-  const std::array one = {kOne}, two = {kTwo};
-  const std::array both = {kOne, kTwo};
-  Json thought = said("assistant", "Yes");
-  thought["reasoning_content"] = kOne;
-  Json answered = called(Json::array({ProbeCall(kOne)}));
-  answered.push_back(
-      {{"role", "tool"}, {"tool_call_id", "call_probe"}, {"name", kOne}, {"content", kTwo}});
-  return {
-      {"supports_system_role", Shows(model, Json::array({said("system", kOne), user}), {}, one)},
-      {"supports_tools", Shows(model, Json::array({user}), tools, one)},
-      {"supports_tool_calls", Shows(model, called(Json::array({ProbeCall(kOne)})), {}, one)},
-      {"supports_parallel_tool_calls",
-       Shows(model, called(Json::array({ProbeCall(kOne), ProbeCall(kTwo)})), {}, both)},
-      {"supports_tool_responses", Shows(model, answered, {}, two)},
-      {"supports_preserve_reasoning",
-       Shows(model, Json::array({user, std::move(thought), user}), {}, one)}};
+  if (!shown.continue_last) return std::move(*text);
+  const size_t end = text->rfind(kEnd);
+  if (end == std::string::npos) {
+    return RefuseField("messages", "the chat template does not show the text to go on from");
+  }
+  return text->substr(0, end);
 }
 
 }  // namespace kvasir::server

@@ -57,10 +57,14 @@ void Completions(const Services& services, Call& call) {
 }
 
 void Messages(const Services& services, Call& call) {
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+      {"stop_sequences", "stop"},
+      {"output_config.format", "response_format.json_schema"},
+      {"output_config.format", "response_format"}};
   const auto body = ChatBodyOfMessages(call.body, /*needs_max_tokens=*/true);
   if (!body) return call.Fail(body.error());
   auto chat = ReadChat(*body, services.engine);
-  if (!chat) return call.Fail(chat.error());
+  if (!chat) return call.Fail(InNamesOf(kNames, chat.error()));
   if (chat->request.ttl_s < 0) chat->request.ttl_s = CacheSeconds(call.body);
   std::vector<BatchRequest> requests;
   requests.push_back(std::move(chat->request));
@@ -72,9 +76,9 @@ namespace {
 
 // Tokens of the prompt that a chat's body makes.
 ApiResult<size_t> CountPrompt(const Services& services, const Json& body) {
-  const auto conversation = ReadConversation(body);
+  auto conversation = ReadConversation(body);
   if (!conversation) return Refuse(conversation.error());
-  const auto text = RenderConversation(services.engine.model(), *conversation);
+  const auto text = RenderConversation(services.engine.model(), std::move(*conversation));
   if (!text) return Refuse(text.error());
   return TokenizeRendered(services.engine.model(), *text).size();
 }
@@ -103,10 +107,14 @@ void ResponseInputTokens(const Services& services, Call& call) {
 }
 
 void Responses(const Services& services, Call& call) {
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+      {"max_output_tokens", "max_tokens"},
+      {"text.format", "response_format.json_schema"},
+      {"text.format", "response_format"}};
   const auto body = ChatBodyOfResponses(call.body);
   if (!body) return call.Fail(body.error());
   auto chat = ReadChat(*body, services.engine);
-  if (!chat) return call.Fail(chat.error());
+  if (!chat) return call.Fail(InNamesOf(kNames, chat.error()));
   auto dialect =
       MakeResponsesDialect(FactsFor(services, call, "resp_", chat->reply), call.body, chat->answer,
                            &services.engine.model(), chat->request.top_logprobs >= 0);
@@ -157,9 +165,9 @@ void Tokenize(const Services& services, Call& call) {
   const bool strings = fields.Flag("return_token_strs").value_or(false);
   std::vector<int32_t> ids;
   if (!is_llama && fields.Get("messages") != nullptr) {
-    const auto conversation = ReadConversation(call.body);
+    auto conversation = ReadConversation(call.body);
     if (!conversation) return call.Fail(conversation.error());
-    const auto text = RenderConversation(model, *conversation);
+    const auto text = RenderConversation(model, std::move(*conversation));
     if (!text) return call.Fail(text.error());
     ids = TokenizeRendered(model, *text);
   } else {
@@ -213,9 +221,9 @@ void TokenizerInfo(const Services& services, Call& call) {
 }
 
 void ApplyTemplate(const Services& services, Call& call) {
-  const auto conversation = ReadConversation(call.body);
+  auto conversation = ReadConversation(call.body);
   if (!conversation) return call.Fail(conversation.error());
-  const auto text = RenderConversation(services.engine.model(), *conversation);
+  const auto text = RenderConversation(services.engine.model(), std::move(*conversation));
   if (!text) return call.Fail(text.error());
   call.Reply({{"prompt", *text}});
 }

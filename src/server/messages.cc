@@ -137,7 +137,7 @@ class MessagesDialect final : public Dialect {
                          {"input", input ? *input : Json::object()}});
     }
     Json message = Message(std::move(content));
-    message["stop_reason"] = StopReason(outcome, !answer.calls.empty());
+    message["stop_reason"] = StopReason(outcome, answer.calls_whole);
     if (!outcome.stop_text.empty()) message["stop_sequence"] = outcome.stop_text;
     message["usage"] = InputUsage(outcome);
     message["kv"] = KvJson(outcome);
@@ -160,7 +160,7 @@ class MessagesDialect final : public Dialect {
     out.Event("message_delta",
               {{"type", "message_delta"},
                {"delta",
-                {{"stop_reason", StopReason(outcome, parser_.n_calls() > 0)},
+                {{"stop_reason", StopReason(outcome, parser_.calls_whole())},
                  {"stop_sequence", outcome.stop_text.empty() ? Json() : Json(outcome.stop_text)}}},
                {"usage", InputUsage(outcome)},
                {"kv", KvJson(outcome)}});

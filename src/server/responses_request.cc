@@ -130,7 +130,8 @@ ApiResult<Json> ChatBodyOfResponses(const Json& body) {
   }
   auto messages = ChatMessages(fields);
   if (!messages) return Refuse(messages.error());
-  Json chat = {{"messages", std::move(*messages)}};
+  // Items are whole: the answer is a new one, also after an assistant's.
+  Json chat = {{"messages", std::move(*messages)}, {"continue_final_message", false}};
   for (const char* name : {"model", "temperature", "top_p", "stream", "kv", "seed", "user",
                            "parallel_tool_calls", "prompt_cache_key", "chat_template_kwargs"}) {
     if (body.contains(name)) chat[name] = body[name];

@@ -17,10 +17,12 @@ namespace kvasir::server {
 // How an answer is to look.
 struct AnswerForm {
   std::shared_ptr<const TokenConstraint> constraint;  // null: as the model likes
-  std::vector<std::string> tools;                     // names of functions that may be called
+  AnswerOptions answer;
+  std::vector<std::string> warnings;  // what of the schemas is not held to
 };
-// Reads response_format, json_schema, grammar, tools, tool_choice and parallel_tool_calls. Where no
-// tool is to be called, `conversation` loses them.
+// Reads response_format, json_schema, grammar, tools, tool_choice and parallel_tool_calls.
+// `conversation` loses the tools that are not to be called. A call that is required goes before a
+// form; one that is not comes instead of it.
 ApiResult<AnswerForm> ReadAnswerForm(const Json& body, const LoadedModel& model,
                                      Conversation& conversation);
 // Of these the first three: what a plain completion may ask for. null: any text.
@@ -47,6 +49,9 @@ class AnswerParser {
   std::vector<AnswerEvent> Push(std::string_view text);
   std::vector<AnswerEvent> Finish();
   int n_calls() const { return calls_ ? calls_->n_calls() : 0; }
+  bool over() const { return calls_ && calls_->over(); }  // nothing that comes will be told
+  // After Finish: whether the answer ended with calls for the client to make.
+  bool calls_whole() const { return n_calls() > 0 && !calls_->cut_off(); }
 
  private:
   void Add(const ReasoningSplitter::Piece& piece);
@@ -58,12 +63,18 @@ class AnswerParser {
   std::vector<AnswerEvent> events_;
 };
 
+// Lets the model write as it likes, and ends the answer where its parser is over: after a call,
+// where there is to be one. REQUIRES: the model outlives it.
+std::unique_ptr<TokenConstraint> EndWithCalls(const LoadedModel& model,
+                                              const AnswerOptions& options);
+
 struct ParsedCall {
   std::string id, name, arguments;
 };
 struct ParsedAnswer {
   std::string reasoning, content;
   std::vector<ParsedCall> calls;
+  bool calls_whole = false;  // there are calls, and the last one is not cut off
 };
 ParsedAnswer ParseAnswer(const std::string& text, const AnswerOptions& options);
 

@@ -11,8 +11,12 @@ namespace {
 using kvasir::grammar::ToolCallParser;
 using kvasir::grammar::ToolEvent;
 
-std::vector<std::string> Read(std::string_view text, size_t piece) {
-  ToolCallParser parser({.tools = {"f", "g"}, .make_id = [] { return std::string("id"); }});
+// one: the answer has a call at most, and it has tags.
+std::vector<std::string> Read(std::string_view text, size_t piece, bool one) {
+  ToolCallParser parser({.tools = {"f", "g"},
+                         .make_id = [] { return std::string("id"); },
+                         .tagged_only = one,
+                         .max_calls = one ? 1 : INT_MAX});
   std::vector<std::string> out = {""};  // content, then name and arguments of each call
   const auto take = [&](const std::vector<ToolEvent>& events) {
     for (const ToolEvent& event : events) {
@@ -35,8 +39,11 @@ std::vector<std::string> Read(std::string_view text, size_t piece) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (text.empty()) return 0;
-  const std::vector<std::string> whole = Read(text, text.size());
-  KV_CHECK(Read(text, 1) == whole);
-  KV_CHECK(Read(text, 1 + static_cast<uint8_t>(text[0]) % 7) == whole);
+  for (const bool one : {false, true}) {
+    const std::vector<std::string> whole = Read(text, text.size(), one);
+    KV_CHECK(!one || whole.size() <= 3);
+    KV_CHECK(Read(text, 1, one) == whole);
+    KV_CHECK(Read(text, 1 + static_cast<uint8_t>(text[0]) % 7, one) == whole);
+  }
   return 0;
 }

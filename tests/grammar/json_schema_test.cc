@@ -293,6 +293,68 @@ TEST(JsonSchema, LargeIntegersAreExact) {
   EXPECT_THAT(ProblemOf(R"({"type": "integer", "minimum": 1e30})"), HasSubstr("at most 18 digits"));
 }
 
+// What a schema comes to where what cannot be held to is left out, and how often that was told.
+void CheckLoose(std::string_view schema, size_t n_told, const std::vector<std::string_view>& good,
+                const std::vector<std::string_view>& bad) {
+  std::vector<std::string> told;
+  const auto grammar = CompileJsonSchema(Json::parse(schema), &told);
+  ASSERT_TRUE(grammar) << schema << "\n" << grammar.error().message;
+  EXPECT_EQ(told.size(), n_told) << schema << testing::PrintToString(told);
+  for (const std::string_view text : good) EXPECT_TRUE(Accepts(*grammar, text)) << schema << text;
+  for (const std::string_view text : bad) EXPECT_FALSE(Accepts(*grammar, text)) << schema << text;
+}
+
+TEST(JsonSchema, LooselyWhatCannotBeHeldToIsLeftOutAndTheRestHolds) {
+  CheckLoose(R"({"type": "array", "items": {"type": "integer"}, "uniqueItems": true})", 1,
+             {"[1, 1]"}, {"[true]"});
+  CheckLoose(R"({"type": "string", "format": "uri", "minLength": 1})", 1, {R"("http://a.b")"},
+             {R"("a")"});
+  CheckLoose(R"({"type": "string", "format": "binary", "maxLength": 2})", 1, {R"("ab")"},
+             {R"("abc")"});
+  CheckLoose(R"({"type": "string", "format": "uri", "pattern": "^a+$"})", 1, {R"("aa")"},
+             {R"("http://a.b")"});
+  // Pydantic's Decimal.
+  CheckLoose(R"({"anyOf": [{"type": "number"},
+                {"type": "string", "pattern": "^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$"}]})",
+             1, {"1.5", R"("1.5")"}, {"true"});
+  CheckLoose(R"({"type": "string", "pattern": "^ab+$", "minLength": 4})", 1, {R"("ab")"},
+             {R"("b")"});
+  CheckLoose(R"({"type": "integer", "multipleOf": 5, "maximum": 9})", 1, {"3"}, {"10", "1.5"});
+  CheckLoose(R"({"type": "number", "maximum": 1e300})", 1, {"3"}, {"\"\""});
+  CheckLoose(R"({"enum": ["a", "b"], "minLength": 1})", 1, {R"("a")"}, {R"("c")"});
+  CheckLoose(R"({"type": "object", "properties": {"a": {"type": "null"}}, "minProperties": 1})", 1,
+             {"{}", R"({"a":null})"}, {R"({"a":1})"});
+  CheckLoose(R"({"type": "object", "propertyNames": {"pattern": "^a"},
+                 "additionalProperties": {"type": "integer"}})",
+             1, {R"({"b":1})"}, {R"({"b":true})"});
+  CheckLoose(R"({"type": "object", "patternProperties": {"^a": {"type": "integer"}},
+                 "additionalProperties": false})",
+             1, {R"({"a":1})"}, {R"({"a":true})"});
+  CheckLoose(R"({"oneOf": [{"type": "integer"}, {"type": "number"}, {"type": "null"}]})", 1,
+             {"1", "1.5", "null"}, {"true"});
+  CheckLoose(R"({"type": "integer", "id": "x", "markdownDescription": "y", "not": {"const": 1},
+                 "if": {}, "then": {}})",
+             5, {"1"}, {"true"});
+}
+
+TEST(JsonSchema, LooselyReferencesAndMergesAreLooseToo) {
+  // A reference into what is left out, beside something that is.
+  CheckLoose(R"({"components": {"n": {"type": "integer", "multipleOf": 2}},
+                 "properties": {"a": {"$ref": "#/components/n", "markdownDescription": "x"}}})",
+             3, {R"({"a":1})"}, {R"({"a":true})"});
+  CheckLoose(R"({"allOf": [{"type": "string", "pattern": "^a+$"}, {"pattern": "a$"}]})", 1,
+             {R"("aa")"}, {R"("ba")"});
+  std::vector<std::string> told;
+  Json many = Json::object();
+  for (int i = 0; i < 100; ++i) many["foo" + std::to_string(i)] = 1;
+  EXPECT_TRUE(CompileJsonSchema(many, &told));
+  EXPECT_EQ(told.size(), 16u);
+  EXPECT_EQ(told[0], "#: 'foo0' cannot be held to and is left out");
+  told.clear();
+  EXPECT_TRUE(CompileJsonSchema({{std::string(10'000, 'x'), 1}}, &told));
+  EXPECT_LT(told[0].size(), 300u);
+}
+
 // Random schemas, and values made to fit them.
 class RandomSchema {
  public:

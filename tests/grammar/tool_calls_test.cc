@@ -38,9 +38,7 @@ bool EndsInsideACharacter(std::string_view text) {
 
 class Client {
  public:
-  Client()
-      : parser_({.tools = {"f", "get_weather"},
-                 .make_id = [this] { return "id" + std::to_string(n_ids_++); }}) {}
+  explicit Client(ToolCallParser::Options options = {}) : parser_(With(std::move(options))) {}
 
   void Push(std::string_view text) { Take(parser_.Push(text)); }
   Answer Finish() {
@@ -48,8 +46,14 @@ class Client {
     return answer_;
   }
   const Answer& so_far() const { return answer_; }
+  bool cut_off() const { return parser_.cut_off(); }
 
  private:
+  ToolCallParser::Options With(ToolCallParser::Options options) {
+    options.tools = {"f", "get_weather"};
+    options.make_id = [this] { return "id" + std::to_string(n_ids_++); };
+    return options;
+  }
   void Take(const std::vector<ToolEvent>& events) {
     for (const ToolEvent& event : events) {
       EXPECT_FALSE(EndsInsideACharacter(event.text)) << event.text;
@@ -71,8 +75,8 @@ class Client {
   Answer answer_;
 };
 
-Answer Parse(std::string_view text) {
-  Client client;
+Answer Parse(std::string_view text, ToolCallParser::Options options = {}) {
+  Client client(std::move(options));
   client.Push(text);
   return client.Finish();
 }
@@ -125,9 +129,52 @@ TEST(ToolCalls, WhatIsCutOffIsPassedOnAsFarAsItGoes) {
             (Answer{"", {{"id0", "f", "{\"a\": \"bc"}}}));
   EXPECT_EQ(Parse("<tool_call>{\"name\":\"f\",\"arguments\":\"{\\\"a"),
             (Answer{"", {{"id0", "f", "{\"a"}}}));
-  EXPECT_EQ(Parse("<tool_call>{\"name\":\"f"), (Answer{"<tool_call>{\"name\":\"f", {}}));
   EXPECT_EQ(Parse("<tool_call>{\"name\":\"f\",\"arguments\":{}}\n</tool_c"),
             (Answer{"", {{"id0", "f", "{}"}}}));
+}
+
+TEST(ToolCalls, ACallThatIsCutOffBeforeItsNameIsNotTold) {
+  const std::string call = "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>";
+  const Answer one = {"", {{"id0", "f", "{}"}}};
+  for (const char* rest : {"\n<tool_c", "\n<tool_call>", "\n<tool_call>\n{\"name\": \"get_we",
+                           "\n<tool_call>\n{\"arguments\": {}, \"na"})
+    EXPECT_EQ(Parse(call + rest), one) << rest;
+  EXPECT_EQ(Parse("[{\"name\":\"f\"}, {\"na"), one);
+  EXPECT_EQ(Parse("{\"name\":\"f\"}; {\"na"), one);
+  for (const char* text : {"<tool_call>", "<tool_call>\n{\"name\":\"f", "<|python_tag|>{\"name"})
+    EXPECT_EQ(Parse(text), Answer()) << text;
+  EXPECT_EQ(Parse("Well. <tool_call>{"), (Answer{"Well. ", {}}));
+}
+
+TEST(ToolCalls, ACallIsCutOffUnlessItsArgumentsAreAllThere) {
+  const auto cut_off = [](std::string_view text) {
+    Client client;
+    client.Push(text);
+    client.Finish();
+    return client.cut_off();
+  };
+  EXPECT_TRUE(cut_off("<tool_call>{\"name\":\"f\""));
+  EXPECT_TRUE(cut_off("<tool_call>{\"name\":\"f\",\"arguments\":{\"a"));
+  EXPECT_TRUE(cut_off("<tool_call>{\"name\":\"f\"}\n<tool_call>{\"name\":\"f\",\"arguments\":"));
+  EXPECT_FALSE(cut_off("<tool_call>{\"name\":\"f\",\"arguments\":{}"));
+  EXPECT_FALSE(cut_off("<tool_call>{\"name\":\"f\",\"arguments\":{}}"));
+  EXPECT_FALSE(cut_off("a text"));
+}
+
+TEST(ToolCalls, OfOneCallOnlyWhatFollowsIsNotTold) {
+  const Answer one = {"Well. ", {{"id0", "f", "{}"}}};
+  const std::string call = "<tool_call>{\"name\":\"f\"}</tool_call>";
+  EXPECT_EQ(Parse("Well. " + call + "\n" + call + " and", {.max_calls = 1}), one);
+  EXPECT_EQ(Parse("[{\"name\":\"f\"}, {\"name\":\"f\"}]", {.max_calls = 1}).calls, one.calls);
+  EXPECT_EQ(Parse(call + call + call, {.max_calls = 2}).calls.size(), 2u);
+}
+
+TEST(ToolCalls, WhereJsonWasAskedForOnlyTagsMakeCalls) {
+  for (const char* text :
+       {"{\"name\":\"f\",\"age\":1}", "[{\"name\":\"f\"}]", " {\"name\":\"f\",\"arguments\":{}}"})
+    EXPECT_EQ(Parse(text, {.tagged_only = true}), (Answer{text, {}}));
+  EXPECT_EQ(Parse("<tool_call>{\"name\":\"f\"}</tool_call>", {.tagged_only = true}).calls.size(),
+            1u);
 }
 
 TEST(ToolCalls, BrokenCallsAreContent) {
@@ -221,7 +268,8 @@ TEST(ToolCalls, AnySplitOfTheTextGivesTheSameAnswer) {
     for (const char c : text) bytes.Push(std::string_view(&c, 1));
     ASSERT_EQ(client.Finish(), whole) << text;
     ASSERT_EQ(bytes.Finish(), whole) << text;
-    if (whole.calls.empty() && text.find("tool_call>") == std::string::npos) {
+    if (whole.calls.empty() && text.find("tool_call>") == std::string::npos &&
+        text.find("python_tag") == std::string::npos) {
       ASSERT_EQ(whole.content, text);  // nothing is lost
     }
   }
@@ -264,6 +312,16 @@ TEST(ToolGrammar, WritesCallsThatTheParserReads) {
   EXPECT_TRUE(Matches(llama, call));
   EXPECT_TRUE(Matches(llama, call + "; " + call));
   EXPECT_EQ(Parse(call + "; " + call).calls.size(), 2u);
+}
+
+TEST(ToolGrammar, OnlyStrictToolsMustBeHeldToInWhole) {
+  Json tools = Json::parse(R"([{"function": {"name": "f", "parameters": {"not": {}}}}])");
+  std::vector<std::string> left_out;
+  EXPECT_TRUE(ToolCallGrammar(tools, {.left_out = &left_out}));
+  EXPECT_THAT(left_out,
+              ::testing::ElementsAre(HasSubstr("the parameters of the tool \"f\": #: 'not'")));
+  tools[0]["function"]["strict"] = true;
+  EXPECT_FALSE(ToolCallGrammar(tools, {.left_out = &left_out}));
 }
 
 TEST(ToolGrammar, SaysWhatIsWrong) {

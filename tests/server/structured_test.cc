@@ -127,7 +127,7 @@ TEST_F(StructuredTest, ACallThatIsRequiredComes) {
     Json request = ChatBody(seed);
     request["tools"] = Tools();
     request["tool_choice"] = "required";
-    request["temperature"] = 2;
+    request["temperature"] = 6;
     request["parallel_tool_calls"] = false;
     const RawReply reply = Post(port(), kPath, request);
     ASSERT_EQ(reply.status, 200) << reply.body;
@@ -345,6 +345,10 @@ TEST_F(StructuredTest, PlainCompletionsHaveAFormToo) {
         Post(port(), "/v1/completions", formed).json()["choices"][0]["text"].get<std::string>(),
         AnyOf("\"yes\"", "\"no\""));
   }
+  // What cannot be held to is no wish here.
+  request["json_schema"] = {{"type", "array"}, {"uniqueItems", true}};
+  EXPECT_EQ(Post(port(), "/v1/completions", request).status, 400);
+  request.erase("json_schema");
   request["grammar"] = "root ::= nothing";
   EXPECT_EQ(Post(port(), "/v1/completions", request).status, 400);
 }
@@ -359,8 +363,8 @@ TEST_F(StructuredTest, WhatCannotBeIsSaid) {
   };
   EXPECT_THAT(error(R"({"response_format":{"type":"xml"}})"), HasSubstr("json_schema"));
   EXPECT_THAT(error(R"({"response_format":{"type":"json_schema"}})"), HasSubstr("schema"));
-  EXPECT_THAT(error(R"({"response_format":{"type":"json_schema","json_schema":{"schema":
-              {"uniqueItems":true}}}})"),
+  EXPECT_THAT(error(R"({"response_format":{"type":"json_schema","json_schema":{"strict":true,
+              "schema":{"uniqueItems":true}}}})"),
               HasSubstr("uniqueItems"));
   EXPECT_THAT(error(R"({"response_format":7})"), HasSubstr("response_format"));
   EXPECT_THAT(error(R"({"grammar":"root ::= nothing"})"), HasSubstr("nothing"));
@@ -373,7 +377,7 @@ TEST_F(StructuredTest, WhatCannotBeIsSaid) {
                         .c_str()),
               HasSubstr("'g'"));
   EXPECT_THAT(error(fmt::format(R"({{{},"tool_choice":"required",
-              "response_format":{{"type":"json_object"}}}})",
+              "grammar":"root ::= \"a\""}})",
                                 tools)
                         .c_str()),
               HasSubstr("both"));
