@@ -62,9 +62,10 @@ void Messages(const Services& services, Call& call) {
   auto chat = ReadChat(*body, services.engine);
   if (!chat) return call.Fail(chat.error());
   if (chat->request.ttl_s < 0) chat->request.ttl_s = CacheSeconds(call.body);
+  auto dialect = MakeMessagesDialect(FactsFor(services, call, "msg_", chat->reply), chat->answer,
+                                     chat->request.prompt.size());
   std::vector<BatchRequest> requests;
   requests.push_back(std::move(chat->request));
-  auto dialect = MakeMessagesDialect(FactsFor(services, call, "msg_", chat->reply), chat->answer);
   StartGeneration(services, call, std::move(requests), std::move(dialect), chat->reply.stream);
 }
 
