@@ -23,6 +23,7 @@ void StartGeneration(const Services& services, Call& call, std::vector<BatchRequ
                      std::unique_ptr<Dialect> dialect, bool stream) {
   for (BatchRequest& request : requests) {
     request.tenant = call.caller.tenant;
+    request.most_at_once = call.caller.parallel;
     const auto n = static_cast<int64_t>(request.prompt.size());
     for (const auto& [first, end] : request.pins) {
       if (end <= n) continue;
