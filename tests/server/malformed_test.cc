@@ -229,20 +229,25 @@ TEST_F(MalformedTest, HttpThatIsNoneIsRefusedAndTheConnectionClosed) {
   Start(options);
   EXPECT_EQ(Exchange(port(), "NONSENSE\r\n\r\n").status, 400);
   EXPECT_EQ(Exchange(port(), "GET /health HTTP/9.9\r\n\r\n").status, 400);
-  EXPECT_EQ(Exchange(port(), "POST /tokenize HTTP/1.1\r\nContent-Length: x\r\n\r\n").status, 400);
-  EXPECT_EQ(Exchange(port(), "POST /tokenize HTTP/1.1\r\nContent-Length: 5000\r\n\r\n").status,
-            413);
-  EXPECT_EQ(Exchange(port(), PostText("/tokenize", std::string(2000, ' '))).status, 413);
   EXPECT_EQ(
-      Exchange(port(), "GET /health HTTP/1.1\r\nX: " + std::string(4000, 'x') + "\r\n\r\n").status,
-      431);
+      Exchange(port(), "POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n").status,
+      400);
+  EXPECT_EQ(
+      Exchange(port(), "POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n").status,
+      413);
+  EXPECT_EQ(Exchange(port(), PostText("/tokenize", std::string(2000, ' '))).status, 413);
+  EXPECT_EQ(Exchange(port(),
+                     "GET /health HTTP/1.1\r\nHost: x\r\nX: " + std::string(4000, 'x') + "\r\n\r\n")
+                .status,
+            431);
   const RawReply chunked =
-      Exchange(port(), "POST /tokenize HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" +
+      Exchange(port(), "POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +
                            std::string("e\r\n{\"content\":\"a\"\r\n1\r\n}\r\n0\r\n\r\n"));
   EXPECT_EQ(chunked.status, 200) << chunked.body;
   EXPECT_EQ(
-      Exchange(port(), "POST /tokenize HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n" +
-                           std::string(5000, ' '))
+      Exchange(port(),
+               "POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n" +
+                   std::string(5000, ' '))
           .status,
       413);
 }
@@ -255,12 +260,12 @@ TEST_F(MalformedTest, OneConnectionServesManyRequests) {
     EXPECT_EQ(client.Read().status, 200);
   }
   // Two at once are answered in turn.
-  client.Send("GET /health HTTP/1.1\r\n\r\nGET /v1/models HTTP/1.1\r\n\r\n");
+  client.Send("GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(client.Read().json()["status"], "ok");
   EXPECT_EQ(client.Read().json()["object"], "list");
   client.Send("GET http://localhost/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(client.Read().json()["status"], "ok");
-  client.Send("GET /health HTTP/1.1\r\nConnection: close\r\n\r\n");
+  client.Send("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(client.Read().status, 200);
   EXPECT_FALSE(client.Receive());
   // HTTP/1.0 knows no chunks: a stream ends with the connection.
