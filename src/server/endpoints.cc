@@ -39,6 +39,12 @@ void StartGeneration(const Services& services, Call& call, std::vector<BatchRequ
 }
 
 void ChatCompletions(const Services& services, Call& call) {
+  Fields fields(call.body);
+  if (fields.Integer("top_logprobs", 0, 20).value_or(0) > 0 &&
+      !fields.Flag("logprobs").value_or(false)) {
+    fields.Fail("top_logprobs", "they are told where 'logprobs' is true");
+    return call.Fail(*fields.error());
+  }
   auto chat = ReadChat(call.body, services.engine);
   if (!chat) return call.Fail(chat.error());
   auto dialect = MakeChatDialect(services.engine.model(),
@@ -195,9 +201,9 @@ void Detokenize(const Services& services, Call& call) {
   if (fields.error()) return call.Fail(*fields.error());
   std::string text;
   if (!tokens->empty()) {
-    const auto ids = ReadPrompts(tokens, "tokens", model);
+    const auto ids = ReadPrompts(tokens, "tokens", services.engine, 1);
     if (!ids) return call.Fail(ids.error());
-    text = model.Detokenize((*ids)[0]);
+    text = model.Detokenize((*ids)[0].ids);
   }
   call.Reply({{"content", text}, {"prompt", text}});
 }
