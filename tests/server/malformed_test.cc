@@ -51,7 +51,7 @@ const Bad kBad[] = {
      "temperature"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"top_p":2})", 400, "top_p"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"n":0})", 400, "'n'"},
-    {"/v1/chat/completions", std::string("{") + kUser + R"(,"n":100})", 400, "answers"},
+    {"/v1/chat/completions", std::string("{") + kUser + R"(,"n":129})", 400, "'n'"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"max_tokens":1.5})", 400, "max_tokens"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"max_tokens":-7})", 400, "max_tokens"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"stop":5})", 400, "stop"},
@@ -94,8 +94,12 @@ const Bad kBad[] = {
     {"/v1/completions", R"({"prompt":[-1]})", 400, "vocabulary"},
     {"/v1/completions", R"({"prompt":[18446744073709551615]})", 400, "vocabulary"},
     {"/v1/completions", R"({"prompt":"Hi","suffix":"x"})", 400, "suffix"},
-    {"/v1/completions", R"({"prompt":"Hi","best_of":3})", 400, "best_of"},
+    {"/v1/completions", R"({"prompt":"Hi","n":3,"best_of":2})", 400, "best_of"},
+    {"/v1/completions", R"({"prompt":"Hi","best_of":2,"stream":true})", 400, "best_of"},
     {"/v1/completions", R"({"prompt":"Hi","logprobs":50})", 400, "logprobs"},
+    {"/v1/chat/completions", std::string("{") + kUser + R"(,"top_logprobs":2})", 400,
+     "top_logprobs"},
+    {"/completion", R"({"prompt":"Hi"})", 404, "/v1/completions"},
     {"/tokenize", "{}", 400, "content"},
     {"/tokenize", R"({"content":5})", 400, "content"},
     {"/detokenize", R"({"tokens":[1.5]})", 400, "tokens"},
@@ -160,6 +164,15 @@ TEST_F(MalformedTest, NullStandsForLeftOutAndUnknownFieldsDoNotMatter) {
   request["max_completion_tokens"] = 3;
   request["never_heard_of"] = {{"x", 1}};
   EXPECT_EQ(Post(port(), "/v1/chat/completions", request).status, 200);
+}
+
+TEST_F(MalformedTest, ManyTextsMayStopAnAnswer) {
+  Start();
+  Json request = {{"prompt", "Hi"}, {"max_tokens", 2}};
+  request["stop"] = std::vector<std::string>(64, "~");
+  EXPECT_EQ(Post(port(), "/v1/completions", request).status, 200);
+  request["stop"].push_back("~");
+  EXPECT_EQ(Post(port(), "/v1/completions", request).status, 400);
 }
 
 TEST_F(MalformedTest, APromptBeyondTheContextSaysSo) {
@@ -300,6 +313,12 @@ TEST_F(MalformedTest, KeysAreAskedForAndQuotasKept) {
   EXPECT_TRUE(spent.Has("Retry-After: "));
   EXPECT_EQ(spent.json()["error"]["code"], "quota_exceeded");
   EXPECT_EQ(Post(port(), "/v1/completions", request, "X-Api-Key: secret-one\r\n").status, 200);
+  // Clients send a made-up key in the one header and the true one in the other.
+  EXPECT_EQ(Post(port(), "/tokenize", {{"content", "a"}}, two + "X-Api-Key: none\r\n").status, 200);
+  EXPECT_EQ(Post(port(), "/tokenize", {{"content", "a"}},
+                 "Authorization: Bearer none\r\nX-Api-Key: secret-one\r\n")
+                .status,
+            200);
   std::filesystem::remove(path);
 }
 
