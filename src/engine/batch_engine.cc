@@ -1,6 +1,8 @@
 #include "engine/batch_engine.h"
 
+#include <algorithm>
 #include <future>
+#include <iterator>
 #include <tuple>
 
 namespace kvasir {
@@ -8,6 +10,14 @@ namespace {
 
 constexpr std::chrono::milliseconds kCountEvery{250};
 constexpr size_t kMostSpecs = 1000;  // that are kept built; then they are forgotten
+
+int64_t LongestToken(const Tokenizer& tokenizer) {
+  size_t longest = 1;
+  for (int32_t id = 0; id < tokenizer.n_vocab(); ++id) {
+    longest = std::max(longest, tokenizer.Piece(id).size());
+  }
+  return static_cast<int64_t>(longest);
+}
 
 }  // namespace
 
@@ -26,6 +36,7 @@ BatchEngine::BatchEngine(std::shared_ptr<LoadedModel> model, const BatchOptions&
     : model_(std::move(model)),
       options_(options),
       default_spec_(std::move(spec)),
+      most_text_bytes_(default_spec_->ctx * LongestToken(model_->tokenizer())),
       scheduler_(model_, options),
       slots_(scheduler_.slots()),
       thread_([this] { Loop(); }) {}
@@ -80,11 +91,6 @@ tl::expected<std::shared_ptr<const SequenceSpec>, BatchError> BatchEngine::Check
                     "{}: shorten it, or start the server with a larger --ctx",
                     ctx, n));
   }
-  if (request.n_answers < 1 || request.n_answers > options_.n_slots) {
-    return refuse(Refusal::kBadRequest,
-                  fmt::format("{} answers at once: 1 to {} (--parallel) are possible",
-                              request.n_answers, options_.n_slots));
-  }
   if (!request.pins.empty() && (*spec)->program->merges()) {
     return refuse(Refusal::kBadRequest,
                   fmt::format("'{}' merges entries, so they cannot be pinned; leave \"pin\" out, "
@@ -100,12 +106,46 @@ tl::expected<std::shared_ptr<const SequenceSpec>, BatchError> BatchEngine::Check
   return std::move(*spec);
 }
 
-BatchEngine::Submitted BatchEngine::Submit(BatchRequest request, BatchEventFn on_event) {
-  auto spec = Check(request);
-  if (!spec) return tl::unexpected<BatchError>(std::move(spec.error()));
+// The jobs of a request's answers, in groups that have slots at the same time. `first`: the number
+// of its first answer among those of all requests that came with it.
+std::vector<Scheduler::Answers> BatchEngine::MakeAnswers(
+    BatchRequest request, const std::shared_ptr<const SequenceSpec>& spec, uint64_t id, int first,
+    const std::shared_ptr<const BatchEventFn>& on_event) const {
+  int64_t most = options_.n_slots;
+  if (request.most_at_once > 0) most = std::min(most, request.most_at_once);
+  KV_CHECK(request.n_answers >= 1);
   const auto shared = std::make_shared<const BatchRequest>(std::move(request));
+  const auto tell = std::make_shared<const BatchEventFn>([on_event, first](BatchEvent event) {
+    event.answer += first;
+    (*on_event)(std::move(event));
+  });
+  std::vector<Scheduler::Answers> groups;
+  for (int i = 0; i < shared->n_answers; ++i) {
+    if (i % most == 0) groups.emplace_back();
+    groups.back().push_back(std::make_unique<BatchJob>(id, i, shared, spec, tell, *model_));
+  }
+  return groups;
+}
+
+BatchEngine::Submitted BatchEngine::Submit(std::vector<BatchRequest> requests,
+                                           BatchEventFn on_event) {
+  KV_CHECK(!requests.empty());
+  std::vector<std::shared_ptr<const SequenceSpec>> specs;
+  for (const BatchRequest& request : requests) {
+    auto spec = Check(request);
+    if (!spec) return tl::unexpected<BatchError>(std::move(spec.error()));
+    specs.push_back(std::move(*spec));
+  }
+  const uint64_t id = next_id_++;
   const auto tell = std::make_shared<const BatchEventFn>(std::move(on_event));
-  uint64_t id;
+  std::vector<Scheduler::Answers> all;
+  for (int first = 0; BatchRequest & request : requests) {
+    const int n_answers = request.n_answers;
+    auto groups =
+        MakeAnswers(std::move(request), specs[&request - requests.data()], id, first, tell);
+    std::move(groups.begin(), groups.end(), std::back_inserter(all));
+    first += n_answers;
+  }
   {
     const std::lock_guard lock(mutex_);
     if (closed_) {
@@ -118,17 +158,19 @@ BatchEngine::Submitted BatchEngine::Submit(BatchRequest request, BatchEventFn on
                                             "the server with a longer --queue",
                                             n_waiting_)});
     }
-    id = next_id_++;
-    Scheduler::Answers answers;
-    for (int i = 0; i < shared->n_answers; ++i) {
-      answers.push_back(std::make_unique<BatchJob>(id, i, shared, *spec, tell, *model_));
-    }
-    inbox_.push_back(std::move(answers));
+    std::move(all.begin(), all.end(), std::back_inserter(inbox_));
+    ++n_inbox_;
     ++n_waiting_;
     idle_ = false;
   }
   wake_.notify_all();
   return id;
+}
+
+BatchEngine::Submitted BatchEngine::Submit(BatchRequest request, BatchEventFn on_event) {
+  std::vector<BatchRequest> one;
+  one.push_back(std::move(request));
+  return Submit(std::move(one), std::move(on_event));
 }
 
 void BatchEngine::Cancel(uint64_t id) {
@@ -191,6 +233,7 @@ bool BatchEngine::TakeInbox() {
       }
     }
     arrived.swap(inbox_);
+    n_inbox_ = 0;
     canceled.swap(canceled_);
     between.swap(between_);
     if (stop_) {
@@ -221,7 +264,7 @@ void BatchEngine::Publish() {
   const std::lock_guard lock(mutex_);
   figures_ = figures;
   if (!slots.empty()) slots_ = std::move(slots);
-  n_waiting_ = figures_.n_waiting + static_cast<int64_t>(inbox_.size());
+  n_waiting_ = figures_.n_waiting + n_inbox_;
   idle_ = scheduler_.idle() && inbox_.empty();
 }
 

@@ -2,6 +2,7 @@
 // it lives. All functions may be called from any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <map>
@@ -22,9 +23,11 @@ class BatchEngine {
   // Requests that are not done get an error.
   ~BatchEngine();
 
-  // The request's number, or why it is refused. Events come on the engine's thread, maybe before
-  // this returns.
+  // A number for the requests, or why they are refused: all are taken or none, they wait as one in
+  // the queue, and one error ends all. Their answers are numbered through, in their order. Events
+  // come on the engine's thread, maybe before this returns.
   using Submitted = tl::expected<uint64_t, BatchError>;
+  Submitted Submit(std::vector<BatchRequest> requests, BatchEventFn on_event);
   Submitted Submit(BatchRequest request, BatchEventFn on_event);
   // No event comes after this returns, or after the one that is being delivered now.
   void Cancel(uint64_t id);
@@ -39,6 +42,7 @@ class BatchEngine {
   const BatchOptions& options() const { return options_; }
   LoadedModel& model() const { return *model_; }
   int64_t ctx() const { return default_spec_->ctx; }
+  int64_t most_text_bytes() const { return most_text_bytes_; }  // that the context could hold
 
  private:
   BatchEngine(std::shared_ptr<LoadedModel> model, const BatchOptions& options,
@@ -49,10 +53,15 @@ class BatchEngine {
   Result<std::shared_ptr<const SequenceSpec>> SpecOf(const std::string& kv,
                                                      const std::string& kv_type);
   tl::expected<std::shared_ptr<const SequenceSpec>, BatchError> Check(const BatchRequest& request);
+  std::vector<Scheduler::Answers> MakeAnswers(
+      BatchRequest request, const std::shared_ptr<const SequenceSpec>& spec, uint64_t id, int first,
+      const std::shared_ptr<const BatchEventFn>& on_event) const;
 
   const std::shared_ptr<LoadedModel> model_;
   const BatchOptions options_;
   const std::shared_ptr<const SequenceSpec> default_spec_;
+  const int64_t most_text_bytes_;
+  std::atomic<uint64_t> next_id_{1};
   Scheduler scheduler_;                               // of the engine's thread
   std::chrono::steady_clock::time_point counted_at_;  // likewise
 
@@ -60,9 +69,9 @@ class BatchEngine {
   std::condition_variable wake_;
   std::map<std::string, std::shared_ptr<const SequenceSpec>> specs_;
   std::vector<Scheduler::Answers> inbox_;
+  int64_t n_inbox_ = 0;  // what came together is one
   std::vector<uint64_t> canceled_;
   std::vector<std::function<void()>> between_;
-  uint64_t next_id_ = 1;
   int64_t n_waiting_ = 0;  // when last published, and what came since
   bool stop_ = false, closed_ = false, idle_ = true;
   BatchFigures figures_;

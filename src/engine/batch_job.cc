@@ -75,7 +75,7 @@ void BatchJob::TellProgress(int64_t n_read) const {
 
 void BatchJob::TellPromptRead() {
   prompt_read = Clock::now();
-  if (!request->prompt_logprobs) return;
+  if (!tells_prompt()) return;
   (*on_event_)({.kind = BatchEvent::Kind::kPromptRead,
                 .answer = answer,
                 .tokens = std::move(prompt_records_)});

@@ -39,6 +39,8 @@ class BatchJob {
     return spec->program->is_full() ? static_cast<int64_t>(text_.size()) : n_prompt();
   }
 
+  // The answers to one prompt tell of it once.
+  bool tells_prompt() const { return request->prompt_logprobs && answer == 0; }
   // The text is read: draws the next token from the logits. Tells nothing, so that several jobs may
   // draw at a time.
   void Draw(std::span<const float> logits);
@@ -65,7 +67,8 @@ class BatchJob {
   Reuse reuse = Reuse::kPrefix;
   int64_t evicted_before = 0;  // entries that the cache lacked when it went on from it
   int n_preempted = 0;
-  int followers = 0;  // answers that start from this one's prompt
+  int followers = 0;                 // answers that start from this one's prompt
+  const BatchJob* leader = nullptr;  // whose prompt this one's answer starts from
   Clock::time_point submitted = Clock::now(), admitted, prompt_read, first_token, last_token;
 
  private:

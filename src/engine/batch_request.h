@@ -24,6 +24,7 @@ class TokenConstraint : public Constraint {
 struct Caller {
   std::string tenant = {};  // the name of an API key; "": there are none
   bool admin = false;       // every tenant's slots are open to it
+  int64_t parallel = 0;     // answers that are made for the tenant at a time; 0: no limit
   bool MayUse(const std::string& slot_tenant) const { return admin || tenant == slot_tenant; }
 };
 
@@ -42,6 +43,7 @@ struct BatchRequest {
   int slot = -1;             // -1: the engine chooses
   int priority = 0;          // higher goes first
   std::string tenant = {};   // requests of one are served in turn with those of others
+  int64_t most_at_once = 0;  // answers of the tenant; 0: no limit
   std::string salt = {};     // caches of different salts are never shared
   std::string session = {};  // names a conversation; empty: told by its text
   double ttl_s = -1;         // how long the slot's cache is kept for a next turn; < 0: no limit

@@ -116,7 +116,7 @@ void Scheduler::Finish(std::vector<Work>& works, std::span<Piece> pieces, MatVie
     Sequence& sequence = *piece.sequence;
     if (LeavesStep(job, piece)) continue;
     sequence.Commit(std::span(job.text()).subspan(sequence.size(), work.n));
-    if (work.prompt && job.request->prompt_logprobs) NotePrompts(work, piece, x);
+    if (work.prompt && job.tells_prompt()) NotePrompts(work, piece, x);
     if (work.prompt && job.n_generated() == 0) job.TellProgress(sequence.size());
     if (work.prompt && sequence.size() == job.prompt_end()) {
       sequence.EndPrompt();
@@ -166,7 +166,7 @@ void Scheduler::Sample(std::span<BatchJob* const> jobs, MatView<const float> x) 
 void Scheduler::StartFollowers(BatchJob& leader, std::span<const float> logits) {
   std::vector<BatchJob*> followers;
   for (const auto& job : running_) {
-    if (job->id == leader.id && !slots_[job->slot].sequence) followers.push_back(job.get());
+    if (job->leader == &leader && !slots_[job->slot].sequence) followers.push_back(job.get());
   }
   leader.followers = 0;
   for (BatchJob* follower : followers) {
@@ -292,7 +292,10 @@ Status Scheduler::ReadHidden(std::unique_ptr<Sequence>& sequence, std::span<cons
 BatchFigures Scheduler::figures() const {
   BatchFigures figures = figures_;
   figures.n_running = static_cast<int64_t>(running_.size());
-  figures.n_waiting = static_cast<int64_t>(waiting_.size());
+  // What came together waits as one.
+  for (size_t i = 0; i < waiting_.size(); ++i) {
+    figures.n_waiting += i == 0 || waiting_[i][0]->id != waiting_[i - 1][0]->id;
+  }
   figures.kv_used_bytes = pool_->used_bytes();
   figures.kv_limit_bytes = options_.kv_memory;
   for (const Answers& answers : waiting_) {

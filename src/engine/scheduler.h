@@ -12,6 +12,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,8 @@ struct Histogram {
 
 // Since the start; also what metrics show.
 struct BatchFigures {
-  int64_t n_running = 0, n_waiting = 0;
+  int64_t n_running = 0;  // answers
+  int64_t n_waiting = 0;  // requests of which answers wait, those sent together as one
   int64_t kv_used_bytes = 0, kv_limit_bytes = 0, kv_suspended_bytes = 0;
   int64_t prompt_tokens = 0, generated_tokens = 0;
   std::array<int64_t, kReuseNames.size()> cached_tokens = {};  // of prompts, by Reuse
@@ -77,8 +79,9 @@ class Scheduler {
   ~Scheduler();
 
   using Answers = std::vector<std::unique_ptr<BatchJob>>;
-  void Add(Answers answers);  // of one request
-  void Cancel(uint64_t id);   // its events end at once, its pages are freed
+  // Of one request, that start together. Those of requests that came together have one id.
+  void Add(Answers answers);
+  void Cancel(uint64_t id);  // its events end at once, its pages are freed
   void FailAll(const BatchError& error);
   // One pass through the model; false: there was nothing to do.
   bool Step();
@@ -119,7 +122,7 @@ class Scheduler {
 
   // Admission (scheduler_admission.cc).
   void Admit();
-  size_t Next() const;
+  std::optional<size_t> Next() const;
   bool Place(Answers& answers);
   std::vector<int> FreeSlots(const BatchJob& job, size_t n) const;
   int64_t Usable(const Slot& slot, const BatchJob& job) const;
@@ -157,7 +160,7 @@ class Scheduler {
   const BatchOptions options_;
   std::shared_ptr<PagePool> pool_;
   std::vector<Slot> slots_;
-  std::vector<Answers> waiting_;                    // in the order of arrival
+  std::vector<Answers> waiting_;  // those with one id side by side, in their order
   std::vector<std::unique_ptr<BatchJob>> running_;  // in the order of admission
   std::vector<std::unique_ptr<BatchJob>> gone_;     // ended in this step: slot is -1
   bool tight_ = false;  // pages ran out in a step: nobody comes before somebody goes

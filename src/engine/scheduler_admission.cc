@@ -9,6 +9,9 @@ namespace {
 
 // An answer is predicted to need room for this many tokens at most; more is found when it comes.
 constexpr int64_t kPredictedAnswer = 128;
+// A request that needs several slots at once lets others pass for so long; then they are kept for
+// it as they come free.
+constexpr std::chrono::seconds kPatience{10};
 
 }  // namespace
 
@@ -34,7 +37,7 @@ CacheKey Scheduler::KeyOf(const BatchJob& job) const {
 // Tokens of the slot's cache that the job can go on from.
 int64_t Scheduler::Usable(const Slot& slot, const BatchJob& job) const {
   const BatchRequest& request = *job.request;
-  if (!slot.sequence || slot.job != nullptr || !request.cache_prompt || request.prompt_logprobs) {
+  if (!slot.sequence || slot.job != nullptr || !request.cache_prompt || job.tells_prompt()) {
     return 0;
   }
   if (slot.key != KeyOf(job) || !request.pins.empty()) return 0;
@@ -155,22 +158,44 @@ void Scheduler::DropExpired() {
   }
 }
 
-// The most important of those that wait; of equals the tenant with the least running; then the one
-// that came first.
-size_t Scheduler::Next() const {
-  std::map<std::string, int> n_running;
+// Of those that wait and whose slots are free the most important; of equals the one whose tenant
+// has the least running; then the one that came first. None: there is no slot for any.
+std::optional<size_t> Scheduler::Next() const {
+  if (running_.size() >= slots_.size()) return std::nullopt;
+  const size_t n_free = slots_.size() - running_.size();
+  const Clock::time_point long_ago = Clock::now() - kPatience;
+  std::map<std::string_view, int64_t> n_running;
   for (const auto& job : running_) ++n_running[job->request->tenant];
-  size_t best = 0;
-  const auto load = [&](const Answers& answers) {
-    const auto found = n_running.find(answers[0]->request->tenant);
+  const auto load = [&](const BatchJob& job) {
+    const auto found = n_running.find(job.request->tenant);
     return found == n_running.end() ? 0 : found->second;
   };
-  for (size_t i = 1; i < waiting_.size(); ++i) {
-    const BatchJob &a = *waiting_[i][0], &b = *waiting_[best][0];
+  const auto may_start = [&](const Answers& answers) {
+    const BatchJob& job = *answers[0];
+    const auto n = static_cast<int64_t>(answers.size());
+    const int wanted = job.request->slot;
+    if (wanted >= 0 && wanted < static_cast<int>(slots_.size()) && slots_[wanted].job != nullptr) {
+      return false;
+    }
+    const int64_t most = job.request->most_at_once;
+    if (most > 0 && load(job) + n > most) return false;
+    return answers.size() <= n_free || job.submitted < long_ago;
+  };
+  std::optional<size_t> best;
+  for (size_t i = 0; i < waiting_.size(); ++i) {
+    const BatchJob& a = *waiting_[i][0];
+    // Of those that came together the first goes first.
+    if (i > 0 && waiting_[i - 1][0]->id == a.id) continue;
+    if (!may_start(waiting_[i])) continue;
+    if (!best) {
+      best = i;
+      continue;
+    }
+    const BatchJob& b = *waiting_[*best][0];
     if (a.request->priority != b.request->priority) {
       if (a.request->priority > b.request->priority) best = i;
-    } else if (load(waiting_[i]) != load(waiting_[best])) {
-      if (load(waiting_[i]) < load(waiting_[best])) best = i;
+    } else if (load(a) != load(b)) {
+      if (load(a) < load(b)) best = i;
     } else if (a.id < b.id) {
       best = i;
     }
@@ -180,10 +205,10 @@ size_t Scheduler::Next() const {
 
 void Scheduler::Admit() {
   if (running_.empty()) tight_ = false;
-  while (!waiting_.empty() && !tight_) {
-    const size_t next = Next();
-    if (!Place(waiting_[next])) return;
-    waiting_.erase(waiting_.begin() + static_cast<int64_t>(next));
+  while (!tight_) {
+    const std::optional<size_t> next = Next();
+    if (!next || !Place(waiting_[*next])) return;
+    waiting_.erase(waiting_.begin() + static_cast<int64_t>(*next));
   }
 }
 
@@ -227,6 +252,7 @@ bool Scheduler::Place(Answers& answers) {
   leader.followers = static_cast<int>(answers.size()) - 1;
   for (size_t i = 0; i < answers.size(); ++i) {
     answers[i]->slot = free[i];
+    answers[i]->leader = &leader;
     if (i > 0) slots_[free[i]].sequence.reset();
     Occupy(slots_[free[i]], *answers[i]);
     running_.push_back(std::move(answers[i]));

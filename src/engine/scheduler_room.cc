@@ -28,7 +28,8 @@ void Scheduler::MakeRoom(std::vector<Work>& works) {
     for (const auto& job : running_) {
       if (!slots_[job->slot].sequence) continue;
       const auto rank = [](const BatchJob& j) { return std::pair(-j.request->priority, j.id); };
-      if (least == nullptr || rank(*job) > rank(*least)) least = job.get();
+      // Of answers to one request the one that was admitted last.
+      if (least == nullptr || rank(*job) >= rank(*least)) least = job.get();
     }
     alone(*least) ? EndForRoom(*least) : Preempt(*least);
     std::erase_if(works, [](const Work& work) { return work.job->slot < 0; });
@@ -97,8 +98,7 @@ void Scheduler::Preempt(BatchJob& job, bool damaged) {
   ++figures_.preemptions;
   Answers answers;
   for (size_t i = 0; i < running_.size();) {
-    const bool follows =
-        running_[i]->id == job.id && job.followers > 0 && !slots_[running_[i]->slot].sequence;
+    const bool follows = running_[i]->leader == &job && !slots_[running_[i]->slot].sequence;
     if (running_[i].get() != &job && !follows) {
       ++i;
       continue;
@@ -109,7 +109,8 @@ void Scheduler::Preempt(BatchJob& job, bool damaged) {
     answers.insert(leads ? answers.begin() : answers.end(), std::move(running_[i]));
     running_.erase(running_.begin() + static_cast<int64_t>(i));
   }
-  waiting_.push_back(std::move(answers));
+  // Before what of its request has not begun.
+  waiting_.insert(waiting_.begin(), std::move(answers));
 }
 
 }  // namespace kvasir

@@ -90,7 +90,9 @@ ApiResult<Caller> ApiKeys::Admit(std::string_view authorization) const {
   for (const Key& key : keys_) {
     if (SameText(key.key, authorization)) found = &key;
   }
-  if (found != nullptr) return Caller{found->name, found->admin};
+  if (found != nullptr) {
+    return Caller{.tenant = found->name, .admin = found->admin, .parallel = found->parallel};
+  }
   return Refuse({.status = 401,
                  .message = authorization.empty()
                                 ? "an API key is needed: send 'Authorization: Bearer KEY'"

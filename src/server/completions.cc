@@ -8,12 +8,8 @@ namespace kvasir::server {
 namespace {
 
 constexpr size_t kMostPrompts = 256;
-
-bool IsTokenList(const Json& value) {
-  return value.is_array() && !value.empty() &&
-         std::all_of(value.begin(), value.end(),
-                     [](const Json& id) { return id.is_number_integer(); });
-}
+constexpr int kMostAnswers = 128;     // to one prompt, as `n`
+constexpr int64_t kMostInAll = 1024;  // answers of one request: each holds its prompt
 
 // OpenAI's first form of log-probabilities: parallel arrays.
 class LogprobLists {
@@ -63,20 +59,22 @@ class CompletionDialect final : public Dialect {
         facts_(std::move(facts)),
         echoes_(call.echoes),
         n_answers_(call.requests[0].n_answers),
-        logprobs_(call.requests[0].top_logprobs >= 0),
+        n_returned_(call.n_returned),
+        logprobs_(call.logprobs),
         offsets_(call.requests.size() * n_answers_) {}
 
   Json Whole(std::span<const Choice> choices) override {
     Json list = Json::array();
-    for (const Choice& choice : choices) {
-      const std::string& echo = echoes_[choice.index / n_answers_];
-      list.push_back({{"text", echo + choice.text},
-                      {"index", choice.index},
-                      {"logprobs", Logprobs(choice.index,
-                                            choices[choice.index / n_answers_ * n_answers_].prompt,
-                                            choice.tokens)},
-                      {"finish_reason", choice.outcome.finish}});
-      if (facts_.options.return_tokens) list.back()["tokens"] = choice.ids;
+    for (size_t first = 0; first < choices.size(); first += n_answers_) {
+      for (const Choice* choice : Best(choices.subspan(first, n_answers_))) {
+        const Echo& echo = echoes_[first / n_answers_];
+        list.push_back(
+            {{"text", echo.text + choice->text},
+             {"index", list.size()},
+             {"logprobs", Logprobs(choice->index, choices[first].prompt, choice->tokens)},
+             {"finish_reason", choice->outcome.finish}});
+        if (facts_.options.return_tokens) list.back()["tokens"] = choice->ids;
+      }
     }
     Json body = Envelope(std::move(list));
     body["usage"] = UsageJson(choices);
@@ -87,7 +85,7 @@ class CompletionDialect final : public Dialect {
 
   void Start(EventStream& out, size_t) override {
     for (size_t i = 0; i < offsets_.size() && !logprobs_; ++i) {
-      const std::string& echo = echoes_[i / n_answers_];
+      const std::string& echo = echoes_[i / n_answers_].text;
       if (!echo.empty()) out.Data(Chunk(static_cast<int>(i), echo, nullptr, nullptr));
     }
   }
@@ -108,7 +106,7 @@ class CompletionDialect final : public Dialect {
     }
     // It is told once, by the first answer to the prompt.
     for (int i = choice.index; i < choice.index + n_answers_; ++i) {
-      out.Data(Chunk(i, echoes_[i / n_answers_], Logprobs(i, event.tokens, {}), nullptr));
+      out.Data(Chunk(i, echoes_[i / n_answers_].text, Logprobs(i, event.tokens, {}), nullptr));
     }
   }
 
@@ -130,6 +128,25 @@ class CompletionDialect final : public Dialect {
   }
 
  private:
+  // Those that are returned of the answers to one prompt: all, or the likeliest by the mean of
+  // their tokens, as OpenAI's best_of has it.
+  std::vector<const Choice*> Best(std::span<const Choice> answers) const {
+    std::vector<std::pair<double, const Choice*>> ranked;
+    for (const Choice& answer : answers) {
+      double sum = 0;
+      for (const TokenRecord& token : answer.tokens) sum += token.logprob;
+      ranked.emplace_back(sum / static_cast<double>(std::max<size_t>(1, answer.tokens.size())),
+                          &answer);
+    }
+    if (n_returned_ < n_answers_) {
+      std::stable_sort(ranked.begin(), ranked.end(),
+                       [](const auto& a, const auto& b) { return a.first > b.first; });
+    }
+    std::vector<const Choice*> best;
+    for (int i = 0; i < n_returned_; ++i) best.push_back(ranked[i].second);
+    return best;
+  }
+
   Json Envelope(Json choices) const {
     return {{"id", facts_.id},
             {"object", "text_completion"},
@@ -149,69 +166,46 @@ class CompletionDialect final : public Dialect {
     if (!logprobs_) return nullptr;
     LogprobLists lists(model_);
     int64_t& offset = offsets_[index];  // in characters of the text
-    const auto add = [&](const TokenRecord& token, bool known) {
+    const auto add = [&](const TokenRecord& token, bool known, bool in_text) {
       lists.Add(token, known, offset);
-      offset += CountChars(token.bytes);
+      if (in_text) offset += CountChars(token.bytes);
     };
-    for (size_t i = 0; i < prompt.size(); ++i) add(prompt[i], i > 0);
-    for (const TokenRecord& token : tokens) add(token, true);
+    const size_t n_added = echoes_[index / n_answers_].n_added;
+    for (size_t i = 0; i < prompt.size(); ++i) add(prompt[i], i > 0, i >= n_added);
+    for (const TokenRecord& token : tokens) add(token, true, true);
     return lists.Take();
   }
 
   const LoadedModel& model_;
   const ReplyFacts facts_;
-  const std::vector<std::string> echoes_;
-  const int n_answers_;
+  const std::vector<Echo> echoes_;
+  const int n_answers_, n_returned_;  // to each prompt
   const bool logprobs_;
   std::vector<int64_t> offsets_;  // by choice
 };
 
 }  // namespace
 
-ApiResult<std::vector<std::vector<int32_t>>> ReadPrompts(const Json* prompts, std::string_view name,
-                                                         const LoadedModel& model) {
-  const auto fails = [&](std::string_view what) {
-    return Refuse({.message = fmt::format("'{}': {}", name, what), .param = std::string(name)});
-  };
-  if (prompts == nullptr) return fails("missing");
-  const auto tokens_of = [](const Json& list) {
-    std::vector<int32_t> ids;
-    for (const Json& id : list) {
-      const auto value = id.get<int64_t>();
-      ids.push_back(value < 0 || value > INT32_MAX ? -1 : static_cast<int32_t>(value));
-    }
-    return ids;
-  };
-  std::vector<std::vector<int32_t>> all;
-  if (prompts->is_string()) {
-    all.push_back(model.Tokenize(prompts->get<std::string>(), true));
-  } else if (IsTokenList(*prompts)) {
-    all.push_back(tokens_of(*prompts));
-  } else if (prompts->is_array() && !prompts->empty() && prompts->size() <= kMostPrompts) {
-    for (const Json& prompt : *prompts) {
-      if (prompt.is_string()) {
-        all.push_back(model.Tokenize(prompt.get<std::string>(), true));
-      } else if (IsTokenList(prompt)) {
-        all.push_back(tokens_of(prompt));
-      } else {
-        return fails("expected a text, an array of texts, token ids or an array of those");
-      }
-    }
-  } else {
-    return fails(fmt::format("expected a text, token ids, or an array of at most {} of those",
-                             kMostPrompts));
+namespace {
+
+// How many answers to each prompt are made, and returned.
+void ReadBestOf(Fields& fields, BatchRequest& request, CompletionCall& call) {
+  call.n_returned = request.n_answers;
+  const auto best_of = fields.Integer("best_of", 1, kMostAnswers);
+  if (!best_of || *best_of == call.n_returned) return;
+  if (*best_of < call.n_returned) {
+    return fields.Fail("best_of", "expected no fewer than 'n' answers, of which the best are told");
   }
-  for (const std::vector<int32_t>& ids : all) {
-    if (ids.empty()) return fails("an empty text has no tokens to go on from");
-    for (const int32_t id : ids) {
-      if (id < 0 || id >= model.config().n_vocab) {
-        return fails(
-            fmt::format("a token id is not in the vocabulary (0..{})", model.config().n_vocab - 1));
-      }
-    }
+  if (call.reply.stream) {
+    return fields.Fail("best_of",
+                       "which answers are the best is known at their end; leave "
+                       "'stream' or 'best_of' out");
   }
-  return all;
+  request.n_answers = static_cast<int>(*best_of);
+  request.top_logprobs = std::max(request.top_logprobs, 0);  // they are ranked by them
 }
+
+}  // namespace
 
 ApiResult<CompletionCall> ReadCompletion(const Json& body, const BatchEngine& engine) {
   CompletionCall call;
@@ -224,23 +218,32 @@ ApiResult<CompletionCall> ReadCompletion(const Json& body, const BatchEngine& en
     common.top_logprobs =
         *logprobs == true ? 0 : static_cast<int>(fields.Integer("logprobs", 0, 20).value_or(0));
     common.prompt_logprobs = echo;
+    call.logprobs = true;
   }
   if (!fields.Text("suffix").value_or("").empty()) {
     fields.Fail("suffix", "filling in before a suffix is not supported");
   }
-  if (fields.Integer("best_of", 1, 128).value_or(common.n_answers) > common.n_answers) {
-    fields.Fail("best_of", "more answers than are returned are not supported");
-  }
+  ReadBestOf(fields, common, call);
+  const bool same_seed = ReadSeed(fields).has_value();
   if (fields.error()) return Refuse(*fields.error());
   auto form = ReadTextForm(body, engine.model());
   if (!form) return Refuse(form.error());
   common.constraint = std::move(*form);
-  auto prompts = ReadPrompts(fields.Get("prompt"), "prompt", engine.model());
+  auto prompts = ReadPrompts(fields.Get("prompt"), "prompt", engine, kMostPrompts);
   if (!prompts) return Refuse(prompts.error());
-  for (std::vector<int32_t>& prompt : *prompts) {
-    call.echoes.push_back(echo ? engine.model().Detokenize(prompt) : "");
+  const auto n_in_all = static_cast<int64_t>(prompts->size()) * common.n_answers;
+  if (n_in_all > kMostInAll) {
+    return RefuseField("n", fmt::format("{} answers to all prompts: {} at most in one request",
+                                        n_in_all, kMostInAll));
+  }
+  for (Prompt& prompt : *prompts) {
+    Echo& shown = call.echoes.emplace_back();
+    if (echo) shown.text = prompt.text ? *prompt.text : engine.model().Detokenize(prompt.ids);
+    if (echo && prompt.text) shown.n_added = engine.model().tokenizer().prefix_ids().size();
     call.requests.push_back(common);
-    call.requests.back().prompt = std::move(prompt);
+    call.requests.back().prompt = std::move(prompt.ids);
+    // Copies of a prompt are sent to get answers that differ.
+    if (!same_seed) call.requests.back().sampling.seed = RandomSeed();
   }
   return call;
 }

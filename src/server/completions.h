@@ -5,19 +5,24 @@
 #include <vector>
 
 #include "server/dialect.h"
+#include "server/prompts.h"
 
 namespace kvasir::server {
 
+// What of a prompt goes in front of its answers.
+struct Echo {
+  std::string text = {};  // empty: nothing
+  size_t n_added = 0;     // tokens of the prompt that stand in front of the text, and not in it
+};
+
 struct CompletionCall {
   std::vector<BatchRequest> requests;  // one a prompt
-  std::vector<std::string> echoes;     // likewise: what goes in front of the text; empty: nothing
+  std::vector<Echo> echoes;            // likewise
+  int n_returned = 1;                  // answers to each prompt, the best of those that are made
+  bool logprobs = false;               // are told
   ReplyOptions reply;
 };
 ApiResult<CompletionCall> ReadCompletion(const Json& body, const BatchEngine& engine);
-
-// `prompt` or `input`: a text, texts, tokens or lists of tokens.
-ApiResult<std::vector<std::vector<int32_t>>> ReadPrompts(const Json* prompts, std::string_view name,
-                                                         const LoadedModel& model);
 
 std::unique_ptr<Dialect> MakeCompletionDialect(const LoadedModel& model, ReplyFacts facts,
                                                const CompletionCall& call);

@@ -18,6 +18,7 @@ struct Choice {
   std::vector<TokenRecord> prompt = {};
   std::vector<int32_t> ids = {};  // where they are wanted; of a stream: those that no piece told
   int64_t n_generated = 0;
+  int64_t n_read = 0;  // of the prompt, beside what was cached; told while it is read
   bool done = false;
   BatchOutcome outcome = {};  // once done
 };

@@ -2,12 +2,13 @@
 #include <cmath>
 #include <cstring>
 
-#include "server/completions.h"
 #include "server/endpoints.h"
+#include "server/prompts.h"
 
 namespace kvasir::server {
 namespace {
 
+constexpr size_t kMostInputs = 2048;  // as OpenAI; clients send lists of that length
 constexpr char kBase64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 // Little-endian float32, as clients decode it.
@@ -73,14 +74,14 @@ void Embeddings(const Services& services, Call& call) {
   const int64_t dimensions = fields.Integer("dimensions", 1, hidden).value_or(hidden);
   const std::string name = fields.Text("model").value_or(services.model_name);
   if (fields.error()) return call.Fail(*fields.error());
-  const auto inputs = ReadPrompts(fields.Get("input"), "input", engine.model());
+  const auto inputs = ReadPrompts(fields.Get("input"), "input", engine, kMostInputs);
   if (!inputs) return call.Fail(inputs.error());
   const auto gone = std::make_shared<std::atomic<bool>>(false);
   call.exchange->OnGone([gone] { *gone = true; });
   const auto stop = [&] { return *gone || services.stopping; };
   int64_t n_tokens = 0;
   Json data = Json::array();
-  for (const std::vector<int32_t>& ids : *inputs) {
+  for (const auto& [ids, text] : *inputs) {
     if (static_cast<int64_t>(ids.size()) > engine.ctx()) {
       return call.Fail({.message = fmt::format("this model's maximum context length is {} "
                                                "tokens, and an input has {}",

@@ -23,6 +23,7 @@ void StartGeneration(const Services& services, Call& call, std::vector<BatchRequ
                      std::unique_ptr<Dialect> dialect, bool stream) {
   for (BatchRequest& request : requests) {
     request.tenant = call.caller.tenant;
+    request.most_at_once = call.caller.parallel;
     const auto n = static_cast<int64_t>(request.prompt.size());
     for (const auto& [first, end] : request.pins) {
       if (end <= n) continue;
@@ -38,6 +39,12 @@ void StartGeneration(const Services& services, Call& call, std::vector<BatchRequ
 }
 
 void ChatCompletions(const Services& services, Call& call) {
+  Fields fields(call.body);
+  if (fields.Integer("top_logprobs", 0, 20).value_or(0) > 0 &&
+      !fields.Flag("logprobs").value_or(false)) {
+    fields.Fail("top_logprobs", "they are told where 'logprobs' is true");
+    return call.Fail(*fields.error());
+  }
   auto chat = ReadChat(call.body, services.engine);
   if (!chat) return call.Fail(chat.error());
   auto dialect = MakeChatDialect(services.engine.model(),
@@ -66,9 +73,10 @@ void Messages(const Services& services, Call& call) {
   auto chat = ReadChat(*body, services.engine);
   if (!chat) return call.Fail(InNamesOf(kNames, chat.error()));
   if (chat->request.ttl_s < 0) chat->request.ttl_s = CacheSeconds(call.body);
+  auto dialect = MakeMessagesDialect(FactsFor(services, call, "msg_", chat->reply), chat->answer,
+                                     chat->request.prompt.size());
   std::vector<BatchRequest> requests;
   requests.push_back(std::move(chat->request));
-  auto dialect = MakeMessagesDialect(FactsFor(services, call, "msg_", chat->reply), chat->answer);
   StartGeneration(services, call, std::move(requests), std::move(dialect), chat->reply.stream);
 }
 
@@ -201,9 +209,9 @@ void Detokenize(const Services& services, Call& call) {
   if (fields.error()) return call.Fail(*fields.error());
   std::string text;
   if (!tokens->empty()) {
-    const auto ids = ReadPrompts(tokens, "tokens", model);
+    const auto ids = ReadPrompts(tokens, "tokens", services.engine, 1);
     if (!ids) return call.Fail(ids.error());
-    text = model.Detokenize((*ids)[0]);
+    text = model.Detokenize((*ids)[0].ids);
   }
   call.Reply({{"content", text}, {"prompt", text}});
 }

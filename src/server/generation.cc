@@ -17,29 +17,24 @@ class Generation : public std::enable_shared_from_this<Generation> {
         on_end_(std::move(on_end)) {}
 
   void Start(std::vector<BatchRequest> requests) {
-    for (const BatchRequest& request : requests) {
+    for (BatchRequest& request : requests) {
       for (int i = 0; i < request.n_answers; ++i) {
         choices_.push_back({.index = static_cast<int>(choices_.size())});
       }
+      // What is read is charged, also where nobody asked to be told.
+      tells_progress_ = request.progress;
+      request.progress = true;
     }
     n_open_ = choices_.size();
     const std::shared_ptr<Exchange> exchange = exchange_;  // events may end it while this runs
-    int first = 0;
-    for (BatchRequest& request : requests) {
-      const int n_answers = request.n_answers;
-      auto id =
-          engine_.Submit(std::move(request), [self = shared_from_this(), first](BatchEvent event) {
-            event.answer += first;
-            self->OnEvent(std::move(event));
-          });
+    const auto id = engine_.Submit(
+        std::move(requests),
+        [self = shared_from_this()](BatchEvent event) { self->OnEvent(std::move(event)); });
+    {
       const std::lock_guard lock(mutex_);
-      if (!id) {
-        if (!ended_) FailLocked(FromBatch(id.error()));
-        return;
-      }
-      ids_.push_back(*id);
-      if (ended_) CancelLocked();  // it failed, or the client went, while this was on its way
-      first += n_answers;
+      if (!id) return FailLocked(FromBatch(id.error()));
+      id_ = *id;
+      if (ended_) CancelLocked();  // it failed while this was on its way
     }
     exchange->OnGone([weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->Gone();
@@ -76,7 +71,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
         FailLocked(FromBatch(event.error));
         return;
       case BatchEvent::Kind::kProgress:
-        if (stream_) StreamLocked([&] { dialect_->Progress(events_, event); });
+        NoteRead(choice, event);
+        if (tells_progress_) StreamLocked([&] { dialect_->Progress(events_, event); });
         break;
       case BatchEvent::Kind::kPromptRead:
       case BatchEvent::Kind::kText:
@@ -89,6 +85,12 @@ class Generation : public std::enable_shared_from_this<Generation> {
         if (stream_) StreamLocked([&] { dialect_->Last(events_, choice); });
         if (--n_open_ == 0) EndLocked();
     }
+  }
+
+  // What the step at hand reads is counted too: a client may go before its end.
+  void NoteRead(Choice& choice, const BatchEvent& event) const {
+    choice.n_read = std::min(event.n_read + engine_.options().step_rows, event.outcome.n_prompt) -
+                    event.outcome.n_cached;
   }
 
   void Grow(Choice& choice, BatchEvent& event) {
@@ -127,8 +129,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   }
 
   void CancelLocked() {
-    for (uint64_t id : ids_) engine_.Cancel(id);
-    ids_.clear();
+    if (id_ != 0) engine_.Cancel(std::exchange(id_, 0));
   }
 
   void Gone() {
@@ -148,7 +149,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
       if (outcome.first_of_prompt) facts.n_prompt += outcome.n_prompt;
       if (outcome.first_of_prompt) facts.n_cached += outcome.n_cached;
       facts.n_generated += choice.done ? outcome.n_generated : choice.n_generated;
-      if (!choice.done) continue;
+      if (!choice.done) {
+        facts.n_prompt += choice.n_read;
+        continue;
+      }
       facts.first_token_ms = std::max(facts.first_token_ms, outcome.times.first_token_ms);
       facts.spec = outcome.kv.spec;
       facts.finish = outcome.finish;
@@ -163,10 +167,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const bool stream_;
   std::function<void(const GenerationFacts&)> on_end_;
   std::vector<Choice> choices_;
-  std::vector<uint64_t> ids_;
+  uint64_t id_ = 0;  // of the requests; 0: they are not taken yet, or canceled
   EventStream events_;
   size_t n_open_ = 0;
-  bool begun_ = false, ended_ = false;
+  bool tells_progress_ = false, begun_ = false, ended_ = false;
 };
 
 }  // namespace

@@ -11,14 +11,9 @@ namespace kvasir::server {
 namespace {
 
 constexpr int64_t kMostTokens = INT32_MAX;
-constexpr size_t kMostStops = 16;  // OpenAI: 4; clients of others send more
+constexpr size_t kMostStops = 64;  // OpenAI: 4; clients of others send more
 constexpr size_t kMostBiases = 1024;
 constexpr int64_t kMostBins = 1024;
-
-uint64_t RandomSeed() {
-  std::random_device device;
-  return (uint64_t{device()} << 32) | device();
-}
 
 // {"id": bias, …}
 void ReadLogitBias(Fields& fields, int64_t n_vocab, BatchRequest& request) {
@@ -58,9 +53,8 @@ void ReadSampling(Fields& fields, const ServedLimits& limits, BatchRequest& requ
   if (fields.Get("repetition_penalty") != nullptr) {
     sampling.repeat_penalty = number("repetition_penalty", 0.01, 100, 1);
   }
-  const auto seed = fields.Integer("seed", INT64_MIN, INT64_MAX);
-  // -1 is how clients of llama.cpp ask for a random one.
-  sampling.seed = seed && *seed != -1 ? static_cast<uint64_t>(*seed) : RandomSeed();
+  const auto seed = ReadSeed(fields);
+  sampling.seed = seed ? *seed : RandomSeed();
   ReadLogitBias(fields, limits.n_vocab, request);
 }
 
@@ -110,6 +104,17 @@ Status CheckFiles(const std::string& spec, const std::string& own) {
 }
 
 }  // namespace
+
+uint64_t RandomSeed() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+std::optional<uint64_t> ReadSeed(Fields& fields) {
+  const auto seed = fields.Integer("seed", INT64_MIN, INT64_MAX);
+  if (!seed || *seed == -1) return std::nullopt;
+  return static_cast<uint64_t>(*seed);
+}
 
 Result<std::string> WithBudget(const std::string& spec, const std::string& budget) {
   KV_ASSIGN_OR_RETURN(std::vector<SpecItem> items, ParseSpec(spec));

@@ -2,6 +2,7 @@
 // object.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "engine/batch_engine.h"
@@ -34,6 +35,10 @@ struct ReplyOptions {
 void ReadGeneration(Fields& fields, const ServedLimits& limits, int64_t n_default,
                     BatchRequest& request, ReplyOptions& reply);
 
+// The seed that the client gave; none, or -1, which is how clients of llama.cpp ask for a random
+// one: nothing.
+std::optional<uint64_t> ReadSeed(Fields& fields);
+uint64_t RandomSeed();
 // `kv`: {"spec", "type", "budget", "session", "pin": [[first, end], …], "ttl_s", "salt", "map"}.
 void ReadKv(Fields& fields, const ServedLimits& limits, BatchRequest& request);
 

@@ -14,6 +14,11 @@ namespace http = boost::beast::http;
 
 namespace {
 
+// Bytes that a client may send before it has its reply: the next requests.
+constexpr size_t kMostEarly = 64 << 10;
+constexpr size_t kReadAtOnce = 4 << 10;
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
 std::string_view StatusText(int status) {
   const auto text = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(status)));
   return {text.data(), text.size()};
@@ -24,7 +29,8 @@ std::string HeaderBlock(int status, std::string_view type, const HttpHeaders& he
   std::string block =
       fmt::format("HTTP/1.1 {} {}\r\nServer: kvasir\r\n", status, StatusText(status));
   if (!type.empty()) block += fmt::format("Content-Type: {}\r\n", type);
-  if (length) block += fmt::format("Content-Length: {}\r\n", *length);
+  // RFC 9110, 8.6: a reply without content has no length.
+  if (length && status != 204) block += fmt::format("Content-Length: {}\r\n", *length);
   if (!length && chunked) block += "Transfer-Encoding: chunked\r\n";
   for (const auto& [name, value] : headers) block += fmt::format("{}: {}\r\n", name, value);
   block += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
@@ -141,18 +147,37 @@ void HttpConnection::ReadHeader(std::chrono::milliseconds time) {
   parser_->header_limit(static_cast<uint32_t>(shared_->limits.header_bytes));
   parser_->body_limit(shared_->limits.body_bytes);
   stream_.expires_after(time);
-  http::async_read_header(
-      stream_, buffer_, *parser_,
-      [self = shared_from_this()](Error error, size_t) { self->OnHeader(error); });
+  SkipEmptyLines();
+}
+
+// Some clients end a body with a line end that belongs to nothing (RFC 9112, 2.2).
+void HttpConnection::SkipEmptyLines() {
+  const auto begins_with = [&](char c) {
+    return buffer_.size() > 0 && *static_cast<const char*>(buffer_.data().data()) == c;
+  };
+  while (begins_with('\r') || begins_with('\n')) buffer_.consume(1);
+  if (buffer_.size() > 0) {
+    return http::async_read_header(
+        stream_, buffer_, *parser_,
+        [self = shared_from_this()](Error error, size_t) { self->OnHeader(error); });
+  }
+  stream_.async_read_some(buffer_.prepare(kReadAtOnce),
+                          [self = shared_from_this()](Error error, size_t n) {
+                            if (error) return self->OnReadError(error);
+                            self->buffer_.commit(n);
+                            self->SkipEmptyLines();
+                          });
 }
 
 void HttpConnection::OnHeader(Error error) {
   if (error) return OnReadError(error);
+  if (parser_->get().version() >= 11 && parser_->get().count(http::field::host) != 1) {
+    return Refuse(400, "a request of HTTP/1.1 has one header 'Host'");
+  }
   keep_alive_ = parser_->get().keep_alive();
   chunked_ = parser_->get().version() >= 11;
   if (!chunked_) keep_alive_ = false;  // a stream to an HTTP/1.0 client ends with the connection
   if (Lower(std::string(parser_->get()[http::field::expect])) == "100-continue") {
-    static const std::string kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     asio::async_write(stream_, asio::buffer(kContinue),
                       [self = shared_from_this()](Error failed, size_t) {
                         failed ? self->Close() : self->ReadBody();
@@ -172,7 +197,7 @@ void HttpConnection::OnBody(Error error) {
   if (error) return OnReadError(error);
   stream_.expires_never();
   answering_ = true;
-  last_queued_ = false;
+  begun_ = last_queued_ = false;
   ++request_;
   Handle();
   WatchForGone();
@@ -237,25 +262,42 @@ void HttpConnection::Handle() {
 
 // Readable while the reply is not finished: the end of the stream, or the next request already.
 void HttpConnection::WatchForGone() {
-  stream_.socket().async_wait(asio::ip::tcp::socket::wait_read, [self = shared_from_this(),
-                                                                 request = request_](Error error) {
-    if (error || self->closed_ || !self->answering_ || self->request_ != request) return;
-    char byte;
-    const ssize_t n =
-        recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n > 0) return;  // a pipelined request; watching on would spin
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-      self->WatchForGone();
-    } else {
-      self->Gone();
-    }
-  });
+  stream_.socket().async_wait(asio::ip::tcp::socket::wait_read,
+                              [self = shared_from_this(), request = request_](Error error) {
+                                if (!error && self->IsAnswering(request)) self->TakeEarly();
+                              });
+}
+
+// What comes early is taken, or it would hide the end behind it.
+void HttpConnection::TakeEarly() {
+  if (buffer_.size() >= kMostEarly) return Gone();
+  const auto space = buffer_.prepare(kReadAtOnce);
+  const ssize_t n =
+      recv(stream_.socket().native_handle(), space.data(), space.size(), MSG_DONTWAIT);
+  if (n > 0) buffer_.commit(static_cast<size_t>(n));
+  if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))) {
+    return WatchForGone();
+  }
+  n == 0 && chunked_ ? AskWhetherGone() : Gone();
+}
+
+// A client that sends no more may still listen. To one that is gone anything may be said: its
+// system resets the connection. What is said is what every client skips (RFC 9110, 15.2.1).
+void HttpConnection::AskWhetherGone() {
+  stream_.socket().async_wait(asio::ip::tcp::socket::wait_error,
+                              [self = shared_from_this(), request = request_](Error error) {
+                                if (!error && self->IsAnswering(request)) self->Gone();
+                              });
+  if (begun_) return Queue(InChunk(": ping\n\n"), false);
+  Queue(std::string(kContinue), false);
+  begun_ = false;  // that was no part of it
 }
 
 void HttpConnection::Gone() { Close(); }
 
 void HttpConnection::Queue(std::string bytes, bool last) {
   if (closed_ || last_queued_) return;
+  begun_ = true;
   last_queued_ = last;
   queued_at_ = std::chrono::steady_clock::now();
   n_unsent_ += bytes.size();

@@ -43,12 +43,16 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   using Error = boost::beast::error_code;
 
   void ReadHeader(std::chrono::milliseconds time);
+  void SkipEmptyLines();
   void OnHeader(Error error);
   void ReadBody();
   void OnBody(Error error);
   void OnReadError(Error error);
   void Handle();
+  bool IsAnswering(uint64_t request) const { return !closed_ && answering_ && request_ == request; }
   void WatchForGone();
+  void TakeEarly();
+  void AskWhetherGone();
   void Gone();
   void Queue(std::string bytes, bool last);
   std::string InChunk(const std::string& data) const {
@@ -70,7 +74,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::deque<std::string> unsent_;
   size_t n_unsent_ = 0;
   uint64_t request_ = 0;  // number of the request at hand, on this connection
-  bool answering_ = false, writing_ = false, last_queued_ = false, keep_alive_ = true;
+  bool answering_ = false, writing_ = false, keep_alive_ = true;
+  bool begun_ = false, last_queued_ = false;  // the reply at hand
   bool closed_ = false, chunked_ = true;
   std::function<void()> on_gone_;
   boost::asio::steady_timer ping_;

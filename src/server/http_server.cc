@@ -26,7 +26,8 @@ class AsioServer final : public HttpServer {
     shared_.handler = std::move(handler);
     shared_.refusal = std::move(refusal);
     shared_.handlers = std::make_unique<asio::thread_pool>(limits.handler_threads);
-    long_ = std::make_unique<asio::thread_pool>(limits.long_threads);
+    work_ = std::make_unique<asio::thread_pool>(limits.long_threads);
+    reading_ = std::make_unique<asio::thread_pool>(limits.reading_threads);
   }
 
   ~AsioServer() override {
@@ -54,9 +55,11 @@ class AsioServer final : public HttpServer {
   }
 
   int port() const override { return port_; }
-  void Later(std::function<void()> work) override { asio::post(*long_, std::move(work)); }
+  void Do(Later kind, std::function<void()> work) override {
+    asio::post(kind == Later::kWork ? *work_ : *reading_, std::move(work));
+  }
   void StopHandlers() override {
-    for (asio::thread_pool* pool : {shared_.handlers.get(), long_.get()}) {
+    for (asio::thread_pool* pool : {shared_.handlers.get(), work_.get(), reading_.get()}) {
       pool->stop();
       pool->join();
     }
@@ -94,7 +97,7 @@ class AsioServer final : public HttpServer {
   }
 
   HttpShared shared_;
-  std::unique_ptr<asio::thread_pool> long_;
+  std::unique_ptr<asio::thread_pool> work_, reading_;
   tcp::acceptor acceptor_{shared_.context};
   asio::steady_timer retry_{shared_.context};
   int port_ = 0;

@@ -29,7 +29,8 @@ struct HttpLimits {
   std::chrono::milliseconds idle_time{75'000};  // between two requests
   std::chrono::milliseconds ping_time{30'000};  // a silent event stream gets a comment
   int handler_threads = 2;
-  int long_threads = 2;  // for work that takes long
+  int long_threads = 2;     // for work that takes long
+  int reading_threads = 2;  // for requests that are long themselves
 };
 
 struct HttpRequest {
@@ -76,8 +77,10 @@ class HttpServer {
   virtual int n_connections() const = 0;
   virtual int64_t n_refused() const = 0;  // connections over the limit
   virtual void StopAccepting() = 0;       // those that are open go on
-  // On other threads than the handlers, which have to be free for the next request soon.
-  virtual void Later(std::function<void()> work) = 0;
+  // On other threads than the handlers, which have to be free for the next request soon. Who has
+  // only a long request to read does not wait for who works for minutes.
+  enum class Later : uint8_t { kWork, kReading };
+  virtual void Do(Later kind, std::function<void()> work) = 0;
   virtual void StopHandlers() = 0;  // waits for those that run; no other one begins
 };
 

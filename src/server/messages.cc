@@ -118,8 +118,8 @@ Json InputUsage(const BatchOutcome& outcome) {
 
 class MessagesDialect final : public Dialect {
  public:
-  MessagesDialect(ReplyFacts facts, const AnswerOptions& answer)
-      : facts_(std::move(facts)), options_(answer), parser_(answer) {}
+  MessagesDialect(ReplyFacts facts, const AnswerOptions& answer, size_t n_prompt)
+      : facts_(std::move(facts)), options_(answer), n_prompt_(n_prompt), parser_(answer) {}
 
   Json Whole(std::span<const Choice> choices) override {
     const BatchOutcome& outcome = choices[0].outcome;
@@ -224,10 +224,11 @@ class MessagesDialect final : public Dialect {
             {"content", std::move(content)},
             {"stop_reason", nullptr},
             {"stop_sequence", nullptr},
-            {"usage", {{"input_tokens", 0}, {"output_tokens", 0}}}};
+            {"usage", {{"input_tokens", n_prompt_}, {"output_tokens", 0}}}};
   }
   const ReplyFacts facts_;
   const AnswerOptions options_;
+  const size_t n_prompt_;  // tokens
   AnswerParser parser_;
   int block_ = -1;
   std::string open_;  // type of the block that is open; empty: none
@@ -254,7 +255,8 @@ ApiResult<Json> ChatBodyOfMessages(const Json& body, bool needs_max_tokens) {
   }
   Json chat = {{"messages", std::move(messages)}};
   for (const char* name : {"model", "max_tokens", "temperature", "top_p", "top_k", "stream", "kv",
-                           "seed", "chat_template_kwargs"}) {
+                           "seed", "chat_template_kwargs", "cache_salt", "priority", "id_slot",
+                           "cache_prompt", "prompt_cache_key"}) {
     if (body.contains(name)) chat[name] = body[name];
   }
   if (body.contains("stop_sequences")) chat["stop"] = body["stop_sequences"];
@@ -294,8 +296,9 @@ double CacheSeconds(const Json& body) {
   return seconds;
 }
 
-std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, const AnswerOptions& answer) {
-  return std::make_unique<MessagesDialect>(std::move(facts), answer);
+std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, const AnswerOptions& answer,
+                                             size_t n_prompt) {
+  return std::make_unique<MessagesDialect>(std::move(facts), answer, n_prompt);
 }
 
 }  // namespace kvasir::server

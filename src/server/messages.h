@@ -13,6 +13,8 @@ Json MessagesErrorJson(const ApiError& error);
 // Seconds that cache_control marks ask a cache to be kept; -1: there is none.
 double CacheSeconds(const Json& body);
 
-std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, const AnswerOptions& answer);
+// n_prompt: tokens, which a stream tells at its beginning.
+std::unique_ptr<Dialect> MakeMessagesDialect(ReplyFacts facts, const AnswerOptions& answer,
+                                             size_t n_prompt = 0);
 
 }  // namespace kvasir::server

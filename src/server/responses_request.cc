@@ -132,8 +132,10 @@ ApiResult<Json> ChatBodyOfResponses(const Json& body) {
   if (!messages) return Refuse(messages.error());
   // Items are whole: the answer is a new one, also after an assistant's.
   Json chat = {{"messages", std::move(*messages)}, {"continue_final_message", false}};
-  for (const char* name : {"model", "temperature", "top_p", "stream", "kv", "seed", "user",
-                           "parallel_tool_calls", "prompt_cache_key", "chat_template_kwargs"}) {
+  for (const char* name :
+       {"model", "temperature", "top_p", "top_k", "min_p", "stop", "logit_bias", "stream", "kv",
+        "seed", "user", "parallel_tool_calls", "prompt_cache_key", "chat_template_kwargs",
+        "cache_salt", "priority", "id_slot", "cache_prompt"}) {
     if (body.contains(name)) chat[name] = body[name];
   }
   if (const Json* most = fields.Get("max_output_tokens")) chat["max_tokens"] = *most;

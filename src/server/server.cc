@@ -18,6 +18,8 @@ namespace {
 
 enum class Access : uint8_t { kPublic, kKey, kQuota };  // kQuota: needs a key and counts
 
+constexpr size_t kLongBody = 256 << 10;  // bytes: milliseconds to read, and more to tokenize
+
 struct Route {
   // The path without /v1; at its end "/*": an operand, "/**": one that may hold slashes.
   std::string_view method, path;
@@ -176,19 +178,12 @@ class KvasirServer final : public Server {
     if (const PageFile* file = FindPageFile(path)) return SendPage(*file, call);
     if (route == nullptr) return NotFound(path, call);
     if (route->access != Access::kPublic) {
-      const std::string key = call.http.Header("x-api-key");
-      auto caller = keys_->Admit(key.empty() ? call.http.Header("authorization") : key);
+      auto caller = Admit(call.http);
       if (!caller) return call.Fail(caller.error());
       entry->tenant = caller->tenant;
       call.caller = std::move(*caller);
     }
     if (route->path.ends_with('*')) call.operand = path.substr(route->path.find('*'));
-    if (route->method == "POST" && !route->path.starts_with("/slots")) {
-      auto body = ParseBody(call.http.body);
-      if (!body) return call.Fail(body.error());
-      call.body = std::move(*body);
-      call.http.body = {};
-    }
     if (route->access == Access::kQuota) {
       if (auto begun = keys_->Begin(call.caller.tenant); !begun) return call.Fail(begun.error());
       call.on_end = [this, entry, tenant = call.caller.tenant](const GenerationFacts& facts) {
@@ -197,18 +192,76 @@ class KvasirServer final : public Server {
         keys_->End(tenant, facts.n_prompt - facts.n_cached + facts.n_generated);
       };
     }
-    if (!route->takes_long) return Run(*route, call);
-    http_->Later(
-        [this, route, own = std::make_shared<Call>(std::move(call))] { Run(*route, *own); });
+    if (route->takes_long) {
+      RunLater(HttpServer::Later::kWork, options_.limits.long_threads, n_working_, *route, call);
+    } else if (call.http.body.size() > kLongBody) {
+      RunLater(HttpServer::Later::kReading, options_.limits.reading_threads, n_reading_, *route,
+               call);
+    } else {
+      Run(*route, call);
+    }
+  }
+
+  // Clients send a made-up key in the header that they do not use.
+  ApiResult<Caller> Admit(const HttpRequest& request) const {
+    const std::string key = request.Header("x-api-key");
+    const std::string authorization = request.Header("authorization");
+    auto caller = keys_->Admit(key.empty() ? authorization : key);
+    if (!caller && !key.empty() && !authorization.empty()) caller = keys_->Admit(authorization);
+    return caller;
+  }
+
+  // What waits for one of the threads waits in a queue of the same length as that for slots.
+  void RunLater(HttpServer::Later kind, int n_threads, std::atomic<int64_t>& n_there,
+                const Route& route, Call& call) {
+    if (++n_there > n_threads + options_.batch.queue) {
+      --n_there;
+      call.Fail({.status = 429,
+                 .message = "too many requests wait already; try again later, or start the server "
+                            "with a longer --queue",
+                 .code = "queue_full",
+                 .retry_after_s = 2});
+      return GiveBack(call);
+    }
+    http_->Do(kind, [this, &route, &n_there, own = std::make_shared<Call>(std::move(call))] {
+      Run(route, *own);
+      --n_there;
+    });
   }
 
   void Run(const Route& route, Call& call) {
     try {
-      route.endpoint(*services_, call);
+      if (const auto read = ReadBody(route, call); read) {
+        route.endpoint(*services_, call);
+      } else {
+        call.Fail(read.error());
+      }
     } catch (const std::exception& error) {  // of libraries: our own code throws nothing
       call.Fail({.status = 500, .message = error.what()});
     }
-    if (call.on_end) keys_->End(call.caller.tenant, 0);  // it was refused before it began
+    GiveBack(call);
+  }
+
+  // Of a request that was refused before it began.
+  void GiveBack(Call& call) {
+    if (std::exchange(call.on_end, nullptr)) keys_->End(call.caller.tenant, 0);
+  }
+
+  static ApiResult<void> ReadBody(const Route& route, Call& call) {
+    if (route.method != "POST") return {};
+    const std::string coding = call.http.Header("content-encoding");
+    if (!coding.empty() && coding != "identity") {
+      return Refuse({.status = 415,
+                     .message = fmt::format("the body has the Content-Encoding '{}': send it as it "
+                                            "is, uncompressed",
+                                            coding)});
+    }
+    if (route.path.starts_with("/slots")) return {};  // theirs may be empty
+    auto body = ParseBody(call.http.body);
+    if (!body) return Refuse(body.error());
+    call.body = std::move(*body);
+    call.http.body = {};
+    return {};
   }
 
   static bool IsBuiltIn(const std::string& path) {
@@ -311,7 +364,9 @@ class KvasirServer final : public Server {
                                                call.http.method, allowed),
                         .allow = allowed});
     }
-    call.Fail({.status = 404, .message = fmt::format("there is no {}", call.http.path)});
+    const std::string_view instead =
+        path == "/completion" ? ": OpenAI's form of it is /v1/completions" : "";
+    call.Fail({.status = 404, .message = fmt::format("there is no {}{}", call.http.path, instead)});
   }
 
   ServerOptions options_;
@@ -324,6 +379,7 @@ class KvasirServer final : public Server {
   std::atomic<bool> draining_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<int> n_replying_{0};
+  std::atomic<int64_t> n_working_{0}, n_reading_{0};  // on the threads for it, and waiting for them
   std::unique_ptr<HttpServer> http_;
 };
 

@@ -1,6 +1,7 @@
 // /slots: what the engine's slots hold; saving it to files, restoring and erasing it.
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 
 #include "base/byte_stream.h"
 #include "server/endpoints.h"
@@ -50,7 +51,21 @@ double MsSince(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// The path of {"filename"} in the folder for saved slots: a name, and no way out of the folder.
+// Each API key has a folder of its own in that for saved slots, so that no key's names are another
+// one's. No file's name begins with a dot, and names of keys are written so that they stay there.
+std::string FolderOf(const Services& services, const std::string& tenant) {
+  if (tenant.empty()) return services.slot_folder;
+  std::string folder = services.slot_folder + "/.";
+  for (const char c : tenant) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                       c == '-' || c == '_';
+    folder += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<uint8_t>(c));
+  }
+  return folder;
+}
+
+// The path of {"filename"} in the folder of the caller's key, or of {"key"}, which an admin may
+// name: a name, and no way out of the folder.
 ApiResult<std::pair<std::string, std::string>> ReadFilename(const Services& services,
                                                             const Call& call) {
   if (services.slot_folder.empty()) {
@@ -61,6 +76,8 @@ ApiResult<std::pair<std::string, std::string>> ReadFilename(const Services& serv
   if (!body) return Refuse(body.error());
   Fields fields(*body);
   const std::string name = fields.Text("filename").value_or("");
+  const std::string tenant = fields.Text("key").value_or(call.caller.tenant);
+  if (!call.caller.MayUse(tenant)) fields.Fail("key", "only an admin may name another API key");
   if (fields.error()) return Refuse(*fields.error());
   const bool good = !name.empty() && name.size() <= 200 && name[0] != '.' &&
                     std::all_of(name.begin(), name.end(), [](char c) {
@@ -71,7 +88,7 @@ ApiResult<std::pair<std::string, std::string>> ReadFilename(const Services& serv
                               "without separators, blanks or a dot in front",
                    .param = "filename"});
   }
-  return std::pair(name, services.slot_folder + "/" + name);
+  return std::pair(name, FolderOf(services, tenant) + "/" + name);
 }
 
 void Save(const Services& services, Call& call, int slot) {
@@ -85,6 +102,8 @@ void Save(const Services& services, Call& call, int slot) {
       [&](Scheduler& scheduler) { n_saved = scheduler.SaveSlot(slot, call.caller, bytes); });
   if (!n_saved) return call.Fail(FromBatch(n_saved.error()));
   const std::vector<std::byte> held = bytes.Take();
+  std::error_code ignored;  // without its folder no file is created
+  std::filesystem::create_directory(std::filesystem::path(file->second).parent_path(), ignored);
   auto writer = FileWriter::Create(file->second);
   Status written = writer ? Status() : Status(tl::unexpect, writer.error());
   if (writer) {

@@ -55,7 +55,8 @@ class SchedulerTest : public testing::Test {
             .top_logprobs = 3};
   }
 
-  std::shared_ptr<Told> Add(Scheduler& scheduler, const BatchRequest& request) {
+  std::shared_ptr<Told> Add(Scheduler& scheduler, const BatchRequest& request,
+                            std::chrono::seconds age = {}) {
     auto told = std::make_shared<Told>();
     auto on_event = std::make_shared<const BatchEventFn>([told](BatchEvent event) {
       told->text[event.answer] += event.text;
@@ -72,6 +73,7 @@ class SchedulerTest : public testing::Test {
     ++last_id_;
     for (int i = 0; i < request.n_answers; ++i) {
       answers.push_back(std::make_unique<BatchJob>(last_id_, i, shared, *spec, on_event, *model_));
+      answers.back()->submitted -= age;
     }
     scheduler.Add(std::move(answers));
     return told;
@@ -396,6 +398,86 @@ TEST_F(SchedulerTest, ImportantRequestsGoFirstAndTenantsTakeTurns) {
   EXPECT_THAT(order, ElementsAre("urgent", "a1", "a2"));
 }
 
+// Who waits for one slot, or for many at once, lets others have what it does not need; in the end
+// slots are kept for it.
+TEST_F(SchedulerTest, OthersPassWhoWaitsForMoreThanIsFree) {
+  struct Case {
+    int slot, n_answers;
+    std::chrono::seconds age;
+    bool passes;
+  };
+  for (const Case& c : {Case{0, 1, {}, true}, Case{0, 1, std::chrono::hours(1), true},
+                        Case{-1, 3, {}, true}, Case{-1, 3, std::chrono::hours(1), false}}) {
+    Scheduler scheduler(model_, {.n_slots = 3});
+    BatchRequest request = Request(20, 5);
+    request.slot = 0;
+    const auto running = Add(scheduler, request);
+    scheduler.Step();
+    request.slot = c.slot;
+    request.n_answers = c.n_answers;
+    const auto waiting = Add(scheduler, request, c.age);
+    request = Request(20, 6);
+    request.n_tokens = 2;
+    const auto other = Add(scheduler, request);
+    for (int i = 0; i < 5; ++i) scheduler.Step();
+    EXPECT_EQ(other->done.size(), c.passes ? 1u : 0u) << c.slot << " " << c.n_answers;
+    EXPECT_TRUE(running->done.empty());
+    RunAll(scheduler);
+    EXPECT_EQ(waiting->done.size(), static_cast<size_t>(c.n_answers));
+    EXPECT_EQ(other->done.size(), 1u);
+  }
+}
+
+TEST_F(SchedulerTest, ATenantHasNoMoreAnswersAtATimeThanItMay) {
+  Scheduler scheduler(model_, {.n_slots = 4});
+  BatchRequest request = Request(20, 5);
+  request.tenant = "a";
+  request.most_at_once = 2;
+  for (int i = 0; i < 4; ++i) Add(scheduler, request);
+  request.tenant = "b";
+  request.most_at_once = 0;
+  const auto other = Add(scheduler, request);
+  scheduler.Step();
+  EXPECT_EQ(scheduler.figures().n_running, 3);
+  RunAll(scheduler);
+  EXPECT_EQ(scheduler.figures().finished[1], 5);
+}
+
+// More answers than slots come in turn, and are those that more slots give; requests that came
+// together are numbered through, and each counts its prompt once.
+TEST_F(SchedulerTest, RequestsThatCameTogetherAreOne) {
+  std::vector<BatchRequest> requests = {Request(40, 5), Request(50, 6, "streaming:budget=30")};
+  requests[0].n_answers = 5;
+  requests[0].prompt_logprobs = true;
+  requests[1].n_answers = 2;
+  const auto all = [&](int n_slots) {
+    auto engine = BatchEngine::Start(model_, {.n_slots = n_slots, .queue = 0});
+    Told told;
+    std::promise<void> done;
+    int n_first = 0;
+    const auto id = (*engine)->Submit(requests, [&](BatchEvent event) {
+      auto& tokens =
+          event.kind == BatchEvent::Kind::kPromptRead ? told.prompt : told.tokens[event.answer];
+      for (TokenRecord& token : event.tokens) tokens.push_back(std::move(token));
+      if (event.kind != BatchEvent::Kind::kDone) return;
+      n_first += event.outcome.first_of_prompt;
+      told.done[event.answer] = std::move(event.outcome);
+      if (told.done.size() == 7) done.set_value();
+    });
+    EXPECT_TRUE(id);
+    done.get_future().wait();
+    EXPECT_EQ(n_first, 2);
+    EXPECT_EQ(told.prompt.size(), 40u);
+    return told;
+  };
+  Told wide = all(8), narrow = all(2), one = all(1);
+  for (int i = 0; i < 7; ++i) {
+    EXPECT_EQ(narrow.logprobs(i), wide.logprobs(i)) << i;
+    EXPECT_EQ(one.logprobs(i), wide.logprobs(i)) << i;
+  }
+  EXPECT_NE(wide.ids(0), wide.ids(4));
+}
+
 TEST_F(SchedulerTest, PromptLogprobsAreThoseOfAScore) {
   BatchRequest request = Request(70, 7);
   request.prompt_logprobs = true;
@@ -522,9 +604,10 @@ TEST_F(SchedulerTest, TheEngineRefusesWhatItCannotServe) {
   EXPECT_EQ(refusal(Request(400, 1)), Refusal::kNoKvMemory);
   EXPECT_EQ(refusal({.prompt = {}, .n_tokens = 1}), Refusal::kBadRequest);
   EXPECT_EQ(refusal({.prompt = {1 << 20}, .n_tokens = 1}), Refusal::kBadRequest);
-  BatchRequest many = Request(10, 1);
-  many.n_answers = 2;
-  EXPECT_EQ(refusal(many), Refusal::kBadRequest);
+  // One of those that came together refuses all.
+  const auto together = (*engine)->Submit({Request(10, 1), Request(400, 1)}, [](BatchEvent) {});
+  ASSERT_FALSE(together);
+  EXPECT_EQ(together.error().refusal, Refusal::kNoKvMemory);
   BatchRequest endless = Request(10, 1);
   endless.n_tokens = 200;
   std::vector<std::optional<Refusal>> answers;

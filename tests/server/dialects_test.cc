@@ -75,6 +75,16 @@ TEST_F(DialectsTest, MessagesAnswerAsAnthropicDoes) {
             n_prompt);
 }
 
+// Clients show it while the answer comes.
+TEST_F(DialectsTest, AStreamOfMessagesBeginsWithTheCountOfThePrompt) {
+  Json request = AnthropicRequest();
+  const int n = Post(port(), "/v1/messages/count_tokens", request).json()["input_tokens"];
+  request["stream"] = true;
+  const auto events = NamedEvents(Post(port(), "/v1/messages", request).body);
+  EXPECT_EQ(events[0].first, "message_start");
+  EXPECT_EQ(events[0].second["message"]["usage"]["input_tokens"], n);
+}
+
 TEST_F(DialectsTest, MessagesStreamInAnthropicsOrder) {
   Json request = AnthropicRequest();
   const std::string whole = Post(port(), "/v1/messages", request).json()["content"][0]["text"];

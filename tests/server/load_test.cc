@@ -102,7 +102,7 @@ TEST_F(LoadTest, SlowClientsAreClosedAndTooManyRefused) {
   Start(options);
   RawClient header(port()), body(port()), third(port());
   header.Send("GET /hea");
-  body.Send("POST /tokenize HTTP/1.1\r\nContent-Length: 100\r\n\r\n{");
+  body.Send("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{");
   ASSERT_TRUE(Eventually([&] { return server_->n_connections() == 3; }));
   const RawReply refused = Get(port(), "/health");
   EXPECT_EQ(refused.status, 503);
@@ -197,7 +197,7 @@ TEST_F(LoadTest, DrainingAnswersWhatIsAtHandAndNothingElse) {
     clients.back()->Send(PostText("/v1/completions", request.dump()));
   }
   RawClient late(port());
-  late.Send("GET /health HTTP/1.1\r\n\r\n");
+  late.Send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(late.Read().status, 200);
   ASSERT_TRUE(Eventually([&] {
     const BatchFigures figures = server_->engine().figures();

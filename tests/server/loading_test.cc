@@ -64,7 +64,7 @@ TEST_F(LoadingTest, OneConnectionSeesTheModelCome) {
 
 TEST_F(LoadingTest, EndsWithoutAModel) {
   RawClient client(port());
-  client.Send("GET /health HTTP/1.1\r\n\r\n");
+  client.Send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(client.Read().status, 503);
   EXPECT_TRUE(server_->Drain(std::chrono::seconds(20)));
   server_.reset();

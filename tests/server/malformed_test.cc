@@ -51,7 +51,7 @@ const Bad kBad[] = {
      "temperature"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"top_p":2})", 400, "top_p"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"n":0})", 400, "'n'"},
-    {"/v1/chat/completions", std::string("{") + kUser + R"(,"n":100})", 400, "answers"},
+    {"/v1/chat/completions", std::string("{") + kUser + R"(,"n":129})", 400, "'n'"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"max_tokens":1.5})", 400, "max_tokens"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"max_tokens":-7})", 400, "max_tokens"},
     {"/v1/chat/completions", std::string("{") + kUser + R"(,"stop":5})", 400, "stop"},
@@ -94,8 +94,12 @@ const Bad kBad[] = {
     {"/v1/completions", R"({"prompt":[-1]})", 400, "vocabulary"},
     {"/v1/completions", R"({"prompt":[18446744073709551615]})", 400, "vocabulary"},
     {"/v1/completions", R"({"prompt":"Hi","suffix":"x"})", 400, "suffix"},
-    {"/v1/completions", R"({"prompt":"Hi","best_of":3})", 400, "best_of"},
+    {"/v1/completions", R"({"prompt":"Hi","n":3,"best_of":2})", 400, "best_of"},
+    {"/v1/completions", R"({"prompt":"Hi","best_of":2,"stream":true})", 400, "best_of"},
     {"/v1/completions", R"({"prompt":"Hi","logprobs":50})", 400, "logprobs"},
+    {"/v1/chat/completions", std::string("{") + kUser + R"(,"top_logprobs":2})", 400,
+     "top_logprobs"},
+    {"/completion", R"({"prompt":"Hi"})", 404, "/v1/completions"},
     {"/tokenize", "{}", 400, "content"},
     {"/tokenize", R"({"content":5})", 400, "content"},
     {"/detokenize", R"({"tokens":[1.5]})", 400, "tokens"},
@@ -160,6 +164,15 @@ TEST_F(MalformedTest, NullStandsForLeftOutAndUnknownFieldsDoNotMatter) {
   request["max_completion_tokens"] = 3;
   request["never_heard_of"] = {{"x", 1}};
   EXPECT_EQ(Post(port(), "/v1/chat/completions", request).status, 200);
+}
+
+TEST_F(MalformedTest, ManyTextsMayStopAnAnswer) {
+  Start();
+  Json request = {{"prompt", "Hi"}, {"max_tokens", 2}};
+  request["stop"] = std::vector<std::string>(64, "~");
+  EXPECT_EQ(Post(port(), "/v1/completions", request).status, 200);
+  request["stop"].push_back("~");
+  EXPECT_EQ(Post(port(), "/v1/completions", request).status, 400);
 }
 
 TEST_F(MalformedTest, APromptBeyondTheContextSaysSo) {
@@ -229,20 +242,25 @@ TEST_F(MalformedTest, HttpThatIsNoneIsRefusedAndTheConnectionClosed) {
   Start(options);
   EXPECT_EQ(Exchange(port(), "NONSENSE\r\n\r\n").status, 400);
   EXPECT_EQ(Exchange(port(), "GET /health HTTP/9.9\r\n\r\n").status, 400);
-  EXPECT_EQ(Exchange(port(), "POST /tokenize HTTP/1.1\r\nContent-Length: x\r\n\r\n").status, 400);
-  EXPECT_EQ(Exchange(port(), "POST /tokenize HTTP/1.1\r\nContent-Length: 5000\r\n\r\n").status,
-            413);
-  EXPECT_EQ(Exchange(port(), PostText("/tokenize", std::string(2000, ' '))).status, 413);
   EXPECT_EQ(
-      Exchange(port(), "GET /health HTTP/1.1\r\nX: " + std::string(4000, 'x') + "\r\n\r\n").status,
-      431);
+      Exchange(port(), "POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n").status,
+      400);
+  EXPECT_EQ(
+      Exchange(port(), "POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n").status,
+      413);
+  EXPECT_EQ(Exchange(port(), PostText("/tokenize", std::string(2000, ' '))).status, 413);
+  EXPECT_EQ(Exchange(port(),
+                     "GET /health HTTP/1.1\r\nHost: x\r\nX: " + std::string(4000, 'x') + "\r\n\r\n")
+                .status,
+            431);
   const RawReply chunked =
-      Exchange(port(), "POST /tokenize HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" +
+      Exchange(port(), "POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +
                            std::string("e\r\n{\"content\":\"a\"\r\n1\r\n}\r\n0\r\n\r\n"));
   EXPECT_EQ(chunked.status, 200) << chunked.body;
   EXPECT_EQ(
-      Exchange(port(), "POST /tokenize HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n" +
-                           std::string(5000, ' '))
+      Exchange(port(),
+               "POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n" +
+                   std::string(5000, ' '))
           .status,
       413);
 }
@@ -255,12 +273,12 @@ TEST_F(MalformedTest, OneConnectionServesManyRequests) {
     EXPECT_EQ(client.Read().status, 200);
   }
   // Two at once are answered in turn.
-  client.Send("GET /health HTTP/1.1\r\n\r\nGET /v1/models HTTP/1.1\r\n\r\n");
+  client.Send("GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(client.Read().json()["status"], "ok");
   EXPECT_EQ(client.Read().json()["object"], "list");
   client.Send("GET http://localhost/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(client.Read().json()["status"], "ok");
-  client.Send("GET /health HTTP/1.1\r\nConnection: close\r\n\r\n");
+  client.Send("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(client.Read().status, 200);
   EXPECT_FALSE(client.Receive());
   // HTTP/1.0 knows no chunks: a stream ends with the connection.
@@ -295,6 +313,12 @@ TEST_F(MalformedTest, KeysAreAskedForAndQuotasKept) {
   EXPECT_TRUE(spent.Has("Retry-After: "));
   EXPECT_EQ(spent.json()["error"]["code"], "quota_exceeded");
   EXPECT_EQ(Post(port(), "/v1/completions", request, "X-Api-Key: secret-one\r\n").status, 200);
+  // Clients send a made-up key in the one header and the true one in the other.
+  EXPECT_EQ(Post(port(), "/tokenize", {{"content", "a"}}, two + "X-Api-Key: none\r\n").status, 200);
+  EXPECT_EQ(Post(port(), "/tokenize", {{"content", "a"}},
+                 "Authorization: Bearer none\r\nX-Api-Key: secret-one\r\n")
+                .status,
+            200);
   std::filesystem::remove(path);
 }
 

@@ -37,7 +37,7 @@ TEST_F(PageTest, IsServedWithAPolicyThatKeepsItHere) {
   }
   EXPECT_EQ(n, 2);
   EXPECT_EQ(Get(port(), "/client.js").status, 200);
-  EXPECT_EQ(Exchange(port(), "HEAD / HTTP/1.1\r\n\r\n").status, 200);
+  EXPECT_EQ(Exchange(port(), "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
   EXPECT_EQ(Post(port(), "/", Json::object()).status, 405);
 }
 

@@ -42,6 +42,13 @@ class RawClient {
   void Send(std::string_view bytes) {
     [[maybe_unused]] const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
+  // Says that no more will come, and still listens.
+  void EndSending() { shutdown(fd_, SHUT_WR); }
+  // Whether bytes of a reply are there that were not received.
+  bool HasReply() const {
+    char byte;
+    return recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  }
   void Close() {
     if (fd_ >= 0) close(fd_);
     fd_ = -1;
@@ -61,8 +68,15 @@ class RawClient {
   }
   const std::string& received() const { return received_; }
 
-  // The next whole reply; that to HEAD has no body.
+  // The next whole reply, after any that are for the time being (1xx); that to HEAD has no body.
   RawReply Read(bool to_head = false) {
+    RawReply reply = ReadOne(to_head);
+    while (reply.status >= 100 && reply.status < 200) reply = ReadOne(to_head);
+    return reply;
+  }
+
+ private:
+  RawReply ReadOne(bool to_head) {
     RawReply reply;
     size_t end;
     while ((end = received_.find("\r\n\r\n")) == std::string::npos) {
@@ -72,7 +86,7 @@ class RawClient {
     received_.erase(0, end + 4);
     if (reply.head.size() > 12) reply.status = std::atoi(reply.head.c_str() + 9);
     const size_t length_at = reply.head.find("Content-Length: ");
-    if (to_head) {
+    if (to_head || reply.status < 200 || reply.status == 204) {  // they have no body
       reply.complete = true;
     } else if (length_at != std::string::npos) {
       const size_t length = std::stoul(reply.head.substr(length_at + 16));
@@ -92,7 +106,6 @@ class RawClient {
     return reply;
   }
 
- private:
   bool ReadChunks(std::string& body) {
     while (true) {
       size_t line;
