@@ -59,7 +59,7 @@ class Expected final : public Method {
     });
     for (int h = 0; h < plan.n_heads(); ++h) {
       plan.Score(h, (*scores)[h]);
-      plan.Protect(h, 0, std::min(options_.sinks, at.heads[h].size()));
+      plan.ProtectFirst(h, options_.sinks);
       plan.Budget(h, keep);
     }
   }

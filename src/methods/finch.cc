@@ -46,10 +46,9 @@ class Finch final : public Method {
     std::vector<std::vector<float>> votes =
         ops.AttentionMass(at, {.last_rows = rows, .row_weight = weight});
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const int64_t n = at.heads[h].size(), window = std::min(rows, n);
       for (float& vote : votes[h]) vote /= static_cast<float>(rows);
       plan.Score(h, std::move(votes[h]));
-      plan.Protect(h, n - window, window);
+      plan.ProtectLast(h, rows);
       plan.Budget(h, keep);
     }
     if (renumber_) plan.Renumber();

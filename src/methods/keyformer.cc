@@ -69,7 +69,7 @@ class Keyformer final : public Method {
           score[i] = std::numeric_limits<float>::infinity();  // chosen at the prompt's end
         }
       }
-      plan.Protect(h, at.heads[h].size() - recent, recent);
+      plan.ProtectLast(h, recent);
       plan.Score(h, std::move(score));
       plan.Budget(h, keep);
     }

@@ -84,7 +84,7 @@ class RKv final : public Method {
         score[i] = static_cast<float>(lambda_ * importance - (1 - lambda_) * score[i]);
       }
       plan.Score(h, std::move(score));
-      plan.Protect(h, n - window, window);
+      plan.ProtectLast(h, rows);
       plan.Budget(h, keep);
     }
   }

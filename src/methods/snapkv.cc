@@ -49,9 +49,8 @@ class SnapKv final : public Method {
         ops.Once(fmt::format("snapkv {} {} {}", rows, kernel_, pool_ == PoolKind::kMax),
                  [&] { return Votes(at, ops, rows); });
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const int64_t n = at.heads[h].size(), window = std::min(rows, n);
       plan.Score(h, (*votes)[h]);
-      plan.Protect(h, n - window, window);
+      plan.ProtectLast(h, rows);
       plan.Budget(h, keep);
     }
   }

@@ -101,8 +101,7 @@ class TrimKv final : public Method {
       }
       if (knorm_) AddKeyNorms(at.heads[h], scores);
       BreakTies(scores);
-      const int64_t window = std::min<int64_t>(window_, at.heads[h].size());
-      plan.Protect(h, at.heads[h].size() - window, window);
+      plan.ProtectLast(h, window_);
       plan.Score(h, std::move(scores));
       plan.Budget(h, keep);
     }

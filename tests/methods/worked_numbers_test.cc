@@ -125,6 +125,17 @@ TEST(H2o, KeepsHeavyHittersAndTheRecent) {
   EXPECT_THAT(Kept("h2o:budget=2,variant=kvpress", mass), ElementsAre(ElementsAre(0, 1)));
 }
 
+// Head budgets leave heads with fewer entries than are recent: those keep all.
+TEST(RecentEntries, AreAllThereWhereAHeadHasFewer) {
+  const Scores mass = {std::vector<float>(4, 1.0f), std::vector<float>(40, 1.0f)};
+  for (const char* spec : {"h2o:budget=20", "keyformer:budget=20,recent=10"}) {
+    const auto kept = Kept(spec, mass);
+    EXPECT_THAT(kept[0], ElementsAre(-1)) << spec;
+    ASSERT_EQ(kept[1].size(), 20u) << spec;
+    EXPECT_EQ(kept[1][10], 30) << spec;
+  }
+}
+
 // Trap 3.23: sums favour what stood there first. Ten tokens that attend to all they see alike, but
 // twice as much to a needle planted at 6: 2/8 + 2/9 + 2/10 + 2/11 from four queries, where entry 3
 // has 1.04 from seven.
