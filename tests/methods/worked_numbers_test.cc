@@ -22,6 +22,7 @@ class NoOps final : public Ops {
 
 class Given final : public Method {
  public:
+  Needs needs(const ModelInfo&) const override { return {.at_decode = true}; }
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     for (int h = 0; h < plan.n_heads(); ++h) {
       plan.Score(h, at.mass[h]);
@@ -99,6 +100,31 @@ TEST(AdaKv, SharesAddUpToWhatTheLayerHad) {
 TEST(AdaKv, ProtectedEntriesAreNotShared) {
   EXPECT_THAT(Kept("adakv:floor=20% + given", kTwoHeads, 3, 1),
               ElementsAre(ElementsAre(0, 1, 2, 5), ElementsAre(0, 5)));
+}
+
+// Heads that an earlier cut left with 100 and 20 entries, and a generated token each: the layer
+// holds two budgets on, though 60 is no limit to the second head.
+TEST(AdaKv, TheLayersSumStaysWhileGenerating) {
+  const auto sizes = [](const std::string& spec, const Scores& scores) {
+    std::vector<size_t> held;
+    const auto kept = Kept(spec, scores, 60, 0, 0, 1);
+    for (size_t h = 0; h < kept.size(); ++h) {
+      const bool all = kept[h] == std::vector<int32_t>{-1};
+      held.push_back(all ? scores[h].size() : kept[h].size());
+    }
+    return held;
+  };
+  const std::vector<float> low(101, .1f), high(101, .5f);
+  const Scores second_is_high = {low, {high.begin(), high.begin() + 21}};
+  const Scores first_is_high = {high, {low.begin(), low.begin() + 41}};
+  const Scores few = {{low.begin(), low.begin() + 90}, {low.begin(), low.begin() + 30}};
+  // Its share, .8 * 21 + .2 * 60, is more than the small head has: the other holds the rest.
+  EXPECT_THAT(sizes("adakv + given", second_is_high), ElementsAre(99, 21));
+  EXPECT_THAT(sizes("adakv:variant=kvpress + given", second_is_high), ElementsAre(99, 21));
+  EXPECT_THAT(sizes("adakv + given", first_is_high), ElementsAre(93, 27));
+  EXPECT_THAT(sizes("adakv:variant=kvpress + given", first_is_high), ElementsAre(101, 19));
+  EXPECT_THAT(sizes("adakv + given", few), ElementsAre(90, 30));  // two budgets in all
+  EXPECT_THAT(sizes("adakv:variant=kvpress + given", few), ElementsAre(90, 30));
 }
 
 // Budget 128, window 8, beta 20, 32 layers, 8000 entries: 234, 227, …, 17 and the window.
