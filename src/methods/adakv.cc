@@ -171,6 +171,7 @@ extern constinit const MethodInfo kAdaKv = {
     .params = kParams,
     .make = &Make,
     .scored = true,
+    .shares = Shares::kHeads,
 };
 
 }  // namespace kvasir

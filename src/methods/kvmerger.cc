@@ -102,10 +102,10 @@ class KvMerger final : public Method {
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const std::optional<int64_t> target = Target(at);
     if (!target) return;
-    const bool decoding = at.moment == Moment::kDecode;
-    if (o_.to_target && at.Fits(*target + (decoding ? o_.tail : 0))) return;
+    if (o_.to_target && at.Fits(*target, o_.tail)) return;
     // At a threshold there is no number to grow from: the tail is counted in tokens.
-    if (!o_.to_target && decoding && at.n_generated % o_.tail != 0) return;
+    const bool waits = at.moment == Moment::kDecode && !at.timed;
+    if (!o_.to_target && waits && at.n_generated % o_.tail != 0) return;
     std::vector<std::vector<float>> mass(at.mass.begin(), at.mass.end());
     if (o_.queries > 0) {
       const int64_t rows = std::min<int64_t>(o_.queries, at.n_last_queries);
@@ -117,13 +117,13 @@ class KvMerger final : public Method {
  private:
   // Entries that a head of this layer keeps; none: the layer is left whole.
   std::optional<int64_t> Target(const LayerView& at) const {
-    const int64_t budget = std::min(o_.budget.Of(at.n_prompt), at.n_prompt), n = at.n_prompt;
+    const int64_t budget = o_.budget.Of(at.n_prompt), n = at.n_prompt;
     const int64_t n_layers = at.model.n_layers, n_skipped = 3;
     const bool skipped = at.layer < 2 || at.layer == n_layers - 1;
     if (!o_.skip || n_layers <= n_skipped) return budget;
     if (!o_.to_target) return skipped ? std::nullopt : std::optional(budget);
     const int64_t others = (budget * n_layers - n * n_skipped) / (n_layers - n_skipped);
-    if (2 * others < budget) return budget;  // too much to make up for: no layer is left whole
+    if (budget >= n || 2 * others < budget) return budget;  // nothing to make up for, or too much
     return skipped ? std::nullopt : std::optional(others);
   }
 

@@ -96,7 +96,7 @@ class Razor final : public Method {
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     const int64_t n_tokens = at.n_prompt + at.n_generated;
     const int64_t buffer = Buffer(at, n_tokens);
-    const int64_t slack = at.moment == Moment::kDecode ? kSlack : 0;
+    const int64_t slack = at.moment == Moment::kDecode && !at.timed ? kSlack : 0;
     for (int h = 0; h < plan.n_heads(); ++h) {
       if (Retrieves(at, h)) continue;
       const HeadCache& head = at.heads[h];

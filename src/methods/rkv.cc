@@ -68,8 +68,7 @@ class RKv final : public Method {
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.shares_of);
-    const int64_t slack = at.moment == Moment::kDecode ? every_ - 1 : 0;
-    if (at.Fits(keep + slack)) return;
+    if (at.Fits(keep, every_ - 1)) return;
     const int64_t rows = std::min<int64_t>(window_, at.n_last_queries);
     const auto votes = ops.AttentionMass(at, {.last_rows = rows, .over_group = GroupBy::kMax});
     const auto redundancy = ScoresOnce(ops, at, fmt::format("rkv {} {}", threshold_, spare_),

@@ -87,8 +87,7 @@ class TrimKv final : public Method {
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.shares_of);
-    const int64_t slack = at.moment == Moment::kDecode ? every_ - 1 : 0;
-    if (at.Fits(keep + slack)) return;
+    if (at.Fits(keep, every_ - 1)) return;
     const int64_t now = at.n_prompt + at.n_generated;
     for (int h = 0; h < plan.n_heads(); ++h) {
       const std::vector<int32_t> orders = at.heads[h].Orders();

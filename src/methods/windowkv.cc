@@ -64,7 +64,7 @@ class WindowKv final : public Method {
     const int64_t budget = GroupBudget(total, place / set_.layers, n_layers);
     if (review <= budget) return;
     // One choice a page of generated tokens, not one a token.
-    const bool waits = set_.always && at.moment == Moment::kDecode;
+    const bool waits = at.moment == Moment::kDecode && !at.timed;
     if (waits && review < budget + set_.size + kPageEntries) return;
     const int64_t leader = Leader(at, place);
     if (leader == at.layer) at.notes[at.layer] = Choose(at, ops, rows, review, budget);

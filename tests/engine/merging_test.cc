@@ -58,6 +58,8 @@ TEST_F(Merging, WhatMergesNothingIsFull) {
   const auto expected = Feed(*full, RandomIds(230, 1), RandomIds(20, 2));
   for (const std::string& spec :
        {std::string("kvmerger:mode=threshold,eps=1"), std::string("kvmerger:budget=100%"),
+        std::string("kvmerger:budget=4k,when=always,tail=8"),
+        std::string("kvmerger:budget=4k,when=always,tail=8,skip=auto"),
         std::string("merge + h2o:budget=4k"), razor_, razor_ + ",min_buffer=10,induction=100%",
         razor_ + ",budget=100%"}) {
     auto session = OpenSession(model_, {.kv = spec});
