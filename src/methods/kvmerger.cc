@@ -239,8 +239,18 @@ class KvMerger final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  const bool to_target = params.GetWord("mode") == "target";
+  const std::string_view kernel = params.GetWord("kernel"), scaling = params.GetWord("scaling");
+  KV_RETURN_IF_ERROR(to_target ? params.Without({"eps"}, "mode=target meets the budget")
+                               : params.Without({"budget"}, "mode=threshold goes by eps"));
+  if (kernel != "fixed") {
+    KV_RETURN_IF_ERROR(params.Without({"sigma"}, "this kernel takes its width from each set"));
+  }
+  if (params.GetWord("when") == "prompt") {
+    KV_RETURN_IF_ERROR(params.Without({"tail"}, "when=prompt lets no tail grow"));
+  }
   Options o{.budget = params.GetBudget("budget"),
-            .to_target = params.GetWord("mode") == "target",
+            .to_target = to_target,
             .skip = params.GetWord("skip") == "auto",
             .always = params.GetWord("when") == "always",
             .eps = static_cast<float>(params.GetNumber("eps")),
@@ -254,7 +264,6 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
             .queries = static_cast<int>(params.GetInt("queries"))};
   if (!params.Auto("recent")) o.recent = params.GetNumber("recent");
   if (!params.Auto("heavy")) o.heavy = params.GetNumber("heavy");
-  const std::string_view kernel = params.GetWord("kernel"), scaling = params.GetWord("scaling");
   o.kernel =
       kernel == "fixed" ? Kernel::kFixed : (kernel == "rms" ? Kernel::kRms : Kernel::kTwoPass);
   o.scaling = scaling == "paper" ? Scaling::kPaper
@@ -278,10 +287,10 @@ extern constinit const MethodInfo kKvMerger = {
         "merged, nor is anything across the border of a turn. The budget is met exactly, on "
         "average over the layers; skip=auto leaves the first two and the last whole, as the paper "
         "does, which costs the others more than it gains (docs/methods-findings.md). Needs the "
-        "attention mass of all queries (a second pass over the prompt's "
-        "attention; queries=32 takes the last 32 instead). Positions of merged entries are their "
-        "pivots'. Which value belonged to which token is lost, so look-ups of exact numbers "
-        "suffer; prefer `chunkkv + snapkv` for those.",
+        "attention mass of all queries (a second pass over the prompt's attention; queries=32 "
+        "takes the last 32 instead). Positions of merged entries are their pivots'. Which value "
+        "belonged to which token is lost, so look-ups of exact numbers suffer; prefer `chunkkv + "
+        "snapkv` for those.",
     .example = "kvmerger:budget=50%",
     .params = kParams,
     .make = &Make,

@@ -143,6 +143,9 @@ class RKv final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  if (params.GetWord("when") == "prompt") {
+    KV_RETURN_IF_ERROR(params.Without({"every"}, "when=prompt cuts once"));
+  }
   return std::make_unique<RKv>(
       params.GetBudget("budget"), params.GetInt("every"), static_cast<int>(params.GetInt("window")),
       static_cast<int>(params.GetInt("kernel")), params.GetNumber("lambda"),

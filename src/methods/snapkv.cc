@@ -79,6 +79,7 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
   const auto choose = [&](std::string_view name, int theirs) {
     return kvpress && !params.Given(name) ? theirs : static_cast<int>(params.GetInt(name));
   };
+  KV_RETURN_IF_ERROR(CheckRoom("snapkv", params.GetBudget("budget"), choose("window", 64)));
   const bool mean = kvpress && !params.Given("pool") ? true : params.GetWord("pool") == "avg";
   return std::make_unique<SnapKv>(params.GetBudget("budget"), choose("window", 64),
                                   choose("kernel", 5), mean ? PoolKind::kMean : PoolKind::kMax,
@@ -98,7 +99,8 @@ extern constinit const MethodInfo kSnapKv = {
         "their neighbours, and the window itself. Decoding then costs the same at any prompt "
         "length. Good when the question stands at the end of the prompt; when the document is "
         "compressed first and questions come later, what they ask for may be gone. The budget "
-        "holds at the prompt's end; generated tokens are added to it.",
+        "holds at the prompt's end; generated tokens are added to it. A share of a prompt so short "
+        "that the window fills it keeps the newest entries alone.",
     .example = "snapkv:budget=1024,window=16",
     .params = kParams,
     .make = &Make,

@@ -125,6 +125,9 @@ class TrimKv final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  if (params.GetWord("when") == "prompt") {
+    KV_RETURN_IF_ERROR(params.Without({"every"}, "when=prompt cuts once"));
+  }
   return std::make_unique<TrimKv>(params.GetBudget("budget"), std::string(params.GetText("gates")),
                                   params.GetInt("every"), params.GetInt("window"),
                                   params.GetFlag("knorm"), params.GetWord("when") == "always");

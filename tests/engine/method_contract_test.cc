@@ -45,6 +45,11 @@ std::string With(std::string spec, const std::string& budget, const std::string&
   return std::regex_replace(spec, std::regex("recent=[^, +]+"), "recent=" + recent);
 }
 
+// A budget too small for a window is refused as a count, and taken as a share of the prompt.
+std::string OrShare(const std::string& spec) {
+  return Program::Build(spec) ? spec : With(spec, "1%", "3");
+}
+
 // The method's `window` and `sinks`, where it has them, made 500.
 std::string WithLong(const std::string& spec, const MethodInfo& method) {
   std::string text;
@@ -259,7 +264,7 @@ TEST_P(MethodContract, GoesBackInTheTextOrSaysWhyNot) {
 
 TEST_P(MethodContract, PromptsOfAFewTokensRun) {
   for (int n : {1, 2, 5}) {
-    auto session = OpenSession(model_, {.kv = With(spec_, "1", "3")});
+    auto session = OpenSession(model_, {.kv = OrShare(With(spec_, "1", "3"))});
     Feed(*session, RandomIds(n, 5), forced_);
     for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << n;
   }
@@ -267,7 +272,7 @@ TEST_P(MethodContract, PromptsOfAFewTokensRun) {
 
 // Windows and sinks that no prompt of this length has room for.
 TEST_P(MethodContract, WindowsLongerThanThePromptRun) {
-  const std::string spec = WithLong(With(spec_, "2", "3"), method_);
+  const std::string spec = OrShare(WithLong(With(spec_, "2", "3"), method_));
   for (int n : {1, 3, 40, 200}) {
     auto session = OpenSession(model_, {.kv = spec});
     ASSERT_NE(session, nullptr) << spec;

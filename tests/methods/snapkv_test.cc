@@ -52,7 +52,8 @@ TEST(SnapKv, APlantedTokenStaysWithItsNeighbours) {
 
 TEST(SnapKv, TheWindowStays) {
   std::vector<float> votes(98, 1.0f);
-  EXPECT_THAT(Kept("budget=2", votes), ElementsAre(98, 99));
+  EXPECT_THAT(Kept("budget=2%", votes), ElementsAre(98, 99));  // as a count it is refused
+  EXPECT_THAT(Kept("budget=1%", votes), ElementsAre(99));
   EXPECT_EQ(Kept("budget=100", votes).size(), 100u);
 }
 
