@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "methods/registry.h"
+#include "tests/methods/acting.h"
 
 namespace kvasir {
 namespace {
@@ -139,9 +139,71 @@ TEST(PyramidKv, FallsByEqualSteps) {
   EXPECT_EQ(sum, 4016);
 }
 
+// Budget 2048: 3978, 3853, …, 103 and the window; in all 65296 for 32 times 2040.
+TEST(PyramidKv, FallsByEqualStepsAtLargeBudgets) {
+  const Scores scores = {std::vector<float>(8000, 1.0f)};
+  int64_t sum = 0;
+  for (int layer = 0; layer < 32; ++layer) {
+    const auto kept = Kept("pyramidkv:beta=20 + given", scores, 2048, 8, layer);
+    EXPECT_EQ(kept[0].size(), 3978u - 125u * layer + 8u);
+    sum += static_cast<int64_t>(kept[0].size()) - 8;
+  }
+  EXPECT_EQ(sum, 65296);
+}
+
+// n below the budget: all stay; below twice the base: no ramp; a first layer of more than there is:
+// all of it, and the last gets what that leaves.
+TEST(PyramidKv, TakesTheBranchesOfTheSheet) {
+  const auto kept = [](const std::string& spec, int n, int layer) {
+    return Kept(spec, {std::vector<float>(n, 1.0f)}, 2048, 8, layer)[0].size();
+  };
+  for (int layer : {0, 16, 31}) {
+    EXPECT_EQ(kept("pyramidkv + given", 2048, layer), 1u);  // -1: all
+    EXPECT_EQ(kept("pyramidkv + given", 4079, layer), 2048u);
+  }
+  // 2 * 2040 - 2040 / 1000 = 4078 of 4077: min 3, step (4077 - 3) / 31 = 131.
+  EXPECT_EQ(kept("pyramidkv:beta=1000 + given", 4085, 0), 1u);
+  EXPECT_EQ(kept("pyramidkv:beta=1000 + given", 4085, 31), 4077u - 31 * 131 + 8);
+}
+
+// However little a head's scores are, it has its floor; a flat head has more than a peaked one.
+TEST(AdaKv, FloorsHoldAndFlatHeadsGetMore) {
+  const std::vector<float> flat(50, .02f);
+  std::vector<float> peaked(50, .001f), none(50, 0.0f);
+  peaked[20] = .95f;
+  for (const int64_t n_generated : {0, 5}) {
+    for (const double floor : {.2, .5}) {
+      const auto spec = fmt::format("adakv:floor={} + given", floor);
+      const auto kept = Kept(spec, {flat, peaked, none}, 10, 0, 0, n_generated);
+      EXPECT_EQ(kept[0].size() + kept[1].size() + kept[2].size(), 30u);
+      for (const auto& head : kept) EXPECT_GE(head.size(), static_cast<size_t>(10 * floor));
+      EXPECT_GT(kept[0].size(), kept[1].size());
+      EXPECT_GE(kept[1].size(), kept[2].size());
+    }
+  }
+}
+
 TEST(Streaming, KeepsTheFirstAndTheLast) {
   EXPECT_THAT(Kept("streaming:budget=5,sinks=2", {std::vector<float>(7)}),
               ElementsAre(ElementsAre(0, 1, 4, 5, 6)));
+}
+
+// With the next token the oldest of the window goes; `renumber` gives slots as positions.
+TEST(Streaming, SlidesWithEveryToken) {
+  for (const bool renumber : {false, true}) {
+    ActingLayer layer(std::string(renumber ? "renumber + " : "") + "streaming:budget=5,sinks=2");
+    layer.Append(RandomRows(7, 1), RandomRows(7, 2));
+    layer.Act({});
+    EXPECT_THAT(layer.head().Orders(), ElementsAre(0, 1, 4, 5, 6));
+    layer.Append(RandomRows(1, 3), RandomRows(1, 4));
+    layer.Act({}, Moment::kDecode);
+    EXPECT_THAT(layer.head().Orders(), ElementsAre(0, 1, 5, 6, 7));
+    if (renumber) {
+      EXPECT_THAT(layer.head().Positions(), ElementsAre(0, 1, 2, 3, 4));
+    } else {
+      EXPECT_THAT(layer.head().Positions(), ElementsAre(0, 1, 5, 6, 7));
+    }
+  }
 }
 
 // Uniform attention over four tokens: the first has the most mass, the last is recent.
