@@ -19,6 +19,7 @@ namespace {
 constexpr ParamInfo kParams[] = {
     {"floor", ParamKind::kNumber, "20%", "0..1", "share of its even budget that each head has"},
     {"variant", ParamKind::kWord, "paper", "paper|kvpress", "how the floor is counted in"},
+    {"skip", ParamKind::kInteger, "0", "0..1024", "first layers whose heads share evenly"},
 };
 
 struct Candidate {
@@ -79,10 +80,10 @@ void FitRoom(const std::vector<int64_t>& room, int64_t total, std::vector<double
 
 class AdaKv final : public Method {
  public:
-  AdaKv(double floor, bool kvpress) : floor_(floor), kvpress_(kvpress) {}
+  AdaKv(double floor, bool kvpress, int64_t skip) : floor_(floor), kvpress_(kvpress), skip_(skip) {}
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    if (!plan.has_scores()) return;
+    if (!plan.has_scores() || at.layer < skip_) return;
     int64_t total = 0, size = 0;
     for (int h = 0; h < plan.n_heads(); ++h) {
       total += *plan.budget(h);
@@ -147,10 +148,12 @@ class AdaKv final : public Method {
 
   const double floor_;
   const bool kvpress_;
+  const int64_t skip_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  return std::make_unique<AdaKv>(params.GetNumber("floor"), params.GetWord("variant") == "kvpress");
+  return std::make_unique<AdaKv>(params.GetNumber("floor"), params.GetWord("variant") == "kvpress",
+                                 params.GetInt("skip"));
 }
 
 }  // namespace

@@ -97,6 +97,13 @@ TEST(AdaKv, SharesAddUpToWhatTheLayerHad) {
               ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1)));
 }
 
+TEST(AdaKv, FirstLayersShareEvenlyWhereAsked) {
+  const auto even = ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1));
+  EXPECT_THAT(Kept("adakv:skip=2 + given", kTwoHeads, 2, 0, 1), even);
+  EXPECT_THAT(Kept("adakv:skip=2 + given", kTwoHeads, 2, 0, 2),
+              ElementsAre(ElementsAre(0, 1, 2), ElementsAre(0)));
+}
+
 TEST(AdaKv, ProtectedEntriesAreNotShared) {
   EXPECT_THAT(Kept("adakv:floor=20% + given", kTwoHeads, 3, 1),
               ElementsAre(ElementsAre(0, 1, 2, 5), ElementsAre(0, 5)));
