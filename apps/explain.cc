@@ -247,18 +247,21 @@ std::string MethodNeeds(const MethodInfo& method) {
   if (needs.query_max) add("largest queries");
   if (needs.gates != nullptr) add("trained gates");
   if (needs.query_stats_from >= 0) add("query statistics");
-  if (needs.at_decode) add("every token");
+  // A pruner by itself is done with the prompt: only a codec after it prunes what comes later.
+  if (needs.at_decode && method.role != Role::kPruner) add("every token");
   return text.empty() ? "nothing" : text;
 }
 
 std::string MethodSaves(const MethodInfo& method) {
-  if (method.role == Role::kWrapper) return method.of_codec ? "as its codec" : "as its base";
+  const bool in_bytes = method.stores() || method.encodes;
+  if (method.of_codec) return "as its codec";
+  if (method.role == Role::kWrapper && !in_bytes) return "as its base";
   constexpr int64_t kPrompt = 4096;
-  const auto held = Simulate(ItemText(ExampleItem(method)), kPrompt, 0);
+  // What a wrapper stores is up to its base: that of the example.
+  const auto held = Simulate(
+      method.encodes ? std::string(method.example) : ItemText(ExampleItem(method)), kPrompt, 0);
   if (!held) return "";
-  if (method.role == Role::kCodec || method.role == Role::kPruner) {
-    return fmt::format("{:.0f} % of the bytes", 100 * held->bytes_share);
-  }
+  if (in_bytes) return fmt::format("holds {:.0f} % of the bytes", 100 * held->bytes_share);
   return held->after_prompt < kPrompt
              ? fmt::format("holds {:.0f} of {} entries", held->after_prompt, kPrompt)
              : "nothing";

@@ -85,7 +85,8 @@ class HeadCache {
   Status Merge(const MergeSets& sets);
   // Entries [first, first + n) go; what stays of them is the compensation entry right before where
   // they were (the caller keeps it there): its key and value are the means of all that was ever
-  // folded. weighted: it counts in attention as often as there were entries.
+  // folded, and it is stored as new entries are. weighted: it counts in attention as often as there
+  // were entries.
   Status Fold(int64_t first, int64_t n, bool weighted);
   int64_t n_folded() const { return folded_.n; }
   // Gives the entries the positions 0 … size() - 1 in the order of the text, and appends go on from
@@ -176,7 +177,7 @@ class HeadCache {
   void SortRuns();
 
   // Writing into entries: head_cache_merge.cc.
-  Status MakeOneWritable(int64_t entry);
+  Status MakeOneWritable(int64_t entry, bool as_appended = false);
   void WriteColumn(const Place& at, int column, float value);
   void WriteEntry(const Place& at, PlaneKind kind, const double* x);
   void ReadEntry(const Place& at, PlaneKind kind, float* x) const;

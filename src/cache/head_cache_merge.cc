@@ -25,10 +25,13 @@ Status HeadCache::SetColumn(int column, int64_t entry, float value) {
 }
 
 // So that an entry can be written alone: out of a group that is encoded together, or of a format
-// that has lost channels, and with planes that nobody else reads. Entries keep their numbers.
-Status HeadCache::MakeOneWritable(int64_t entry) {
+// that has lost channels, and with planes that nobody else reads; as_appended: out of any format
+// but that of new entries. Entries keep their numbers.
+Status HeadCache::MakeOneWritable(int64_t entry, bool as_appended) {
   Place at = Places()[entry];
-  if (!StoredAlone(runs_[at.run].format)) {
+  const RunFormat& format = runs_[at.run].format;
+  const bool appended = format.k == format_.k() && format.v == format_.v() && !format.map;
+  if (!StoredAlone(format) || (as_appended && !appended)) {
     const size_t before = runs_.size();
     const size_t target = FindRun(
         {.k = format_.k(), .v = format_.v(), .map = nullptr, .shift = runs_[at.run].format.shift});
@@ -119,7 +122,7 @@ Status HeadCache::Fold(int64_t first, int64_t n, bool weighted) {
   if (n == 0) return {};
   const bool is_new = folded_.sum.empty();
   KV_CHECK(is_new || first > 0);
-  KV_RETURN_IF_ERROR(MakeOneWritable(is_new ? first : first - 1));
+  KV_RETURN_IF_ERROR(MakeOneWritable(is_new ? first : first - 1, /*as_appended=*/true));
   const std::vector<Place> places = Places();
   const Place& at = places[is_new ? first : first - 1];
   const int64_t d = format_.head_dim;

@@ -24,6 +24,15 @@ void LayerPlan::Protect(int head, int64_t first, int64_t n) {
   wishes_[head].protect.push_back({first, n});
 }
 
+void LayerPlan::ProtectFirst(int head, int64_t n) {
+  Protect(head, 0, std::min(n, heads_[head].size()));
+}
+
+void LayerPlan::ProtectLast(int head, int64_t n) {
+  const int64_t size = heads_[head].size(), last = std::min(n, size);
+  Protect(head, size - last, last);
+}
+
 void LayerPlan::Keep(int head, std::vector<int32_t> entries) {
   wishes_[head].keep = std::move(entries);
 }

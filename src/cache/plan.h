@@ -28,8 +28,10 @@ class LayerPlan {
 
   // Higher is kept longer; one score an entry. NaN counts as the lowest.
   void Score(int head, std::vector<float> scores);
-  void Budget(int head, int64_t n_entries);           // how many stay; at least 1
-  void Protect(int head, int64_t first, int64_t n);   // stay before any score, within budget
+  void Budget(int head, int64_t n_entries);          // how many stay; at least 1
+  void Protect(int head, int64_t first, int64_t n);  // stay before any score, within budget
+  void ProtectFirst(int head, int64_t n);            // likewise; all, where there are fewer
+  void ProtectLast(int head, int64_t n);
   void Keep(int head, std::vector<int32_t> entries);  // exactly these, ascending
   void Drop(int head, int64_t first, int64_t n);      // a span goes
   void Renumber() { renumber_ = true; }               // positions follow the entries that stay

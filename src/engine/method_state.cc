@@ -1,6 +1,7 @@
 #include "engine/method_state.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/cpu_ops.h"
 
@@ -82,22 +83,31 @@ void MethodState::Attach(Segment& segment) {
   if (!query_max_.empty()) segment.query_max = &query_max_;
 }
 
-void MethodState::AddRows(Forward& forward, std::span<const HeadCache> heads, int layer, bool all) {
+Status MethodState::AddRows(Forward& forward, std::span<const HeadCache> heads, int layer,
+                            bool all) {
   if (needs_.gates != nullptr) {
     std::vector<float>& z = gate_rows_.rows[layer];  // [rows][kv_heads]
+    if (!std::all_of(z.begin(), z.end(), [](float x) { return std::isfinite(x); })) {
+      z.clear();
+      return Fail(
+          "the gates of layer {} give numbers that are not finite: the weights in their side file "
+          "are too large for this text; train them anew, or use a method without gates",
+          layer);
+    }
     for (size_t i = 0; i < z.size() && !heads.empty(); ++i) {
       gates_[layer * heads.size() + i % heads.size()].push_back(z[i]);
     }
     z.clear();
   }
-  if (queries_.empty()) return;
+  if (queries_.empty()) return {};
   LastQueries& rows = queries_[layer];
   if (heads.empty()) {  // a layer that methods do not look at
     rows.Clear();
-    return;
+    return {};
   }
   if (needs_.mass) AddMass(forward, heads, layer, all);
   DropRows(layer, needs_.mass ? n_added_[layer] : rows.n_rows());
+  return {};
 }
 
 // Adds the mass of whole blocks of rows; `all`: of what is left too, and entries get what they

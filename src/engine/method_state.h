@@ -24,8 +24,8 @@ class MethodState {
   // Asks Forward for what these rows have to give.
   void Attach(Segment& segment);
   // After a layer has attended over rows; no heads: one that methods do not look at. `all`: no more
-  // rows come before the methods look.
-  void AddRows(Forward& forward, std::span<const HeadCache> heads, int layer, bool all);
+  // rows come before the methods look. An error where gates overflow.
+  Status AddRows(Forward& forward, std::span<const HeadCache> heads, int layer, bool all);
   // After the methods have looked: entries `kept` of a head stay; nullopt: all.
   void Keep(int layer, int head, const std::optional<std::vector<int32_t>>& kept);
   // Before that: what a set's members have collected is its entry's.

@@ -112,8 +112,8 @@ Status Sequence::AfterLayer(int layer, const Segment& rows) {
   const bool all = !in_prompt_ || rows.first_order + rows.n_rows == n_prompt_;
   if (in_prompt_ || spec_->needs.at_decode || spec_->needs.gates != nullptr) {
     const bool windowed = model_->config().layers[layer].window > 0;
-    state_.AddRows(model_->forward(), windowed ? std::span<HeadCache>() : cache_.layer(layer),
-                   layer, all);
+    const std::span<HeadCache> heads = windowed ? std::span<HeadCache>() : cache_.layer(layer);
+    KV_RETURN_IF_ERROR(state_.AddRows(model_->forward(), heads, layer, all));
   }
   if (!all) return {};
   if (in_prompt_) {

@@ -116,8 +116,8 @@ class GroupReader {
         collected_[i].CopyRows(collected_[0], l, n_rows);
       }
       for (MethodState& state : collected_) {
-        state.AddRows(model_.forward(), windowed ? std::span<HeadCache>() : lead.layer(l), l,
-                      first + n_rows == n);
+        const std::span<HeadCache> heads = windowed ? std::span<HeadCache>() : lead.layer(l);
+        KV_RETURN_IF_ERROR(state.AddRows(model_.forward(), heads, l, first + n_rows == n));
       }
     }
     return {};

@@ -5,6 +5,8 @@
 // head's budget is (1 - floor) c_h + floor * base, rounded by largest remainder so that the layer's
 // sum stays exactly what the base allowed. Differs from the official code, whose roundings miss it.
 // kvpress: each head's best floor * budget are safe; of all others the layer's best stay.
+// Both: where an earlier cut has left a head with less than its share, the others have the rest.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -17,6 +19,7 @@ namespace {
 constexpr ParamInfo kParams[] = {
     {"floor", ParamKind::kNumber, "20%", "0..1", "share of its even budget that each head has"},
     {"variant", ParamKind::kWord, "paper", "paper|kvpress", "how the floor is counted in"},
+    {"skip", ParamKind::kInteger, "0", "0..1024", "first layers whose heads share evenly"},
 };
 
 struct Candidate {
@@ -53,56 +56,82 @@ std::vector<int64_t> LargestRemainder(const std::vector<double>& shares, int64_t
   return whole;
 }
 
+// Cuts shares to each head's room; what then lacks from `total` goes to all evenly, as far as they
+// have room.
+void FitRoom(const std::vector<int64_t>& room, int64_t total, std::vector<double>& shares) {
+  const auto gap = [&](size_t h) { return static_cast<double>(room[h]) - shares[h]; };
+  auto rest = static_cast<double>(total);
+  for (size_t h = 0; h < shares.size(); ++h) {
+    shares[h] = std::min(shares[h], static_cast<double>(room[h]));
+    rest -= shares[h];
+  }
+  // Each round fills a head, or is the last.
+  for (size_t round = 0; round < shares.size() && rest > 1e-6; ++round) {
+    double n_open = 0;
+    for (size_t h = 0; h < shares.size(); ++h) n_open += gap(h) > 0 ? 1 : 0;
+    const double each = rest / std::max(1.0, n_open);
+    for (size_t h = 0; h < shares.size(); ++h) {
+      const double more = std::clamp(each, 0.0, std::max(0.0, gap(h)));
+      shares[h] += more;
+      rest -= more;
+    }
+  }
+}
+
 class AdaKv final : public Method {
  public:
-  AdaKv(double floor, bool kvpress) : floor_(floor), kvpress_(kvpress) {}
+  AdaKv(double floor, bool kvpress, int64_t skip) : floor_(floor), kvpress_(kvpress), skip_(skip) {}
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
-    if (!plan.has_scores()) return;
-    const std::vector<int64_t> budgets = kvpress_ ? SafeBest(at, plan) : Shares(at, plan);
+    if (!plan.has_scores() || at.layer < skip_) return;
+    int64_t total = 0, size = 0;
+    for (int h = 0; h < plan.n_heads(); ++h) {
+      total += *plan.budget(h);
+      size += at.heads[h].size();
+    }
+    if (size <= total) {  // no limit, though it may be one to a head alone
+      for (int h = 0; h < plan.n_heads(); ++h) plan.Budget(h, at.heads[h].size());
+      return;
+    }
+    const std::vector<int64_t> budgets = kvpress_ ? SafeBest(plan, total) : Shares(plan, total);
     for (int h = 0; h < plan.n_heads(); ++h) plan.Budget(h, budgets[h]);
   }
 
  private:
-  static int64_t BudgetOf(const LayerView& at, const LayerPlan& plan, int h) {
-    return std::min(*plan.budget(h), at.heads[h].size());
-  }
-
-  std::vector<int64_t> Shares(const LayerView& at, const LayerPlan& plan) const {
+  std::vector<int64_t> Shares(const LayerPlan& plan, int64_t total) const {
     const int n_heads = plan.n_heads();
     std::vector<Candidate> candidates;
-    std::vector<int64_t> guarded(n_heads), base(n_heads);
+    std::vector<int64_t> guarded(n_heads), base(n_heads), room(n_heads);
     for (int h = 0; h < n_heads; ++h) {
       const std::vector<bool> is_protected = plan.Protected(h);
-      const int64_t budget = BudgetOf(at, plan, h);
       for (size_t i = 0; i < is_protected.size(); ++i) {
         if (!is_protected[i]) {
           candidates.push_back({plan.scores(h)[i], h, static_cast<int32_t>(i)});
         } else {
-          guarded[h] = std::min(guarded[h] + 1, budget);
+          guarded[h] = std::min(guarded[h] + 1, *plan.budget(h));
         }
       }
-      base[h] = budget - guarded[h];
+      base[h] = *plan.budget(h) - guarded[h];
+      room[h] = std::ssize(is_protected) - guarded[h];
+      total -= guarded[h];
     }
-    const int64_t total = std::accumulate(base.begin(), base.end(), int64_t{0});
     const std::vector<int64_t> best = CountBest(candidates, total, n_heads);
     std::vector<double> shares(n_heads);
     for (int h = 0; h < n_heads; ++h) {
       shares[h] =
           static_cast<double>(best[h]) * (1 - floor_) + floor_ * static_cast<double>(base[h]);
     }
+    FitRoom(room, total, shares);
     std::vector<int64_t> budgets = LargestRemainder(shares, total);
     for (int h = 0; h < n_heads; ++h) budgets[h] += guarded[h];
     return budgets;
   }
 
-  std::vector<int64_t> SafeBest(const LayerView& at, const LayerPlan& plan) const {
+  std::vector<int64_t> SafeBest(const LayerPlan& plan, int64_t total) const {
     std::vector<Candidate> candidates;
-    int64_t total = 0;
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const int64_t budget = BudgetOf(at, plan, h);
-      const auto n_safe =
-          std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(budget) * floor_ + 1e-9));
+      const auto budget = static_cast<double>(*plan.budget(h));
+      const auto n_safe = std::max<int64_t>(1, static_cast<int64_t>(budget * floor_ + 1e-9));
       const std::vector<float> ranking = plan.Ranking(h);
       std::vector<int32_t> order(ranking.size());
       std::iota(order.begin(), order.end(), 0);
@@ -113,17 +142,18 @@ class AdaKv final : public Method {
         const float score = safe ? std::numeric_limits<float>::infinity() : ranking[order[i]];
         candidates.push_back({score, h, order[i]});
       }
-      total += budget;
     }
     return CountBest(candidates, total, plan.n_heads());
   }
 
   const double floor_;
   const bool kvpress_;
+  const int64_t skip_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  return std::make_unique<AdaKv>(params.GetNumber("floor"), params.GetWord("variant") == "kvpress");
+  return std::make_unique<AdaKv>(params.GetNumber("floor"), params.GetWord("variant") == "kvpress",
+                                 params.GetInt("skip"));
 }
 
 }  // namespace
@@ -144,6 +174,7 @@ extern constinit const MethodInfo kAdaKv = {
     .params = kParams,
     .make = &Make,
     .scored = true,
+    .shares = Shares::kHeads,
 };
 
 }  // namespace kvasir

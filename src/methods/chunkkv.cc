@@ -84,7 +84,8 @@ extern constinit const MethodInfo kChunkKv = {
         "Numbers, names and code survive as wholes or not at all; scorers that keep single entries "
         "lose parts of them. The best wrapper here for retrieval. Pages stay full, so it saves the "
         "most real memory for its budget. Loses where what matters is thinly spread over the "
-        "text. Stack `protect` outside of it if sinks must stay even in a bad chunk.",
+        "text. One chunk stays, also where the budget is smaller. Stack `protect` outside of it if "
+        "sinks must stay even in a bad chunk.",
     .example = "chunkkv:chunk=20 + snapkv:window=16,budget=20%",
     .params = kParams,
     .make = &Make,

@@ -14,6 +14,16 @@ constexpr ParamInfo WhenParam(std::string_view fallback) {
           "act at the prompt's end only, or after each generated token too"};
 }
 
+// A count that the window would use up leaves a sliding window, whatever was asked for. A share may
+// too, of a short prompt: then the newest stay.
+inline Status CheckRoom(std::string_view method, const Budget& budget, int64_t window) {
+  if (budget.share > 0 || budget.count > window) return {};
+  return Fail(
+      "--kv \"{}:budget={}\": a window of {} leaves no room for others; write {}", method,
+      budget.count, window,
+      budget.count > 1 ? fmt::format("window={} or less", budget.count - 1) : "budget=2 or more");
+}
+
 // [kv_heads][entries]: score(head), which goes by the head's entries and what `key` says
 // (Ops::Once).
 template <class F>

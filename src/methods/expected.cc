@@ -48,8 +48,7 @@ class Expected final : public Method {
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const int64_t keep = options_.budget.Of(at.shares_of);
-    const bool waits = options_.always && at.moment == Moment::kDecode;
-    if (at.Fits(keep + (waits ? kSlack - 1 : 0))) return;
+    if (at.Fits(keep, kSlack - 1)) return;
     const std::string key = fmt::format("expected {} {} {} {} {}", options_.future, options_.sinks,
                                         options_.covariance, options_.vnorm, options_.epsilon);
     std::optional<QueryMoments> queries;
@@ -59,7 +58,7 @@ class Expected final : public Method {
     });
     for (int h = 0; h < plan.n_heads(); ++h) {
       plan.Score(h, (*scores)[h]);
-      plan.Protect(h, 0, std::min(options_.sinks, at.heads[h].size()));
+      plan.ProtectFirst(h, options_.sinks);
       plan.Budget(h, keep);
     }
   }

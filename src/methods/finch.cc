@@ -46,10 +46,9 @@ class Finch final : public Method {
     std::vector<std::vector<float>> votes =
         ops.AttentionMass(at, {.last_rows = rows, .row_weight = weight});
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const int64_t n = at.heads[h].size(), window = std::min(rows, n);
       for (float& vote : votes[h]) vote /= static_cast<float>(rows);
       plan.Score(h, std::move(votes[h]));
-      plan.Protect(h, n - window, window);
+      plan.ProtectLast(h, rows);
       plan.Budget(h, keep);
     }
     if (renumber_) plan.Renumber();
@@ -62,6 +61,7 @@ class Finch final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  KV_RETURN_IF_ERROR(CheckRoom("finch", params.GetBudget("budget"), params.GetInt("window")));
   return std::make_unique<Finch>(
       params.GetBudget("budget"), static_cast<int>(params.GetInt("window")),
       params.GetFlag("normalize"), params.GetFlag("renumber"), params.GetWord("when") == "always");
@@ -79,7 +79,8 @@ extern constinit const MethodInfo kFinch = {
         "Made for a document with a question after it: `window` should be the question's length. "
         "Single entries are kept, without their neighbours, and renumbered, so a long document "
         "fits a short trained context. A number of several tokens may lose some of them; `snapkv` "
-        "pools and `chunkkv` keeps whole spans. Other questions cannot be answered afterwards.",
+        "pools and `chunkkv` keeps whole spans. Other questions cannot be answered afterwards. "
+        "A share of a prompt so short that the window fills it keeps the newest entries alone.",
     .example = "finch:budget=20%,window=32",
     .params = kParams,
     .make = &Make,

@@ -31,12 +31,25 @@ struct FullPrecision {
   }
   // Staged entries whose keys (or values) may be encoded.
   int64_t Eligible(const HeadCache& head, PlaneKind kind) const {
-    return std::max<int64_t>(0, head.n_staged(kind) - sinks - window);
+    return std::max<int64_t>(0, head.n_staged(kind) - First(head, kind) - window);
   }
   // The oldest n of those.
   StoredSpan Oldest(const HeadCache& head, PlaneKind kind, int64_t n) const {
-    const bool keys = kind == PlaneKind::kKeys;
-    return {kind, keys ? head.format().k() : head.format().v(), sinks, n};
+    return {kind, Staging(head, kind), First(head, kind), n};
+  }
+  // Staged entries before those: the sinks, and a compensation entry (HeadCache::Fold) with what
+  // stands before it, since it alone stands for most of the text.
+  int64_t First(const HeadCache& head, PlaneKind kind) const {
+    if (head.n_folded() == 0) return sinks;
+    const std::vector<float> counts = head.Column(kCountColumn);
+    const auto folded = std::max_element(counts.begin(), counts.end()) - counts.begin();
+    const std::vector<int32_t> staged =
+        head.Entries({kind, Staging(head, kind), 0, head.n_staged(kind)});
+    const auto after = std::upper_bound(staged.begin(), staged.end(), folded) - staged.begin();
+    return std::max<int64_t>(sinks, after);
+  }
+  static PlaneFormat Staging(const HeadCache& head, PlaneKind kind) {
+    return kind == PlaneKind::kKeys ? head.format().k() : head.format().v();
   }
   // For codecs that store entries one by one: all others in this format.
   void EncodeOthers(const LayerView& at, const PlaneFormat& format, LayerPlan& plan) const {

@@ -43,7 +43,7 @@ class H2o final : public Method {
         for (size_t i = 0; i < mass.size(); ++i)
           mass[i] /= n_tokens - static_cast<float>(orders[i]);
       }
-      plan.Protect(h, at.heads[h].size() - recent, recent);
+      plan.ProtectLast(h, recent);
       plan.Score(h, std::move(mass));
       plan.Budget(h, keep);
     }

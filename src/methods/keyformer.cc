@@ -69,7 +69,7 @@ class Keyformer final : public Method {
           score[i] = std::numeric_limits<float>::infinity();  // chosen at the prompt's end
         }
       }
-      plan.Protect(h, at.heads[h].size() - recent, recent);
+      plan.ProtectLast(h, recent);
       plan.Score(h, std::move(score));
       plan.Budget(h, keep);
     }
@@ -84,10 +84,15 @@ class Keyformer final : public Method {
 Result<std::unique_ptr<Method>> Make(const Params& params) {
   const double first = params.GetNumber("tau"), last = params.GetNumber("tau_end");
   if (last < first) {
-    return Fail("keyformer: tau_end={} is below tau={}; the temperature rises or stays", last,
-                first);
+    return Fail("--kv \"keyformer:tau={},tau_end={}\": the temperature rises or stays", first,
+                last);
   }
   const std::string_view noise = params.GetWord("noise");
+  if (noise == "off") {
+    KV_RETURN_IF_ERROR(params.Without({"seed", "shared"}, "noise=off draws nothing"));
+  } else if (noise == "token") {
+    KV_RETURN_IF_ERROR(params.Without({"shared"}, "noise=token has one draw a KV head"));
+  }
   const MassRule rule{
       .noise = noise == "off"       ? NoiseKind::kNone
                : noise == "element" ? NoiseKind::kElement

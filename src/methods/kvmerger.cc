@@ -102,10 +102,10 @@ class KvMerger final : public Method {
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const std::optional<int64_t> target = Target(at);
     if (!target) return;
-    const bool decoding = at.moment == Moment::kDecode;
-    if (o_.to_target && at.Fits(*target + (decoding ? o_.tail : 0))) return;
+    if (o_.to_target && at.Fits(*target, o_.tail)) return;
     // At a threshold there is no number to grow from: the tail is counted in tokens.
-    if (!o_.to_target && decoding && at.n_generated % o_.tail != 0) return;
+    const bool waits = at.moment == Moment::kDecode && !at.timed;
+    if (!o_.to_target && waits && at.n_generated % o_.tail != 0) return;
     std::vector<std::vector<float>> mass(at.mass.begin(), at.mass.end());
     if (o_.queries > 0) {
       const int64_t rows = std::min<int64_t>(o_.queries, at.n_last_queries);
@@ -117,13 +117,13 @@ class KvMerger final : public Method {
  private:
   // Entries that a head of this layer keeps; none: the layer is left whole.
   std::optional<int64_t> Target(const LayerView& at) const {
-    const int64_t budget = std::min(o_.budget.Of(at.n_prompt), at.n_prompt), n = at.n_prompt;
+    const int64_t budget = o_.budget.Of(at.n_prompt), n = at.n_prompt;
     const int64_t n_layers = at.model.n_layers, n_skipped = 3;
     const bool skipped = at.layer < 2 || at.layer == n_layers - 1;
     if (!o_.skip || n_layers <= n_skipped) return budget;
     if (!o_.to_target) return skipped ? std::nullopt : std::optional(budget);
     const int64_t others = (budget * n_layers - n * n_skipped) / (n_layers - n_skipped);
-    if (2 * others < budget) return budget;  // too much to make up for: no layer is left whole
+    if (budget >= n || 2 * others < budget) return budget;  // nothing to make up for, or too much
     return skipped ? std::nullopt : std::optional(others);
   }
 
@@ -239,8 +239,18 @@ class KvMerger final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  const bool to_target = params.GetWord("mode") == "target";
+  const std::string_view kernel = params.GetWord("kernel"), scaling = params.GetWord("scaling");
+  KV_RETURN_IF_ERROR(to_target ? params.Without({"eps"}, "mode=target meets the budget")
+                               : params.Without({"budget"}, "mode=threshold goes by eps"));
+  if (kernel != "fixed") {
+    KV_RETURN_IF_ERROR(params.Without({"sigma"}, "this kernel takes its width from each set"));
+  }
+  if (params.GetWord("when") == "prompt") {
+    KV_RETURN_IF_ERROR(params.Without({"tail"}, "when=prompt lets no tail grow"));
+  }
   Options o{.budget = params.GetBudget("budget"),
-            .to_target = params.GetWord("mode") == "target",
+            .to_target = to_target,
             .skip = params.GetWord("skip") == "auto",
             .always = params.GetWord("when") == "always",
             .eps = static_cast<float>(params.GetNumber("eps")),
@@ -254,7 +264,6 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
             .queries = static_cast<int>(params.GetInt("queries"))};
   if (!params.Auto("recent")) o.recent = params.GetNumber("recent");
   if (!params.Auto("heavy")) o.heavy = params.GetNumber("heavy");
-  const std::string_view kernel = params.GetWord("kernel"), scaling = params.GetWord("scaling");
   o.kernel =
       kernel == "fixed" ? Kernel::kFixed : (kernel == "rms" ? Kernel::kRms : Kernel::kTwoPass);
   o.scaling = scaling == "paper" ? Scaling::kPaper
@@ -278,10 +287,10 @@ extern constinit const MethodInfo kKvMerger = {
         "merged, nor is anything across the border of a turn. The budget is met exactly, on "
         "average over the layers; skip=auto leaves the first two and the last whole, as the paper "
         "does, which costs the others more than it gains (docs/methods-findings.md). Needs the "
-        "attention mass of all queries (a second pass over the prompt's "
-        "attention; queries=32 takes the last 32 instead). Positions of merged entries are their "
-        "pivots'. Which value belonged to which token is lost, so look-ups of exact numbers "
-        "suffer; prefer `chunkkv + snapkv` for those.",
+        "attention mass of all queries (a second pass over the prompt's attention; queries=32 "
+        "takes the last 32 instead). Positions of merged entries are their pivots'. Which value "
+        "belonged to which token is lost, so look-ups of exact numbers suffer; prefer `chunkkv + "
+        "snapkv` for those.",
     .example = "kvmerger:budget=50%",
     .params = kParams,
     .make = &Make,

@@ -96,10 +96,19 @@ struct LayerView {
   // [layers]: what a method writes for later layers of this moment, where layers share a choice.
   std::span<std::vector<int32_t>> notes = {};
 
-  // True where `keep` entries a head are no limit: nothing to do then.
-  bool Fits(int64_t keep) const {
+  bool timed = false;           // a wrapper says when to act
+  bool budgets_differ = false;  // wrappers give layers or heads budgets of their own
+
+  // True where `keep` entries a head are no limit: nothing to do then. While generating a base lets
+  // `slack` more gather before it cuts again, unless a wrapper says when.
+  bool Fits(int64_t keep, int64_t slack = 0) const {
+    if (moment == Moment::kPromptEnd || timed) slack = 0;
+    if (budgets_differ) {  // sizes say nothing about `keep`: what gathers is counted in tokens
+      const bool waits = moment == Moment::kDecode && n_generated % (slack + 1) != 0;
+      return n_prompt + n_generated <= keep || waits;
+    }
     return std::all_of(heads.begin(), heads.end(),
-                       [&](const HeadCache& head) { return head.size() <= keep; });
+                       [&](const HeadCache& head) { return head.size() <= keep + slack; });
   }
 };
 

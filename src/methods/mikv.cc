@@ -113,8 +113,18 @@ class MiKv final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  return std::make_unique<MiKv>(static_cast<int>(params.GetInt("lo_bits")),
-                                static_cast<int>(params.GetInt("hi_bits")),
+  const int64_t lo = params.GetInt("lo_bits"), hi = params.GetInt("hi_bits");
+  if (lo == 0) {
+    KV_RETURN_IF_ERROR(params.Without({"hi_bits", "balancer", "grow"},
+                                      "lo_bits=0 drops what the base drops, and encodes nothing"));
+  }
+  if (lo > hi) {
+    return Fail(
+        "--kv \"mikv:lo_bits={},hi_bits={}\": what the base would drop has more bits than what it "
+        "keeps; write lo_bits={} or less",
+        lo, hi, hi);
+  }
+  return std::make_unique<MiKv>(static_cast<int>(lo), static_cast<int>(hi),
                                 params.GetFlag("balancer"), params.GetFlag("grow"));
 }
 

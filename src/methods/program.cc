@@ -84,9 +84,14 @@ void Program::Store(const LayerView& at, Ops& ops, LayerPlan& plan) const {
 void Program::Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const {
   for (const Chain& chain : chains_) {
     bool acts = at.moment == Moment::kPromptEnd || chain.base->needs(at.model).at_decode;
-    for (const auto& wrapper : chain.wrappers) acts = wrapper->Acts(at).value_or(acts);
-    if (!acts) continue;
     LayerView view = at;
+    for (const auto& wrapper : chain.wrappers) {
+      const std::optional<bool> says = wrapper->Acts(at);
+      view.timed = view.timed || says;
+      acts = says.value_or(acts);
+    }
+    if (!acts) continue;
+    view.budgets_differ = chain.budgets_differ;
     view.shares_of = at.n_prompt;
     for (const auto& wrapper : chain.wrappers) {
       view.shares_of = wrapper->SharesOf(at).value_or(view.shares_of);

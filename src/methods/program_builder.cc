@@ -139,7 +139,15 @@ Status ProgramBuilder::AddWrapper(const MethodInfo* info, std::unique_ptr<Method
         "'{}' stores what the methods after it would drop, so it stands before all of them",
         info->name);
   }
+  const auto of_layers = std::find_if(wrappers_.begin(), wrappers_.end(), [](const MethodInfo* w) {
+    return w->shares == Shares::kLayers;
+  });
+  if (info->shares == Shares::kHeads && of_layers != wrappers_.end()) {
+    return Refuse("'{}' shares out among heads what '{}' gives their layer, so it stands before it",
+                  info->name, (*of_layers)->name);
+  }
   if (info->encodes) encoder_ = info;
+  chain_.budgets_differ = chain_.budgets_differ || info->shares != Shares::kNone;
   wrappers_.push_back(info);
   const auto place = info->takes_evicted ? chain_.wrappers.end() : chain_.wrappers.begin();
   chain_.wrappers.insert(place, std::move(method));

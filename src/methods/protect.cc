@@ -13,12 +13,11 @@ class Protect final : public Method {
  public:
   Protect(int64_t sinks, int64_t window) : sinks_(sinks), window_(window) {}
 
-  void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
+  void Compress(const LayerView&, Ops&, LayerPlan& plan) const override {
     if (!plan.has_scores()) return;
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const int64_t n = at.heads[h].size(), window = std::min(window_, n);
-      plan.Protect(h, 0, std::min(sinks_, n));
-      plan.Protect(h, n - window, window);
+      plan.ProtectFirst(h, sinks_);
+      plan.ProtectLast(h, window_);
     }
   }
 

@@ -27,7 +27,8 @@ class PyramidKv final : public Method {
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     if (!plan.has_scores() || at.model.n_layers < 2) return;
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const int64_t n = at.heads[h].size(), budget = *plan.budget(h);
+      // Of the prompt, not of what is left of it: while generating the ramp stays as it was.
+      const int64_t n = at.shares_of, budget = *plan.budget(h);
       if (budget >= n) continue;
       const std::vector<bool> is_protected = plan.Protected(h);
       const int64_t window = std::count(is_protected.begin(), is_protected.end(), true);
@@ -81,11 +82,13 @@ extern constinit const MethodInfo kPyramidKv = {
         "twice the average in the first layer to a beta-th in the last. The average is the base's "
         "budget, to a few per cent in the paper's whole numbers. Helps at very small budgets; at "
         "20 % and more a plain budget is usually as good or better, and a model of few layers "
-        "gains nothing.",
+        "gains nothing. While generating each layer keeps to what it had. `adakv` stands before "
+        "it, to share a layer's budget among heads.",
     .example = "pyramidkv:beta=20 + snapkv:window=8,budget=20%",
     .params = kParams,
     .make = &Make,
     .scored = true,
+    .shares = Shares::kLayers,
 };
 
 }  // namespace kvasir

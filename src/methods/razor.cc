@@ -96,7 +96,7 @@ class Razor final : public Method {
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     const int64_t n_tokens = at.n_prompt + at.n_generated;
     const int64_t buffer = Buffer(at, n_tokens);
-    const int64_t slack = at.moment == Moment::kDecode ? kSlack : 0;
+    const int64_t slack = at.moment == Moment::kDecode && !at.timed ? kSlack : 0;
     for (int h = 0; h < plan.n_heads(); ++h) {
       if (Retrieves(at, h)) continue;
       const HeadCache& head = at.heads[h];
@@ -164,11 +164,8 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
                                                 : Compensate::kOff,
             .always = params.GetWord("when") == "always"};
   if (!params.Auto("budget")) {
-    const Options usual;
-    if (o.min_buffer != usual.min_buffer || o.share != usual.share) {
-      return Fail(
-          "--kv \"razor\": budget says how long the buffer is; leave min_buffer and share out");
-    }
+    KV_RETURN_IF_ERROR(
+        params.Without({"min_buffer", "share"}, "budget says how long the buffer is"));
     o.budget = params.GetBudget("budget");
   }
   return std::make_unique<Razor>(std::move(o));
@@ -190,7 +187,9 @@ extern constinit const MethodInfo kRazor = {
         "members. Nothing depends on the question, so further turns are safe, and no attention "
         "scores are needed. By default the buffer is 4000 entries or a fifth of the text, so that "
         "texts below that are kept whole: give a budget to save on shorter ones. Models with few "
-        "KV heads lose more where a head is misjudged: raise induction there. Random tokens show "
+        "KV heads lose more where a head is misjudged: raise induction there. A budget given as a "
+        "count is exceeded where the whole heads alone hold more; the others then keep a buffer of "
+        "16. Random tokens show "
         "the heads that go on with a repeated text at the token after its copy; heads that look "
         "things up in another way are missed, and --find-heads warns where none stands out: "
         "--probe number then asks a text for a number (docs/methods-findings.md). heads= reads any "

@@ -48,6 +48,11 @@ std::vector<std::string> Recipes(std::vector<PlacedItem> items) {
   std::stable_partition(items.begin(), items.end(),
                         [](const PlacedItem& each) { return each.method->encodes; });
   std::vector<std::string> recipes = {InOrder(items, kBase, kCodec)};
+  std::vector<PlacedItem> layers_last = items;  // a layer's budget is there before it is shared out
+  std::stable_partition(layers_last.begin(), layers_last.end(), [](const PlacedItem& each) {
+    return each.method->shares != Shares::kLayers;
+  });
+  recipes.push_back(InOrder(layers_last, kBase, kCodec));
   std::vector<PlacedItem> other_base = items;
   std::erase_if(other_base,
                 [](const PlacedItem& each) { return each.method->role == Role::kBase; });

@@ -18,6 +18,9 @@ namespace kvasir {
 enum class Role : uint8_t { kBase, kWrapper, kCodec, kPruner };
 std::string_view RoleName(Role role);  // "base"
 
+// Among whom a wrapper shares out a base's budget.
+enum class Shares : uint8_t { kNone, kHeads, kLayers };
+
 struct MethodInfo {
   std::string_view name;
   Role role;
@@ -31,6 +34,7 @@ struct MethodInfo {
   bool scored = false;  // a base that writes scores and a budget; a wrapper that changes those
   // It decides what becomes of what goes: one a base. Such a wrapper acts last, wherever it stands.
   bool takes_evicted = false;
+  Shares shares = Shares::kNone;
   bool of_codec = false;    // a wrapper of a codec
   bool encodes = false;     // a wrapper of a base that stores what the base would drop
   bool fixes_keys = false;  // keys that it has stored cannot be given other positions
@@ -73,6 +77,7 @@ class Program {
     std::unique_ptr<Method> base;
     std::unique_ptr<Method> pruner;                 // of the keys that one of the wrappers encodes
     std::vector<std::unique_ptr<Method>> wrappers;  // the innermost first
+    bool budgets_differ = false;                    // one of them shares the budget out
   };
   std::string spec_, reads_as_;
   std::vector<Chain> chains_;

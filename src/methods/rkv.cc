@@ -68,8 +68,7 @@ class RKv final : public Method {
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.shares_of);
-    const int64_t slack = at.moment == Moment::kDecode ? every_ - 1 : 0;
-    if (at.Fits(keep + slack)) return;
+    if (at.Fits(keep, every_ - 1)) return;
     const int64_t rows = std::min<int64_t>(window_, at.n_last_queries);
     const auto votes = ops.AttentionMass(at, {.last_rows = rows, .over_group = GroupBy::kMax});
     const auto redundancy = ScoresOnce(ops, at, fmt::format("rkv {} {}", threshold_, spare_),
@@ -84,7 +83,7 @@ class RKv final : public Method {
         score[i] = static_cast<float>(lambda_ * importance - (1 - lambda_) * score[i]);
       }
       plan.Score(h, std::move(score));
-      plan.Protect(h, n - window, window);
+      plan.ProtectLast(h, rows);
       plan.Budget(h, keep);
     }
   }
@@ -144,6 +143,9 @@ class RKv final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  if (params.GetWord("when") == "prompt") {
+    KV_RETURN_IF_ERROR(params.Without({"every"}, "when=prompt cuts once"));
+  }
   return std::make_unique<RKv>(
       params.GetBudget("budget"), params.GetInt("every"), static_cast<int>(params.GetInt("window")),
       static_cast<int>(params.GetInt("kernel")), params.GetNumber("lambda"),

@@ -33,8 +33,10 @@ class SimLayer final : public Method {
 
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     const int64_t rows = std::min<int64_t>(last_, at.n_last_queries);
-    const bool lazy = at.moment == Moment::kDecode ? WasCut(at) : IsLazy(at, ops, rows);
-    if (!lazy) return;
+    // While generating a layer stays what it was found to be, unless a wrapper says when to look:
+    // then every time, until it is lazy.
+    const bool decoding = at.moment == Moment::kDecode, looks = !decoding || at.timed;
+    if (!(decoding && WasCut(at)) && !(looks && IsLazy(at, ops, rows))) return;
     const int64_t newest = recent_ - rows;
     for (int h = 0; h < plan.n_heads(); ++h) {
       const int64_t n = at.heads[h].size();

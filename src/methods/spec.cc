@@ -182,6 +182,7 @@ int64_t Budget::Of(int64_t n) const {
 
 Result<Params> Params::Check(const SpecItem& item, std::span<const ParamInfo> infos) {
   Params params;
+  params.method_ = item.name;
   std::vector<std::string_view> names;
   for (const ParamInfo& info : infos) names.push_back(info.name);
   std::map<std::string_view, std::string_view> given;
@@ -238,6 +239,15 @@ bool Params::GetFlag(std::string_view name) const {
   return values_.find(name)->second.text == "true";
 }
 bool Params::Given(std::string_view name) const { return values_.find(name)->second.given; }
+
+Status Params::Without(std::initializer_list<std::string_view> names, std::string_view why) const {
+  for (std::string_view name : names) {
+    if (!Given(name)) continue;
+    return Fail("--kv \"{}:{}={}\": {}; leave {} out", method_, name,
+                values_.find(name)->second.text, why, name);
+  }
+  return {};
+}
 
 std::optional<std::string_view> Nearest(std::string_view word,
                                         std::span<const std::string_view> candidates) {

@@ -56,6 +56,8 @@ class Params {
   bool GetFlag(std::string_view name) const;
   std::string_view GetText(std::string_view name) const { return GetWord(name); }
   bool Given(std::string_view name) const;  // written, not the default
+  // An error where one of these was written, since `why` it would count for nothing.
+  Status Without(std::initializer_list<std::string_view> names, std::string_view why) const;
   bool Auto(std::string_view name) const { return GetWord(name) == "auto"; }
 
  private:
@@ -65,6 +67,7 @@ class Params {
     double number = 0;
     bool given = false;
   };
+  std::string method_;
   std::map<std::string, Value, std::less<>> values_;
 };
 

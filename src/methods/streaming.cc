@@ -55,7 +55,9 @@ extern constinit const MethodInfo kStreaming = {
         "Bounds the cache at any length of text: the first entries take the attention that a "
         "softmax has to put somewhere, the window carries the fluent context. What lies between "
         "is lost, so it answers no question about the middle of a document. Needs nothing, costs "
-        "nothing. Positions stay true; stack `renumber` for the paper's positions inside the "
+        "nothing. A token attends first and takes the oldest entry's place then, so it sees "
+        "`budget` entries and itself; the paper's code evicts first. Positions stay true; stack "
+        "`renumber` for the paper's positions inside the "
         "cache, which a stream longer than the trained context needs.",
     .example = "renumber + streaming:budget=1024",
     .params = kParams,

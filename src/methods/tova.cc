@@ -31,7 +31,7 @@ class Tova final : public Method {
     for (int h = 0; h < plan.n_heads(); ++h) {
       plan.Score(h, std::move(mass[h]));
       plan.Budget(h, keep);
-      if (keep_newest_) plan.Protect(h, at.heads[h].size() - 1, 1);
+      if (keep_newest_) plan.ProtectLast(h, 1);
     }
   }
 

@@ -87,8 +87,7 @@ class TrimKv final : public Method {
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     const int64_t keep = budget_.Of(at.shares_of);
-    const int64_t slack = at.moment == Moment::kDecode ? every_ - 1 : 0;
-    if (at.Fits(keep + slack)) return;
+    if (at.Fits(keep, every_ - 1)) return;
     const int64_t now = at.n_prompt + at.n_generated;
     for (int h = 0; h < plan.n_heads(); ++h) {
       const std::vector<int32_t> orders = at.heads[h].Orders();
@@ -101,8 +100,7 @@ class TrimKv final : public Method {
       }
       if (knorm_) AddKeyNorms(at.heads[h], scores);
       BreakTies(scores);
-      const int64_t window = std::min<int64_t>(window_, at.heads[h].size());
-      plan.Protect(h, at.heads[h].size() - window, window);
+      plan.ProtectLast(h, window_);
       plan.Score(h, std::move(scores));
       plan.Budget(h, keep);
     }
@@ -127,6 +125,9 @@ class TrimKv final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  if (params.GetWord("when") == "prompt") {
+    KV_RETURN_IF_ERROR(params.Without({"every"}, "when=prompt cuts once"));
+  }
   return std::make_unique<TrimKv>(params.GetBudget("budget"), std::string(params.GetText("gates")),
                                   params.GetInt("every"), params.GetInt("window"),
                                   params.GetFlag("knorm"), params.GetWord("when") == "always");

@@ -132,6 +132,9 @@ class VidKv final : public Method {
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
   KV_ASSIGN_OR_RETURN(const int64_t residual, GroupedResidual("vidkv", params));
+  if (params.GetNumber("value_bits") == 2) {
+    KV_RETURN_IF_ERROR(params.Without({"alpha", "protect"}, "all values have 2 bits"));
+  }
   const TernaryScale scale =
       params.GetWord("alpha") == "lsq" ? TernaryScale::kLeastSquares : TernaryScale::kMean;
   const PlaneFormat values =

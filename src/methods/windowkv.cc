@@ -15,6 +15,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "methods/evict_params.h"
 #include "methods/registry.h"
 
 namespace kvasir {
@@ -57,14 +58,15 @@ class WindowKv final : public Method {
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     if (at.moment == Moment::kPromptEnd && !at.first_prompt && !set_.always) return;
     const int64_t n = at.heads[0].size();
-    const int64_t rows = std::min<int64_t>({set_.window, at.n_last_queries, n});
+    const int64_t allowed = set_.budget.Of(at.shares_of);
+    const int64_t rows = std::min<int64_t>({set_.window, at.n_last_queries, n, allowed});
     const int64_t review = n - rows;
     const auto [place, n_layers] = Place(at);  // among the layers without a sliding window
-    const int64_t total = std::max<int64_t>(0, set_.budget.Of(at.shares_of) - set_.window);
+    const int64_t total = std::max<int64_t>(0, allowed - set_.window);
     const int64_t budget = GroupBudget(total, place / set_.layers, n_layers);
     if (review <= budget) return;
     // One choice a page of generated tokens, not one a token.
-    const bool waits = set_.always && at.moment == Moment::kDecode;
+    const bool waits = at.moment == Moment::kDecode && !at.timed;
     if (waits && review < budget + set_.size + kPageEntries) return;
     const int64_t leader = Leader(at, place);
     if (leader == at.layer) at.notes[at.layer] = Choose(at, ops, rows, review, budget);
@@ -177,15 +179,16 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
                .best_head = params.GetWord("heads") == "max",
                .first_window = params.GetFlag("first_window"),
                .always = params.GetWord("when") == "always"};
+  KV_RETURN_IF_ERROR(CheckRoom("windowkv", set.budget, set.window));
   set.top = choose("top", locate ? set.size : std::max<int64_t>(1, set.size / 2));
   if (set.top > set.size) {
-    return Fail("windowkv: top={} tokens of a window that has {}; write top=1..{}", set.top,
+    return Fail("--kv \"windowkv:top={}\": a window has {} tokens; write top=1..{}", set.top,
                 set.size, set.size);
   }
   if (set.code && set.layers > set.lambda) {
     return Fail(
-        "windowkv: layers={} above lambda={} gives upper layers more than lower ones; write a "
-        "larger lambda, or pyramid=paper or flat",
+        "--kv \"windowkv:layers={},lambda={}\": upper layers would have more than lower ones; "
+        "write a larger lambda, or pyramid=paper or flat",
         set.layers, set.lambda);
   }
   return std::make_unique<WindowKv>(set);
@@ -207,7 +210,8 @@ extern constinit const MethodInfo kWindowKv = {
         "Loses to token-wise methods on summaries at small budgets, since a window's weak tokens "
         "cost as much as its strong ones, and where single heads find what others do not "
         "(heads=max helps). Generated tokens and later turns are added to the budget "
-        "(when=always: they are windows like all others).",
+        "(when=always: they are windows like all others). A share of a prompt so short that the "
+        "last tokens fill it keeps the newest of those alone.",
     .example = "windowkv:budget=1024,task=locate",
     .params = kParams,
     .make = &Make,

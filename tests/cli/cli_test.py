@@ -666,6 +666,12 @@ class Methods(Case):
         methods = document("methods")["methods"]
         self.assertGreaterEqual({m["name"] for m in methods},
                                 {"full", "renumber", "snapkv", "streaming"})
+        saves = {m["name"]: m["saves"] for m in methods}
+        share = re.compile(r"holds (\d+) % of the bytes")
+        for name, least, most in [("think", 75, 90), ("q8", 50, 56), ("q4", 28, 34),
+                                  ("vidkv", 12, 22), ("mikv", 30, 45)]:
+            held = int(share.fullmatch(saves[name]).group(1))
+            self.assertTrue(least <= held <= most, (name, held))
         for method in methods:
             self.assertIn(method["name"], table)
             page = kvasir("methods", method["name"]).stdout

@@ -48,6 +48,17 @@ class CodecMethods : public testing::Test {
   std::shared_ptr<LoadedModel> model_ = LoadModel(GoldenModel("llama.gguf"));
 };
 
+// kivi.md and vidkv.md, test 1: a residual that the text does not fill is the full cache.
+TEST_F(CodecMethods, TextsBelowTheResidualAreFull) {
+  const std::vector<int32_t> prompt = RandomIds(150, 1), forced = RandomIds(30, 2);
+  const auto full = Feed(*Open("full"), prompt, forced);
+  for (const char* spec : {"kivi:bits=2,residual=192", "vidkv:residual=192", "vidkv:residual=256",
+                           "kivi:bits=4,residual=256"}) {
+    EXPECT_EQ(Feed(*Open(spec), prompt, forced), full) << spec;
+  }
+  EXPECT_NE(Feed(*Open("kivi:bits=2,residual=160"), prompt, forced), full);
+}
+
 // kivi.md, test 3. In layer 0 keys and values are those of the tokens alone, however they were fed.
 TEST_F(CodecMethods, KiviCountsAreTheSheets) {
   struct Case {

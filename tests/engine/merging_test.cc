@@ -58,6 +58,8 @@ TEST_F(Merging, WhatMergesNothingIsFull) {
   const auto expected = Feed(*full, RandomIds(230, 1), RandomIds(20, 2));
   for (const std::string& spec :
        {std::string("kvmerger:mode=threshold,eps=1"), std::string("kvmerger:budget=100%"),
+        std::string("kvmerger:budget=4k,when=always,tail=8"),
+        std::string("kvmerger:budget=4k,when=always,tail=8,skip=auto"),
         std::string("merge + h2o:budget=4k"), razor_, razor_ + ",min_buffer=10,induction=100%",
         razor_ + ",budget=100%"}) {
     auto session = OpenSession(model_, {.kv = spec});
@@ -86,6 +88,30 @@ TEST_F(Merging, HeadsThatRetrieveAreNotTouched) {
     }
   }
   EXPECT_EQ(n_whole, 1);  // round(14 % of 8)
+}
+
+// It stands for most of the text, so it stays as new entries are; also where what was folded first
+// had been encoded before.
+TEST_F(Merging, TheCompensationEntryIsNotEncoded) {
+  for (const char* codec : {"q8", "q4", "kivi:bits=2,residual=32", "vidkv:residual=32",
+                            "ages:window=0,middle=32", "q4:sinks=6"}) {
+    for (const int n_prompt : {230, 40}) {
+      auto session =
+          OpenSession(model_, {.kv = razor_ + ",induction=0,echo=0,budget=60 + " + codec});
+      Feed(*session, RandomIds(n_prompt, 1), RandomIds(150, 2));
+      const HeadCache& head = session->cache().layer(2)[1];
+      ASSERT_GT(head.n_folded(), 50) << codec;
+      const std::vector<float> counts = head.Column(kCountColumn);
+      ASSERT_EQ(counts[4], static_cast<float>(head.n_folded())) << codec;
+      for (PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
+        const PlaneFormat staging =
+            kind == PlaneKind::kKeys ? head.format().k() : head.format().v();
+        const auto staged = head.Entries({kind, staging, 0, head.n_staged(kind)});
+        EXPECT_TRUE(std::ranges::binary_search(staged, 4)) << codec << " after " << n_prompt;
+        EXPECT_LT(staged.size(), 60u) << codec;  // the others are encoded
+      }
+    }
+  }
 }
 
 TEST_F(Merging, LowBitCodecsStayClose) {

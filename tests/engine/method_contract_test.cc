@@ -5,6 +5,7 @@
 #include <cmath>
 #include <regex>
 
+#include "engine/scheduler.h"
 #include "methods/registry.h"
 #include "tests/engine/contract_specs.h"
 #include "tests/engine/engine_test_util.h"
@@ -25,6 +26,8 @@ std::vector<Tried> AllTried() {
     all.push_back({method, std::string(method->example), std::string(method->name)});
   }
   all.push_back({FindMethod("think"), "think:ratio=40%,values=40%,recent=32", "think_values"});
+  all.push_back(
+      {FindMethod("keyformer"), "keyformer:budget=20%,noise=element", "keyformer_element"});
   return all;
 }
 
@@ -43,6 +46,11 @@ std::string With(std::string spec, const std::string& budget, const std::string&
   spec = std::regex_replace(spec, std::regex("threshold=[^, +]+"), "threshold=1%");
   spec = std::regex_replace(spec, std::regex("middle=[^, +]+"), "middle=32");
   return std::regex_replace(spec, std::regex("recent=[^, +]+"), "recent=" + recent);
+}
+
+// A budget too small for a window is refused as a count, and taken as a share of the prompt.
+std::string OrShare(const std::string& spec) {
+  return Program::Build(spec) ? spec : With(spec, "1%", "3");
 }
 
 // The method's `window` and `sinks`, where it has them, made 500.
@@ -131,6 +139,67 @@ TEST_P(MethodContract, ChunksAndPrefillOrderChangeNothing) {
 }
 
 TEST_P(MethodContract, ThreadsChangeNothing) { EXPECT_EQ(Run(spec_, {}, 2), Run(spec_)); }
+
+// What a server's request gets: its tokens, how likely they were, and the entries that it holds.
+struct Served {
+  std::vector<int32_t> ids;
+  std::vector<float> logprobs;
+  int64_t entries = 0;
+  std::string error;
+  bool operator==(const Served&) const = default;
+};
+
+// All of these at a time, in steps of few rows: prompts are read beside tokens of others.
+std::vector<Served> Serve(std::shared_ptr<LoadedModel> model,
+                          const std::vector<BatchRequest>& requests) {
+  std::vector<Served> served(requests.size());
+  Scheduler scheduler(model, {.n_slots = 4, .step_rows = 50});
+  for (size_t i = 0; i < requests.size(); ++i) {
+    Served& told = served[i];
+    auto on_event = std::make_shared<const BatchEventFn>([&told](const BatchEvent& event) {
+      for (const TokenRecord& token : event.tokens) {
+        told.ids.push_back(token.id);
+        told.logprobs.push_back(token.logprob);
+      }
+      if (event.kind == BatchEvent::Kind::kDone) told.entries = event.outcome.kv.entries;
+      if (event.kind == BatchEvent::Kind::kError) told.error = event.error.message;
+    });
+    auto spec = SequenceSpec::Make(*model, {.kv = requests[i].kv});
+    if (!spec) {
+      ADD_FAILURE() << spec.error().message;
+      continue;
+    }
+    Scheduler::Answers answers;
+    answers.push_back(std::make_unique<BatchJob>(
+        i + 1, 0, std::make_shared<const BatchRequest>(requests[i]), *spec, on_event, *model));
+    scheduler.Add(std::move(answers));
+    for (int step = 0; step < 3; ++step) scheduler.Step();  // they come one after another
+  }
+  for (int step = 0; step < 5000 && scheduler.Step(); ++step) {
+  }
+  EXPECT_TRUE(scheduler.idle());
+  return served;
+}
+
+TEST_P(MethodContract, BatchNeighboursChangeNothing) {
+  const auto request = [](const std::string& spec, int n_prompt, uint32_t seed) {
+    return BatchRequest{.prompt = RandomIds(n_prompt, seed),
+                        .kv = spec,
+                        .n_tokens = 30,
+                        .ignore_eos = true,
+                        .sampling = {.temperature = 0.8f, .seed = seed},
+                        .top_logprobs = 1};
+  };
+  const std::vector<BatchRequest> requests = {request(spec_, 150, 1), request("full", 60, 2),
+                                              request(spec_, 97, 3),
+                                              request("decode:every=4 + tova:budget=40", 130, 4)};
+  const std::vector<Served> together = Serve(model_, requests);
+  for (const size_t i : {0, 2}) {
+    EXPECT_EQ(together[i].error, "");
+    EXPECT_EQ(together[i].ids.size(), 30u);
+    EXPECT_EQ(together[i], Serve(model_, {requests[i]})[0]) << i;
+  }
+}
 
 TEST_P(MethodContract, ThirdRunEqualsTheFirst) {
   auto session = OpenSession(model_, {.kv = spec_});
@@ -259,7 +328,7 @@ TEST_P(MethodContract, GoesBackInTheTextOrSaysWhyNot) {
 
 TEST_P(MethodContract, PromptsOfAFewTokensRun) {
   for (int n : {1, 2, 5}) {
-    auto session = OpenSession(model_, {.kv = With(spec_, "1", "3")});
+    auto session = OpenSession(model_, {.kv = OrShare(With(spec_, "1", "3"))});
     Feed(*session, RandomIds(n, 5), forced_);
     for (float logit : session->logits()) ASSERT_TRUE(std::isfinite(logit)) << n;
   }
@@ -267,7 +336,7 @@ TEST_P(MethodContract, PromptsOfAFewTokensRun) {
 
 // Windows and sinks that no prompt of this length has room for.
 TEST_P(MethodContract, WindowsLongerThanThePromptRun) {
-  const std::string spec = WithLong(With(spec_, "2", "3"), method_);
+  const std::string spec = OrShare(WithLong(With(spec_, "2", "3"), method_));
   for (int n : {1, 3, 40, 200}) {
     auto session = OpenSession(model_, {.kv = spec});
     ASSERT_NE(session, nullptr) << spec;

@@ -17,8 +17,8 @@ std::vector<float> LogOf(std::vector<float> probabilities) {
   return probabilities;
 }
 
-std::map<int32_t, double> Shares(const SamplingOptions& options, const std::vector<float>& logits,
-                                 int n = 20000) {
+std::map<int32_t, double> DrawnShares(const SamplingOptions& options,
+                                      const std::vector<float>& logits, int n = 20000) {
   Sampler sampler(options);
   std::map<int32_t, double> shares;
   for (int i = 0; i < n; ++i) shares[sampler.Sample(logits, {})] += 1.0 / n;
@@ -52,13 +52,13 @@ TEST(Sampler, NanNeverWins) {
   const std::vector<float> logits = {kNan, 1, 2, kNan};
   EXPECT_EQ(Sampler({}).Sample(logits, {}), 2);
   EXPECT_EQ(Sampler({.repeat_penalty = 1.1f}).Sample(logits, {}), 2);
-  EXPECT_EQ(Shares({.temperature = 1}, logits, 1000).count(0), 0u);
+  EXPECT_EQ(DrawnShares({.temperature = 1}, logits, 1000).count(0), 0u);
   const std::vector<float> nothing(4, kNan);
   EXPECT_EQ(Sampler({.temperature = 1}).Sample(nothing, {}), 0);
 }
 
 TEST(Sampler, SharesFollowTheSoftmax) {
-  const auto shares = Shares({.temperature = 1, .seed = 3}, LogOf({0.5f, 0.3f, 0.2f}));
+  const auto shares = DrawnShares({.temperature = 1, .seed = 3}, LogOf({0.5f, 0.3f, 0.2f}));
   EXPECT_NEAR(shares.at(0), 0.5, 0.015);  // 4 standard errors of 20000 draws
   EXPECT_NEAR(shares.at(1), 0.3, 0.015);
   EXPECT_NEAR(shares.at(2), 0.2, 0.015);
@@ -66,35 +66,35 @@ TEST(Sampler, SharesFollowTheSoftmax) {
 
 TEST(Sampler, TemperatureFlattens) {
   // At temperature 2 the weights are the square roots: 0.8 and 0.2 become 2 to 1.
-  const auto shares = Shares({.temperature = 2, .seed = 3}, LogOf({0.8f, 0.2f}));
+  const auto shares = DrawnShares({.temperature = 2, .seed = 3}, LogOf({0.8f, 0.2f}));
   EXPECT_NEAR(shares.at(0), 2.0 / 3, 0.015);
 }
 
 TEST(Sampler, TopKKeepsExactlyK) {
-  const auto shares = Shares({.temperature = 5, .top_k = 2}, LogOf({0.1f, 0.4f, 0.2f, 0.3f}));
+  const auto shares = DrawnShares({.temperature = 5, .top_k = 2}, LogOf({0.1f, 0.4f, 0.2f, 0.3f}));
   EXPECT_EQ(shares.size(), 2u);
   EXPECT_TRUE(shares.count(1) && shares.count(3));
 }
 
 TEST(Sampler, TopPKeepsTheFewestThatReachIt) {
   const std::vector<float> logits = LogOf({0.1f, 0.5f, 0.25f, 0.15f});
-  EXPECT_EQ(Shares({.temperature = 1, .top_p = 0.4f}, logits).size(), 1u);
-  EXPECT_EQ(Shares({.temperature = 1, .top_p = 0.7f}, logits).size(), 2u);
-  EXPECT_EQ(Shares({.temperature = 1, .top_p = 0.8f}, logits).size(), 3u);
+  EXPECT_EQ(DrawnShares({.temperature = 1, .top_p = 0.4f}, logits).size(), 1u);
+  EXPECT_EQ(DrawnShares({.temperature = 1, .top_p = 0.7f}, logits).size(), 2u);
+  EXPECT_EQ(DrawnShares({.temperature = 1, .top_p = 0.8f}, logits).size(), 3u);
 }
 
 TEST(Sampler, TopPOfAFlatDistributionSortsOn) {
   const std::vector<float> flat(1000, 0.0f);
-  const auto shares = Shares({.temperature = 1, .top_p = 0.5f}, flat, 10000);
+  const auto shares = DrawnShares({.temperature = 1, .top_p = 0.5f}, flat, 10000);
   EXPECT_EQ(shares.size(), 500u);
   EXPECT_LT(shares.rbegin()->first, 500) << "of equals the lower ids stay";
 }
 
 TEST(Sampler, MinPIsAShareOfTheBest) {
   const std::vector<float> logits = LogOf({0.5f, 0.3f, 0.15f, 0.05f});
-  EXPECT_EQ(Shares({.temperature = 1, .min_p = 0.2f}, logits).size(), 3u);
-  EXPECT_EQ(Shares({.temperature = 1, .min_p = 0.5f}, logits).size(), 2u);
-  EXPECT_EQ(Shares({.temperature = 1, .min_p = 1}, logits).size(), 1u);
+  EXPECT_EQ(DrawnShares({.temperature = 1, .min_p = 0.2f}, logits).size(), 3u);
+  EXPECT_EQ(DrawnShares({.temperature = 1, .min_p = 0.5f}, logits).size(), 2u);
+  EXPECT_EQ(DrawnShares({.temperature = 1, .min_p = 1}, logits).size(), 1u);
 }
 
 TEST(Sampler, RepeatPenaltyActsOnTheLast64TokensOnceEach) {

@@ -103,6 +103,20 @@ TEST_F(TrimKv, ConstantGatesAreASlidingWindow) {
   EXPECT_EQ(Feed(*session, prompt, forced), Feed(*streaming, prompt, forced));
 }
 
+// Weights that are finite, and sums of them that are not.
+TEST_F(TrimKv, GatesThatOverflowAreAnError) {
+  SideFile file = Gates();
+  for (auto& [name, tensor] : file.tensors) {
+    if (name.ends_with("weight")) {
+      for (float& x : tensor.values) x *= 1e37f;
+    }
+  }
+  auto session = OpenSession(model_, {.kv = Spec(file, "budget=20")});
+  const Status status = session->Feed(RandomIds(30, 31), {});
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().message, HasSubstr("the gates of layer 0 give numbers"));
+}
+
 TEST_F(TrimKv, FilesThatDoNotFitAreRefused) {
   EXPECT_EQ(ErrorOf(Gates()), "");
   SideFile other = Gates();

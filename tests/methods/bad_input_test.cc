@@ -47,6 +47,24 @@ std::vector<std::string> WrongValues(const ParamInfo& param) {
   return {};
 }
 
+// Parameters that count for nothing beside the example's others: a spec in which they do.
+std::string WhereItCounts(const MethodInfo& method, const ParamInfo& param) {
+  constexpr struct {
+    std::string_view method, param, beside;
+  } kBeside[] = {
+      {"keyformer", "shared", "noise=element,"},
+      {"kvmerger", "eps", "mode=threshold,"},
+      {"kvmerger", "tail", "when=always,"},
+      {"razor", "min_buffer", ""},
+      {"razor", "share", ""},
+  };
+  for (const auto& [name, of, beside] : kBeside) {
+    if (name != method.name || of != param.name) continue;
+    return fmt::format("{}:{}{}={}", name, beside, of, param.fallback);
+  }
+  return With(method, std::string(param.name), std::string(param.fallback));
+}
+
 class BadInput : public testing::TestWithParam<const MethodInfo*> {};
 
 TEST_P(BadInput, WrongValuesAreRefusedAndNamed) {
@@ -60,7 +78,7 @@ TEST_P(BadInput, WrongValuesAreRefusedAndNamed) {
     }
     // What it says is the default is a value that it takes.
     if (!param.fallback.empty()) {
-      EXPECT_EQ(ErrorOf(With(method, std::string(param.name), std::string(param.fallback))), "");
+      EXPECT_EQ(ErrorOf(WhereItCounts(method, param)), "");
     }
   }
 }
@@ -91,8 +109,57 @@ TEST(Stacks, NameTheLegalRecipe) {
       {"renumber + snapkv:when=always", "leave out what renumbers"},
       {"finch:when=always", "leave out what renumbers"},
       {"adakv + adakv + snapkv", "stacked twice"},
+      {"pyramidkv + adakv + keydiff", "write \"adakv + pyramidkv + keydiff\""},
+      {"criticalkv + pyramidkv + adakv + h2o", "write \"criticalkv + adakv + pyramidkv + h2o\""},
   };
   for (const auto& [spec, recipe] : cases) EXPECT_THAT(ErrorOf(spec), HasSubstr(recipe)) << spec;
+}
+
+// What is written has an effect, or is refused: also where it is the default that is written.
+TEST(Parameters, ThatCountForNothingAreRefused) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"kvmerger:mode=threshold,budget=50%", "leave budget out"},
+      {"kvmerger:budget=50%,eps=0.75", "mode=target meets the budget; leave eps out"},
+      {"kvmerger:kernel=rms,sigma=5", "leave sigma out"},
+      {"kvmerger:kernel=two_pass,sigma=2", "leave sigma out"},
+      {"kvmerger:tail=8", "leave tail out"},
+      {"mikv:lo_bits=0,hi_bits=8 + h2o", "leave hi_bits out"},
+      {"mikv:lo_bits=0,grow=true + h2o", "leave grow out"},
+      {"mikv:lo_bits=4,hi_bits=2 + h2o", "write lo_bits=2 or less"},
+      {"keyformer:noise=off,seed=1", "noise=off draws nothing; leave seed out"},
+      {"keyformer:noise=off,shared=true", "leave shared out"},
+      {"keyformer:shared=true", "leave shared out"},
+      {"keyformer:tau=2,tau_end=1", "--kv \"keyformer:tau=2,tau_end=1\""},
+      {"trimkv:when=prompt,every=8", "when=prompt cuts once; leave every out"},
+      {"rkv:when=prompt,every=128", "leave every out"},
+      {"vidkv:value_bits=2,protect=10%", "leave protect out"},
+      {"vidkv:value_bits=2,alpha=lsq", "leave alpha out"},
+      {"razor:budget=30%,min_buffer=4000", "leave min_buffer out"},
+      {"razor:budget=30%,share=20%", "leave share out"},
+      {"windowkv:top=9", "--kv \"windowkv:top=9\""},
+      {"windowkv:layers=15", "--kv \"windowkv:layers=15,lambda=14\""},
+  };
+  for (const auto& [spec, error] : cases) {
+    EXPECT_THAT(ErrorOf(spec), HasSubstr(error)) << spec;
+    EXPECT_THAT(ErrorOf(spec), HasSubstr("--kv")) << spec;
+  }
+}
+
+TEST(Parameters, ACountThatAWindowUsesUpIsRefused) {
+  const std::string error = "a window of {} leaves no room for others; write window={} or less";
+  const auto expect = [&](const char* spec, int window, int less) {
+    EXPECT_THAT(ErrorOf(spec), HasSubstr(fmt::format(fmt::runtime(error), window, less))) << spec;
+  };
+  expect("snapkv:budget=32", 32, 31);
+  expect("snapkv:variant=kvpress,budget=40", 64, 39);
+  expect("finch:budget=16,window=16", 16, 15);
+  expect("windowkv:budget=4", 16, 3);
+  expect("windowkv:budget=20,task=aggregate", 32, 19);
+  EXPECT_THAT(ErrorOf("snapkv:budget=1,window=1"), HasSubstr("write budget=2 or more"));
+  for (const char* spec : {"snapkv:budget=33", "snapkv:budget=1%", "finch:budget=17,window=16",
+                           "windowkv:budget=17", "windowkv:budget=1%"}) {
+    EXPECT_EQ(ErrorOf(spec), "") << spec;
+  }
 }
 
 }  // namespace

@@ -188,6 +188,32 @@ TEST(Think, WorkedExample) {
   EXPECT_THAT(kept(15).first, ElementsAre(0));
 }
 
+// Test 9: before kivi the mask is that of the 256 tokens that are encoded. The 44 others are loud
+// in a channel that those are quiet in; it goes, for the 84 that come later too.
+TEST(Think, TheMaskIsThatOfTheFirstEncodedTokens) {
+  constexpr int kDim = 32;
+  Rows keys = Normal(384, kDim, 5);
+  for (int i = 0; i < 384; ++i) keys[i][7] *= i < 256 ? .01f : 100.0f;
+  Head head({keys.begin(), keys.begin() + 300}, {keys.begin(), keys.begin() + 300});
+  head.Query(Normal(32, kDim, 6));
+  const std::string spec = "think:ratio=40% + kivi:bits=2,residual=128";
+  head.Act(spec);
+  const std::vector<uint8_t> mask = Channels(head);
+  EXPECT_EQ(mask.size(), 20u);
+  EXPECT_EQ(std::ranges::count(mask, 7), 0);
+  EXPECT_EQ(head.Staged().size(), 44u);
+  Head first({keys.begin(), keys.begin() + 256}, {keys.begin(), keys.begin() + 256});
+  first.Query(Normal(32, kDim, 6));
+  first.Act(spec);
+  EXPECT_EQ(Channels(first), mask);
+  EXPECT_EQ(head.Read(PlaneKind::kKeys)[299], keys[299]);  // full width
+  head.Append({keys.begin() + 300, keys.end()}, {keys.begin() + 300, keys.end()});
+  head.Act(spec, {}, 84);
+  EXPECT_EQ(Channels(head), mask);
+  EXPECT_EQ(head.Staged().size(), 0u);
+  EXPECT_EQ(head.Read(PlaneKind::kKeys)[299][7], 0);
+}
+
 // Test 2: channels that are zero in all keys go without a trace.
 TEST(Think, ZeroChannelsGoWithoutATrace) {
   Rows keys = Normal(64, 32, 1);

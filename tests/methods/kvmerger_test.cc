@@ -101,6 +101,36 @@ TEST(KvMerger, WorkedExampleAtSigmaOneHalf) {
   ExpectRow(ReadRows(layer.head(), PlaneKind::kKeys, 2)[1], {.12956f, .98416f}, 1e-5f);
 }
 
+// Test 4.
+TEST(KvMerger, WeightsArePositiveSumToOneAndArePivotsFirst) {
+  for (const char* kernel : {"sigma=5", "sigma=0.5", "kernel=rms", "kernel=two_pass"}) {
+    ActingLayer layer(std::string("kvmerger:budget=25%,recent=0,heavy=0,sinks=0,") + kernel);
+    layer.Append(RandomRows(100, 3), RandomRows(100, 4));
+    std::vector<std::vector<float>> mass(1);
+    for (const auto& row : RandomRows(100, 5)) mass[0].push_back(row[0] + 1);
+    const LayerView at{
+        .model = layer.model(), .n_prompt = 100, .heads = layer.heads(), .mass = mass};
+    GivenOps ops;
+    LayerPlan plan(layer.heads());
+    layer.program().Compress(at, ops, plan);
+    const MergeSets* sets = plan.merges(0);
+    ASSERT_NE(sets, nullptr);
+    ASSERT_GE(sets->n_sets(), 10);
+    for (int64_t s = 0; s < sets->n_sets(); ++s) {
+      double sum = 0;
+      float most = 0, pivot = 0;
+      for (int32_t m = sets->begin[s]; m < sets->begin[s + 1]; ++m) {
+        EXPECT_GT(sets->k_weights[m], 0) << kernel;
+        sum += sets->k_weights[m];
+        most = std::max(most, sets->k_weights[m]);
+        if (sets->members[m] == sets->into[s]) pivot = sets->k_weights[m];
+      }
+      EXPECT_NEAR(sum, 1, 1e-5) << kernel;
+      EXPECT_EQ(pivot, most) << kernel;
+    }
+  }
+}
+
 TEST(KvMerger, AProtectedEntryIsASetOfItsOwn) {
   ActingLayer layer("kvmerger:mode=threshold,recent=0,heavy=17%,sinks=0,skip=none");
   layer.Append(kKeys, kValues);

@@ -175,7 +175,8 @@ TEST(Razor, RefusesWhatDoesNotFit) {
   EXPECT_THAT(Bind(layer, HeadFile(8, 2)).error().message, HasSubstr("[8, 2]"));
   const auto both = Program::Build("razor:budget=50%,share=10%");
   ASSERT_FALSE(both);
-  EXPECT_THAT(both.error().message, HasSubstr("leave min_buffer and share out"));
+  EXPECT_THAT(both.error().message,
+              HasSubstr("budget says how long the buffer is; leave share out"));
 }
 
 }  // namespace

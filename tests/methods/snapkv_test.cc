@@ -50,9 +50,41 @@ TEST(SnapKv, APlantedTokenStaysWithItsNeighbours) {
   }
 }
 
+// The best query head of a group votes for all, where that is asked for.
+TEST(SnapKv, GroupsVoteByTheirMeanOrTheirBest) {
+  class TwoQueryHeads final : public Ops {
+   public:
+    std::vector<std::vector<float>> AttentionMass(const LayerView&,
+                                                  const ScoreRequest& request) override {
+      const std::vector<float> first = {.8f, 0, .3f, 0, 0}, second = {0, 0, .6f, 0, 0};
+      std::vector<float> votes(5);
+      for (int i = 0; i < 5; ++i) {
+        votes[i] = request.over_group == GroupBy::kMax ? std::max(first[i], second[i])
+                                                       : (first[i] + second[i]) / 2;
+      }
+      return {votes};
+    }
+    std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
+    QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
+    std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
+    std::vector<float> OutputEnergy(const LayerView&, int, int64_t) override { return {}; }
+  };
+  for (const auto& [group, kept] : {std::pair("mean", 2), std::pair("max", 0)}) {
+    ActingLayer layer(std::string("snapkv:window=1,budget=2,kernel=1,group=") + group);
+    layer.Append(RandomRows(5, 1), RandomRows(5, 2));
+    const LayerView at{
+        .model = layer.model(), .n_prompt = 5, .heads = layer.heads(), .n_last_queries = 1};
+    TwoQueryHeads ops;
+    LayerPlan plan(layer.heads());
+    layer.program().Compress(at, ops, plan);
+    EXPECT_THAT(*plan.Resolve(0), ElementsAre(kept, 4)) << group;
+  }
+}
+
 TEST(SnapKv, TheWindowStays) {
   std::vector<float> votes(98, 1.0f);
-  EXPECT_THAT(Kept("budget=2", votes), ElementsAre(98, 99));
+  EXPECT_THAT(Kept("budget=2%", votes), ElementsAre(98, 99));  // as a count it is refused
+  EXPECT_THAT(Kept("budget=1%", votes), ElementsAre(99));
   EXPECT_EQ(Kept("budget=100", votes).size(), 100u);
 }
 

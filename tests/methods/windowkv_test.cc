@@ -97,6 +97,13 @@ TEST_F(WindowKv, WorkedExample) {
   EXPECT_EQ(Run(spec + ",top=2", t, 2)[0], Range(0, 4) + Range(8, 12) + Range(14, 16));
 }
 
+// A share that the last tokens alone exceed: the newest of those.
+TEST_F(WindowKv, AShareBelowTheWindowKeepsTheNewest) {
+  const Votes t = {std::vector<float>(40, 1.0f)};
+  EXPECT_EQ(Run("windowkv:budget=10%", t, 16)[0], Range(36, 40));
+  EXPECT_EQ(Run("windowkv:budget=40%", t, 16)[0], Range(24, 40));
+}
+
 TEST_F(WindowKv, SelectionArithmetic) {
   const auto n_kept = [&](int review, int budget, int size) {
     const Votes t = {std::vector<float>(review + 4, 1.0f)};

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "methods/registry.h"
+#include "tests/methods/acting.h"
 
 namespace kvasir {
 namespace {
@@ -22,6 +22,7 @@ class NoOps final : public Ops {
 
 class Given final : public Method {
  public:
+  Needs needs(const ModelInfo&) const override { return {.at_decode = true}; }
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     for (int h = 0; h < plan.n_heads(); ++h) {
       plan.Score(h, at.mass[h]);
@@ -96,9 +97,41 @@ TEST(AdaKv, SharesAddUpToWhatTheLayerHad) {
               ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1)));
 }
 
+TEST(AdaKv, FirstLayersShareEvenlyWhereAsked) {
+  const auto even = ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1));
+  EXPECT_THAT(Kept("adakv:skip=2 + given", kTwoHeads, 2, 0, 1), even);
+  EXPECT_THAT(Kept("adakv:skip=2 + given", kTwoHeads, 2, 0, 2),
+              ElementsAre(ElementsAre(0, 1, 2), ElementsAre(0)));
+}
+
 TEST(AdaKv, ProtectedEntriesAreNotShared) {
   EXPECT_THAT(Kept("adakv:floor=20% + given", kTwoHeads, 3, 1),
               ElementsAre(ElementsAre(0, 1, 2, 5), ElementsAre(0, 5)));
+}
+
+// Heads that an earlier cut left with 100 and 20 entries, and a generated token each: the layer
+// holds two budgets on, though 60 is no limit to the second head.
+TEST(AdaKv, TheLayersSumStaysWhileGenerating) {
+  const auto sizes = [](const std::string& spec, const Scores& scores) {
+    std::vector<size_t> held;
+    const auto kept = Kept(spec, scores, 60, 0, 0, 1);
+    for (size_t h = 0; h < kept.size(); ++h) {
+      const bool all = kept[h] == std::vector<int32_t>{-1};
+      held.push_back(all ? scores[h].size() : kept[h].size());
+    }
+    return held;
+  };
+  const std::vector<float> low(101, .1f), high(101, .5f);
+  const Scores second_is_high = {low, {high.begin(), high.begin() + 21}};
+  const Scores first_is_high = {high, {low.begin(), low.begin() + 41}};
+  const Scores few = {{low.begin(), low.begin() + 90}, {low.begin(), low.begin() + 30}};
+  // Its share, .8 * 21 + .2 * 60, is more than the small head has: the other holds the rest.
+  EXPECT_THAT(sizes("adakv + given", second_is_high), ElementsAre(99, 21));
+  EXPECT_THAT(sizes("adakv:variant=kvpress + given", second_is_high), ElementsAre(99, 21));
+  EXPECT_THAT(sizes("adakv + given", first_is_high), ElementsAre(93, 27));
+  EXPECT_THAT(sizes("adakv:variant=kvpress + given", first_is_high), ElementsAre(101, 19));
+  EXPECT_THAT(sizes("adakv + given", few), ElementsAre(90, 30));  // two budgets in all
+  EXPECT_THAT(sizes("adakv:variant=kvpress + given", few), ElementsAre(90, 30));
 }
 
 // Budget 128, window 8, beta 20, 32 layers, 8000 entries: 234, 227, …, 17 and the window.
@@ -113,9 +146,71 @@ TEST(PyramidKv, FallsByEqualSteps) {
   EXPECT_EQ(sum, 4016);
 }
 
+// Budget 2048: 3978, 3853, …, 103 and the window; in all 65296 for 32 times 2040.
+TEST(PyramidKv, FallsByEqualStepsAtLargeBudgets) {
+  const Scores scores = {std::vector<float>(8000, 1.0f)};
+  int64_t sum = 0;
+  for (int layer = 0; layer < 32; ++layer) {
+    const auto kept = Kept("pyramidkv:beta=20 + given", scores, 2048, 8, layer);
+    EXPECT_EQ(kept[0].size(), 3978u - 125u * layer + 8u);
+    sum += static_cast<int64_t>(kept[0].size()) - 8;
+  }
+  EXPECT_EQ(sum, 65296);
+}
+
+// n below the budget: all stay; below twice the base: no ramp; a first layer of more than there is:
+// all of it, and the last gets what that leaves.
+TEST(PyramidKv, TakesTheBranchesOfTheSheet) {
+  const auto kept = [](const std::string& spec, int n, int layer) {
+    return Kept(spec, {std::vector<float>(n, 1.0f)}, 2048, 8, layer)[0].size();
+  };
+  for (int layer : {0, 16, 31}) {
+    EXPECT_EQ(kept("pyramidkv + given", 2048, layer), 1u);  // -1: all
+    EXPECT_EQ(kept("pyramidkv + given", 4079, layer), 2048u);
+  }
+  // 2 * 2040 - 2040 / 1000 = 4078 of 4077: min 3, step (4077 - 3) / 31 = 131.
+  EXPECT_EQ(kept("pyramidkv:beta=1000 + given", 4085, 0), 1u);
+  EXPECT_EQ(kept("pyramidkv:beta=1000 + given", 4085, 31), 4077u - 31 * 131 + 8);
+}
+
+// However little a head's scores are, it has its floor; a flat head has more than a peaked one.
+TEST(AdaKv, FloorsHoldAndFlatHeadsGetMore) {
+  const std::vector<float> flat(50, .02f);
+  std::vector<float> peaked(50, .001f), none(50, 0.0f);
+  peaked[20] = .95f;
+  for (const int64_t n_generated : {0, 5}) {
+    for (const double floor : {.2, .5}) {
+      const auto spec = fmt::format("adakv:floor={} + given", floor);
+      const auto kept = Kept(spec, {flat, peaked, none}, 10, 0, 0, n_generated);
+      EXPECT_EQ(kept[0].size() + kept[1].size() + kept[2].size(), 30u);
+      for (const auto& head : kept) EXPECT_GE(head.size(), static_cast<size_t>(10 * floor));
+      EXPECT_GT(kept[0].size(), kept[1].size());
+      EXPECT_GE(kept[1].size(), kept[2].size());
+    }
+  }
+}
+
 TEST(Streaming, KeepsTheFirstAndTheLast) {
   EXPECT_THAT(Kept("streaming:budget=5,sinks=2", {std::vector<float>(7)}),
               ElementsAre(ElementsAre(0, 1, 4, 5, 6)));
+}
+
+// With the next token the oldest of the window goes; `renumber` gives slots as positions.
+TEST(Streaming, SlidesWithEveryToken) {
+  for (const bool renumber : {false, true}) {
+    ActingLayer layer(std::string(renumber ? "renumber + " : "") + "streaming:budget=5,sinks=2");
+    layer.Append(RandomRows(7, 1), RandomRows(7, 2));
+    layer.Act({});
+    EXPECT_THAT(layer.head().Orders(), ElementsAre(0, 1, 4, 5, 6));
+    layer.Append(RandomRows(1, 3), RandomRows(1, 4));
+    layer.Act({}, Moment::kDecode);
+    EXPECT_THAT(layer.head().Orders(), ElementsAre(0, 1, 5, 6, 7));
+    if (renumber) {
+      EXPECT_THAT(layer.head().Positions(), ElementsAre(0, 1, 2, 3, 4));
+    } else {
+      EXPECT_THAT(layer.head().Positions(), ElementsAre(0, 1, 5, 6, 7));
+    }
+  }
 }
 
 // Uniform attention over four tokens: the first has the most mass, the last is recent.
@@ -123,6 +218,17 @@ TEST(H2o, KeepsHeavyHittersAndTheRecent) {
   const Scores mass = {{2.0833f, 1.0833f, .5833f, .25f}};
   EXPECT_THAT(Kept("h2o:budget=2,recent=50%", mass), ElementsAre(ElementsAre(0, 3)));
   EXPECT_THAT(Kept("h2o:budget=2,variant=kvpress", mass), ElementsAre(ElementsAre(0, 1)));
+}
+
+// Head budgets leave heads with fewer entries than are recent: those keep all.
+TEST(RecentEntries, AreAllThereWhereAHeadHasFewer) {
+  const Scores mass = {std::vector<float>(4, 1.0f), std::vector<float>(40, 1.0f)};
+  for (const char* spec : {"h2o:budget=20", "keyformer:budget=20,recent=10"}) {
+    const auto kept = Kept(spec, mass);
+    EXPECT_THAT(kept[0], ElementsAre(-1)) << spec;
+    ASSERT_EQ(kept[1].size(), 20u) << spec;
+    EXPECT_EQ(kept[1][10], 30) << spec;
+  }
 }
 
 // Trap 3.23: sums favour what stood there first. Ten tokens that attend to all they see alike, but
