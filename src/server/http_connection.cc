@@ -7,6 +7,8 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
 
+#include "server/connection_exchange.h"
+
 namespace kvasir::server {
 
 namespace asio = boost::asio;
@@ -19,117 +21,7 @@ constexpr size_t kMostEarly = 64 << 10;
 constexpr size_t kReadAtOnce = 4 << 10;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-std::string_view StatusText(int status) {
-  const auto text = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(status)));
-  return {text.data(), text.size()};
-}
-
-std::string HeaderBlock(int status, std::string_view type, const HttpHeaders& headers,
-                        bool keep_alive, std::optional<size_t> length, bool chunked) {
-  std::string block =
-      fmt::format("HTTP/1.1 {} {}\r\nServer: kvasir\r\n", status, StatusText(status));
-  if (!type.empty()) block += fmt::format("Content-Type: {}\r\n", type);
-  // RFC 9110, 8.6: a reply without content has no length.
-  if (length && status != 204) block += fmt::format("Content-Length: {}\r\n", *length);
-  if (!length && chunked) block += "Transfer-Encoding: chunked\r\n";
-  for (const auto& [name, value] : headers) block += fmt::format("{}: {}\r\n", name, value);
-  block += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
-  return block;
-}
-
-std::map<std::string, std::string> ParseQuery(std::string_view text) {
-  std::map<std::string, std::string> query;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('&'), text.size());
-    const std::string_view part = text.substr(0, end);
-    const size_t equals = std::min(part.find('='), part.size());
-    const std::string_view value = part.substr(std::min(equals + 1, part.size()));
-    query[DecodeQuery(part.substr(0, equals))] = DecodeQuery(value);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return query;
-}
-
-// "http://host/path" as "/path": a client may write a whole URL (RFC 9112, section 3.2.2).
-std::string OriginForm(std::string_view target) {
-  constexpr std::string_view kScheme = "http://";
-  if (!target.starts_with(kScheme)) return std::string(target);
-  const size_t path = target.find_first_of("/?", kScheme.size());
-  if (path == std::string_view::npos) return "/";
-  return (target[path] == '?' ? "/" : "") + std::string(target.substr(path));
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return lower;
-}
-
 }  // namespace
-
-// The reply to one request; speaks to the connection on its thread.
-class ConnectionExchange final : public Exchange {
- public:
-  ConnectionExchange(std::shared_ptr<HttpConnection> connection, uint64_t request, bool head_only)
-      : connection_(std::move(connection)), request_(request), head_only_(head_only) {}
-  // A handler that lets go of its exchange without a reply has failed.
-  ~ConnectionExchange() override {
-    if (!begun_) Send(500, "application/json", "{}", {});
-  }
-
-  void Send(int status, std::string_view type, std::string body,
-            const HttpHeaders& headers) override {
-    if (begun_.exchange(true)) return;
-    const size_t length = body.size();
-    if (head_only_) body.clear();
-    Post([status, type = std::string(type), headers, length,
-          body = std::move(body)](HttpConnection& c) {
-      c.Queue(HeaderBlock(status, type, headers, c.keep_alive_, length, false) + body, true);
-    });
-  }
-
-  void Begin(int status, std::string_view type, const HttpHeaders& headers) override {
-    if (begun_.exchange(true)) return;
-    Post([status, type = std::string(type), headers](HttpConnection& c) {
-      c.Queue(HeaderBlock(status, type, headers, c.keep_alive_, std::nullopt, c.chunked_), false);
-      if (type.starts_with("text/event-stream")) c.Ping(c.shared_->limits.ping_time);
-    });
-  }
-
-  void Write(std::string data) override {
-    if (data.empty()) return;
-    Post([data = std::move(data)](HttpConnection& c) { c.Queue(c.InChunk(data), false); });
-  }
-
-  void End() override {
-    Post([](HttpConnection& c) { c.Queue(c.chunked_ ? "0\r\n\r\n" : "", true); });
-  }
-
-  void OnGone(std::function<void()> f) override {
-    asio::post(connection_->stream_.get_executor(),
-               [c = connection_, request = request_, f = std::move(f)]() mutable {
-                 if (c->closed_) {
-                   f();
-                 } else if (c->request_ == request && c->answering_) {
-                   c->on_gone_ = std::move(f);
-                 }
-               });
-  }
-
- private:
-  template <class F>
-  void Post(F f) {
-    asio::post(connection_->stream_.get_executor(),
-               [c = connection_, request = request_, f = std::move(f)] {
-                 if (!c->closed_ && c->request_ == request && c->answering_) f(*c);
-               });
-  }
-
-  const std::shared_ptr<HttpConnection> connection_;
-  const uint64_t request_;
-  const bool head_only_;
-  std::atomic<bool> begun_{false};
-};
 
 HttpConnection::HttpConnection(HttpShared& shared, asio::ip::tcp::socket socket)
     : shared_(&shared), stream_(std::move(socket)), ping_(stream_.get_executor()) {

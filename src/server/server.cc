@@ -3,59 +3,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <thread>
 
 #include "server/access_log.h"
 #include "server/api_keys.h"
-#include "server/endpoints.h"
-#include "server/messages.h"
 #include "server/page.h"
+#include "server/routes.h"
 
 namespace kvasir::server {
 namespace {
 
-enum class Access : uint8_t { kPublic, kKey, kQuota };  // kQuota: needs a key and counts
-
 constexpr size_t kLongBody = 256 << 10;  // bytes: milliseconds to read, and more to tokenize
-
-struct Route {
-  // The path without /v1; at its end "/*": an operand, "/**": one that may hold slashes.
-  std::string_view method, path;
-  Endpoint endpoint;
-  Access access = Access::kKey;
-  Json (*error_body)(const ApiError&) = &ErrorJson;
-  bool takes_long = false;  // it works itself, and does not only start an answer
-};
-
-constexpr std::array kRoutes = {
-    Route{"POST", "/chat/completions", &ChatCompletions, Access::kQuota},
-    Route{"POST", "/completions", &Completions, Access::kQuota},
-    Route{"POST", "/messages", &Messages, Access::kQuota, &MessagesErrorJson},
-    Route{"POST", "/messages/count_tokens", &CountTokens, Access::kKey, &MessagesErrorJson},
-    Route{"POST", "/responses", &Responses, Access::kQuota},
-    Route{"POST", "/responses/input_tokens", &ResponseInputTokens},
-    Route{"POST", "/embeddings", &Embeddings, Access::kQuota, &ErrorJson, /*takes_long=*/true},
-    Route{"POST", "/chat/completions/input_tokens", &InputTokens},
-    Route{"GET", "/models", &Models, Access::kPublic},
-    Route{"GET", "/models/**", &Models, Access::kPublic},
-    Route{"POST", "/tokenize", &Tokenize},
-    Route{"POST", "/detokenize", &Detokenize},
-    Route{"GET", "/tokenizer_info", &TokenizerInfo},
-    Route{"POST", "/apply-template", &ApplyTemplate},
-    Route{"GET", "/slots", &Slots},
-    Route{"POST", "/slots/*", &SlotAction, Access::kKey, &ErrorJson, /*takes_long=*/true},
-    Route{"GET", "/props", &Props},
-    Route{"GET", "/kv/methods", &KvMethods, Access::kPublic},
-};
-
-bool Matches(std::string_view pattern, std::string_view path) {
-  const size_t star = pattern.find('*');
-  if (star == std::string_view::npos) return pattern == path;
-  return path.size() > star && path.starts_with(pattern.substr(0, star)) &&
-         (pattern.ends_with("/**") || path.find('/', star) == std::string_view::npos);
-}
 
 std::string ModelName(const ServerOptions& options, const ModelFacts& facts) {
   if (!options.model_name.empty()) return options.model_name;
@@ -145,7 +104,7 @@ class KvasirServer final : public Server {
                                                      .peer = request.peer,
                                                      .method = request.method,
                                                      .path = request.path});
-    const Route* route = Find(request.method, path);
+    const Route* route = FindRoute(request.method, path);
     ++n_replying_;
     const std::string name(route != nullptr ? route->path : IsBuiltIn(path) ? path : "other");
     HttpHeaders headers = {{"X-Request-Id", call.request_id}};
@@ -264,29 +223,6 @@ class KvasirServer final : public Server {
     return {};
   }
 
-  static bool IsBuiltIn(const std::string& path) {
-    return path == "/health" || path == "/metrics" || FindPageFile(path) != nullptr;
-  }
-
-  // "GET, HEAD, OPTIONS": the methods of a path; "": there is none.
-  static std::string Allowed(const std::string& path) {
-    bool gets = IsBuiltIn(path), posts = false;
-    for (const Route& route : kRoutes) {
-      if (!Matches(route.path, path)) continue;
-      (route.method == "GET" ? gets : posts) = true;
-    }
-    if (!gets && !posts) return "";
-    return fmt::format("{}{}OPTIONS", gets ? "GET, HEAD, " : "", posts ? "POST, " : "");
-  }
-
-  static const Route* Find(const std::string& method, const std::string& path) {
-    const auto found = std::find_if(kRoutes.begin(), kRoutes.end(), [&](const Route& route) {
-      return (route.method == method || (route.method == "GET" && method == "HEAD")) &&
-             Matches(route.path, path);
-    });
-    return found == kRoutes.end() ? nullptr : &*found;
-  }
-
   // The client's own, where it is harmless in a log and in a header.
   static std::string RequestId(const HttpRequest& request) {
     const std::string id = request.Header("x-request-id");
@@ -357,7 +293,7 @@ class KvasirServer final : public Server {
   }
 
   void NotFound(const std::string& path, Call& call) const {
-    const std::string allowed = Allowed(path);
+    const std::string allowed = AllowedMethods(path);
     if (!allowed.empty()) {
       return call.Fail({.status = 405,
                         .message = fmt::format("{} is not for {}: it takes {}", call.http.path,
