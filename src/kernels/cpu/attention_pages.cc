@@ -25,11 +25,6 @@ uint64_t Bits(int64_t begin, int64_t end) {
   return below_end & ~((uint64_t{1} << begin) - 1);
 }
 
-// Orders seen from `order` are in (this, order].
-int64_t After(int32_t order, int32_t window) {
-  return window > 0 ? int64_t{order} - window : int64_t{INT32_MIN} - 1;
-}
-
 // The constants of the next plane, taken to be like this one, into the second level; its codes
 // follow while this one's are multiplied.
 void PrefetchConstants(const Grids& grids, const std::byte* next) {
@@ -62,15 +57,6 @@ int64_t CountPages(std::span<const RunRef> runs) {
   int64_t n = 0;
   for (const RunRef& run : runs) n += run.n_pages;
   return n;
-}
-
-Sight SightOf(const PageRef& ref, int32_t window, int32_t lowest, int32_t highest) {
-  if (ref.live == 0) return Sight::kNone;
-  if (ref.order != nullptr) return Sight::kSome;
-  const int64_t first = ref.order0, last = first + kPageEntries - 1;
-  if (first > highest || last <= After(lowest, window)) return Sight::kNone;
-  const bool all = last <= lowest && first > After(highest, window);
-  return all ? Sight::kAll : Sight::kSome;
 }
 
 int64_t PageTile::ScratchFloats(int n_queries, int n_rows, int head_dim) {

@@ -127,8 +127,20 @@ class PageTile {
   ActivePage pages_[kPagesPerSplit];
 };
 
+// Orders seen from `order` are in (this, order].
+inline int64_t After(int32_t order, int32_t window) {
+  return window > 0 ? int64_t{order} - window : int64_t{INT32_MIN} - 1;
+}
+
 // How a page lies to rows of orders [lowest, highest].
 enum class Sight : uint8_t { kNone, kSome, kAll };
-Sight SightOf(const PageRef& ref, int32_t window, int32_t lowest, int32_t highest);
+inline Sight SightOf(const PageRef& ref, int32_t window, int32_t lowest, int32_t highest) {
+  if (ref.live == 0) return Sight::kNone;
+  if (ref.order != nullptr) return Sight::kSome;
+  const int64_t first = ref.order0, last = first + kPageEntries - 1;
+  if (first > highest || last <= After(lowest, window)) return Sight::kNone;
+  const bool all = last <= lowest && first > After(highest, window);
+  return all ? Sight::kAll : Sight::kSome;
+}
 
 }  // namespace kvasir::cpu
