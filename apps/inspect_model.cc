@@ -2,6 +2,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/memory.h"
 #include "inspect.h"
 #include "kernels/codec.h"
 #include "model/architecture.h"

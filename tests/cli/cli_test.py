@@ -170,6 +170,34 @@ class Failures(Case):
     def test_cache_limit(self):
         self.fails(1, "run", "-m", MODEL, "--ids", run_ids(400), "--kv-memory", "100kB")
 
+    def test_a_cache_that_runs_full_keeps_what_was_generated(self):
+        flags = ["run", "-m", MODEL, "--ids", run_ids(60), "-n", 4000, "--ignore-eos", "--kv-memory",
+                 "400kB"]
+        answer = document(*flags, check=1)
+        self.assertEqual(answer["stop_reason"], "error")
+        self.assertIn("the KV cache is full", answer["error"])
+        self.assertGreater(answer["generated_tokens"], 3)
+        self.assertEqual(len(answer["ids"]), answer["generated_tokens"])
+        plain = kvasir(*flags, check=1)
+        self.assertEqual(plain.stdout.rstrip("\n"), answer["text"].rstrip("\n"))
+        self.assertIn(answer["error"], plain.stderr)
+
+    def test_memory_that_is_not_there(self):
+        def little():  # of address space: the program fits, the model does not
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        said = set()
+        for limit in range(8 << 20, 96 << 20, 1 << 20):
+            done = subprocess.run([KVASIR, "run", "-m", str(MODEL), "--ids", "1,2", "-n", "1",
+                                   "--threads", "1"], env=environment(), preexec_fn=little,
+                                  capture_output=True, encoding="utf-8")
+            if "cannot map its" in done.stderr:
+                said.add("map")
+                self.assertRegex(done.stderr, r"map its \d+ bytes: .* \(\d+ bytes are available\)")
+            if "bytes were asked for" in done.stderr:
+                said.add("buffer")
+                self.assertRegex(done.stderr, r"memory: \d+ bytes were asked for, \d+ are available")
+        self.assertEqual(said, {"map", "buffer"})
+
     def test_cuda(self):
         self.fails(1, "run", "-m", MODEL, "-p", "x", "--device", "cuda", says=["cpu"])
 
@@ -922,7 +950,7 @@ class Chat(Case):
             state.write_text("older")
 
             def small_disk():  # writes beyond 4 KiB fail as on a full disk
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
             done = subprocess.run([KVASIR, "chat", "-m", str(MODEL), "-n", "1"],
                                   input=f"Hi\n/save {state}\n".encode(), env=environment(),
