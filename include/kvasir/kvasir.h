@@ -178,13 +178,14 @@ struct GenerateOptions {
 struct Generation {
   std::string text;
   std::vector<int32_t> ids;
-  std::string stop_reason;    // "eos", "length", "stop", "interrupted"
+  std::string stop_reason;    // "eos", "length", "stop", "interrupted", "error"
+  std::string error;          // what ended the answer, with "error": as a rule no room in the cache
   bool context_full = false;  // "length" because the context is full, not n_tokens reached
   double first_token_ms = 0;  // from the call to the first token
   double decode_tok_s = 0;    // of the tokens after the first
 };
 
-// Continues the session. REQUIRES: something was fed.
+// Continues the session. REQUIRES: something was fed. What was generated before an error is kept.
 Result<Generation> Generate(Session& session, const GenerateOptions& options);
 
 // Where the default model is kept: $XDG_CACHE_HOME/kvasir/models/… or ~/.cache/….

@@ -540,6 +540,12 @@ class Text(Case):
         closed = kvasir("template", "-m", MODEL, "-p", "Hi", "--no-generation-prompt").stdout
         self.assertTrue(closed.endswith("<|im_end|>\n"))
 
+    def test_an_empty_template_is_one(self):
+        line = '{"template": "", "messages": []}\n{"messages": [], "template": null}\n'
+        out = kvasir("template", "-m", MODEL, "--jsonl", "-", text=line).stdout.splitlines()
+        self.assertEqual(json.loads(out[0]), {"text": ""})
+        self.assertEqual(json.loads(out[1]), {"text": "<|im_start|>assistant\n"})
+
     def test_template_of_ones_own(self):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
@@ -1381,7 +1387,10 @@ class CtrlC(Case):
             file.flush()
             out, err = self.interrupted("run", "-m", MODEL, "-f", file.name, "--raw", "--ctx",
                                         1000000, "--threads", 1, "--json", after=1.5)
-        self.assertEqual(json.loads(out)["generated_tokens"], 0)
+        answer = json.loads(out)
+        self.assertEqual((answer["generated_tokens"], answer["prompt_tokens"]), (0, 0))
+        self.assertEqual((answer["ttft_ms"], answer["prefill_tok_s"]), (None, 0))
+        self.assertEqual((answer["kv"]["spec"], answer["kv"]["entries"]), ("full", 0))
 
     def test_work_without_a_model(self):
         with tempfile.NamedTemporaryFile("w") as file:
