@@ -55,6 +55,7 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const ModelOptions& optio
   std::shared_ptr<LoadedModel> model(new LoadedModel(std::move(config), std::move(tokenizer),
                                                      std::move(chat_template), n_threads));
   model->template_source_ = std::move(template_source);
+  model->template_tokens_ = ReadTemplateTokens(source->metadata(), model->tokenizer_);
   if (model->tokenizer_.n_vocab() > model->config_.n_vocab) {
     return Fail("{}: the tokenizer has {} tokens, the embedding {} rows", path,
                 model->tokenizer_.n_vocab(), model->config_.n_vocab);
@@ -120,14 +121,10 @@ Result<std::string> LoadedModel::RenderTemplate(const nlohmann::ordered_json& me
                                                 const nlohmann::ordered_json& tools,
                                                 bool add_generation_prompt,
                                                 const nlohmann::ordered_json& extra) const {
-  const auto piece = [&](int32_t id) {
-    return id < 0 ? std::nullopt : std::optional(tokenizer_.Piece(id));
-  };
   jinja::RenderResult text = chat_template_.Render({.messages = messages,
                                                     .tools = tools,
                                                     .add_generation_prompt = add_generation_prompt,
-                                                    .bos_token = piece(tokenizer_.bos()),
-                                                    .eos_token = piece(tokenizer_.eos()),
+                                                    .tokens = template_tokens_,
                                                     .extra = extra,
                                                     .date = {}});
   if (!text) return Fail("chat template: {}", text.error().message);

@@ -55,7 +55,8 @@ class LoadedModel final : public Model {
   Tokenizer tokenizer_;
   ChatTemplate chat_template_;
   std::string template_source_;
-  std::unique_ptr<Forward> forward_;
+  TemplateTokens template_tokens_;
+  std::unique_ptr<Forward> forward_, short_forward_;  // the second only where there are short texts
   mutable std::once_flag trie_made_;
   mutable std::shared_ptr<const grammar::TokenTrie> trie_;
 };
