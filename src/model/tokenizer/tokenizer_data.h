@@ -44,7 +44,11 @@ struct NormalizerStep {
     kStripRight,      // ... at the end
     kCollapseSpaces,  // runs of spaces become one; none stays at either end
     kCharsMap,        // `content` is SentencePiece's precompiled character map
-    kNfc,             // Unicode canonical composition
+    kNfc,             // Unicode's normalisation forms
+    kNfd,
+    kNfkc,
+    kNfkd,
+    kLowercase,  // each character by itself
   };
   Op op = Op::kReplace;
   std::string pattern;
