@@ -105,6 +105,9 @@ class Forward {
   void AddQueryStats(int l, const Segment& segment) const;
   void AddQueryMax(int l, const Segment& segment) const;
   void KeepLastQueries(int l, const Segment& segment, int64_t n_rows) const;
+  MatView<const float> WithoutPadding(int64_t n_rows);
+  // The RMS norm of each of n heads [n, head_dim], in place; no weights: none.
+  void NormHeads(float* heads, int64_t n, std::span<const float> weight) const;
   void Norm(MatView<const float> x, std::span<const float> weight, MatView<float> out);
   // x += post_norm(y W^T + bias)
   void AddProduct(const PackedMatrix& weights, MatView<const float> y, std::span<const float> bias,

@@ -72,7 +72,7 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const ModelOptions& optio
                    .n_layers = c.n_layers,
                    .n_q_heads = c.n_q_heads,
                    .n_kv_heads = c.n_kv_heads,
-                   .head_dim = c.head_dim,
+                   .head_dim = c.file_head_dim,
                    .hidden = c.hidden,
                    .n_vocab = c.n_vocab,
                    .n_ctx_train = c.n_ctx_train,
