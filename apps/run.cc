@@ -1,4 +1,5 @@
 // kvasir run: reads a prompt, continues it.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
@@ -43,7 +44,7 @@ nlohmann::ordered_json RunJson(const Figures& run) {
 
 std::string StatisticsBlock(const Figures& run) {
   return fmt::format(
-      "\nprompt     {} tokens, {:.1f} tokens/s, first token after {:.0f} ms\n"
+      "\nprompt     {} tokens, {:.1f} tokens/s{}\n"
       "generated  {} tokens, {:.1f} tokens/s, stopped by {}\n"
       "KV cache   {}  [{}]\n"
       "memory     {} peak RSS\n",
@@ -68,7 +69,8 @@ Result<std::unique_ptr<Constraint>> ConstraintOf(const Args& args, const Model& 
   return std::unique_ptr<Constraint>();
 }
 
-// Prefill and generation. An interruption is no error: it leaves what was made so far.
+// Prefill and generation. An interruption is no error: it leaves what was made so far, and so does
+// an error while generating.
 Result<Figures> Work(Context& context, Session& session, std::span<const int32_t> prompt,
                      Constraint* constraint) {
   Figures run;
@@ -106,9 +108,11 @@ Result<int> RunCommand(Context& context) {
                       ConstraintOf(context.args, *model));
   WarnAboutContext(context, model->facts());
   KV_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, PromptTokens(context.args, *model));
+  const int64_t length =
+      std::ssize(prompt) + std::min<int64_t>(context.args.Int("max-tokens"), INT32_MAX);
   KV_ASSIGN_OR_RETURN(
       const std::unique_ptr<Session> session,
-      Session::Open(model, SessionOptionsOf(context.args, context.args.Text("kv"))));
+      Session::Open(model, SessionOptionsOf(context.args, context.args.Text("kv"), length)));
 
   auto run = Work(context, *session, prompt, constraint.get());
   if (!context.console.json() && context.console.wrote()) context.console.Write("\n");

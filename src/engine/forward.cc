@@ -30,9 +30,10 @@ MatView<T> Rows(MatView<T> m, int64_t first, int64_t n) {
 
 }  // namespace
 
-Forward::Forward(const ModelConfig& config, const Weights& weights, Isa isa, ThreadPool& pool)
+Forward::Forward(const ModelConfig& config, const std::vector<RopeTable>& ropes,
+                 const Weights& weights, Isa isa, ThreadPool& pool)
     : config_(&config), weights_(&weights), isa_(isa), pool_(&pool), slots_(config.n_kv_heads) {
-  for (const RopeTable& table : config.ropes) rope_.emplace_back(table);
+  for (const RopeTable& table : ropes) rope_.emplace_back(table);
   for (const RopeCache& rope : rope_) movers_.emplace_back(rope, isa);
 }
 

@@ -62,8 +62,12 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const ModelOptions& optio
   }
   KV_ASSIGN_OR_RETURN(model->weights_,
                       Weights::Load(std::move(source), model->config_, isa, model->pool_));
-  model->forward_ = std::make_unique<Forward>(model->config_, model->weights_, isa, model->pool_);
   const ModelConfig& c = model->config_;
+  model->forward_ = std::make_unique<Forward>(c, c.ropes, model->weights_, isa, model->pool_);
+  if (c.short_ctx > 0) {
+    model->short_forward_ =
+        std::make_unique<Forward>(c, c.short_ropes, model->weights_, isa, model->pool_);
+  }
   model->facts_ = {.path = path,
                    .name = c.name,
                    .architecture = c.architecture,
