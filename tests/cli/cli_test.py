@@ -658,6 +658,11 @@ class Inspect(Case):
                 self.assertEqual((len(kept), kept), (16, sorted(set(kept))))
                 self.assertEqual(len(head["positions"]), 100)
 
+    def test_the_peak_is_no_less_than_what_is_held(self):
+        for spec in ["full", "think:ratio=0.5", "snapkv:budget=20,window=8", "hadamard + kivi:bits=2"]:
+            kv = document("inspect", MODEL, "--ids", run_ids(40), "--kv", spec)["kv"]
+            self.assertGreaterEqual(kv["bytes_peak"], kv["bytes"], spec)
+
     def test_renumbered_positions(self):
         answer = document("inspect", MODEL, "--ids", run_ids(100),
                           "--kv", "renumber + streaming:budget=20,sinks=4")
