@@ -5,6 +5,7 @@
 #include <random>
 #include <set>
 
+#include "base/memory.h"
 #include "bench_floor.h"
 #include "bench_rows.h"
 #include "bench_server.h"

@@ -62,11 +62,12 @@ Result<std::shared_ptr<Model>> LoadModel(Context& context, int threads) {
   return model;
 }
 
-SessionOptions SessionOptionsOf(const Args& args, std::string_view spec) {
+SessionOptions SessionOptionsOf(const Args& args, std::string_view spec, int64_t length) {
   SessionOptions options;
   options.kv = spec;
   options.kv_type = args.Text("kv-type");
   options.ctx = args.Int("ctx");
+  options.length = length;
   options.kv_memory = args.Bytes("kv-memory");
   options.chunk = static_cast<int>(std::min<int64_t>(args.Int("chunk"), 1 << 20));
   options.chunk_major = args.On("chunk-major");

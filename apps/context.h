@@ -27,7 +27,8 @@ Result<std::string> ModelPath(const Args& args);
 // With --cpu, --threads and --device. threads 0: what the flag says.
 Result<std::shared_ptr<Model>> LoadModel(Context& context, int threads = 0);
 // With --kv-type, --ctx, --kv-memory, --chunk; `spec` where a command runs several.
-SessionOptions SessionOptionsOf(const Args& args, std::string_view spec);
+// `length`: tokens of the whole text, where they are known.
+SessionOptions SessionOptionsOf(const Args& args, std::string_view spec, int64_t length = 0);
 // Warns where --ctx is beyond what the model was trained for.
 void WarnAboutContext(Context& context, const ModelFacts& facts);
 GenerateOptions GenerateOptionsOf(const Args& args);

@@ -114,6 +114,7 @@ Result<Turn> Conversation::Say(const std::string& text) {
   };
   auto answer = Generate(*session_, options);
   if (!answer) return forget(answer.error());
+  if (!answer->error.empty()) return forget(Error{answer->error});
   turn.answer = std::move(*answer);
   // A stop text is in the cache and not in the answer.
   if (turn.answer.stop_reason != "stop") read_text_ = *rendered + turn.answer.text;

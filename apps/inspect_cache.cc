@@ -130,7 +130,8 @@ Result<int> InspectCache(Context& context) {
   KV_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, PromptTokens(context.args, *model));
   KV_ASSIGN_OR_RETURN(const std::unique_ptr<SessionImpl> session,
                       SessionImpl::Open(std::static_pointer_cast<LoadedModel>(model),
-                                        SessionOptionsOf(context.args, context.args.Text("kv"))));
+                                        SessionOptionsOf(context.args, context.args.Text("kv"),
+                                                         std::ssize(prompt))));
   KV_RETURN_IF_ERROR(FeedPrompt(context, *session, prompt));
   if (context.args.Given("map")) {
     CacheMap map = MapOf(session->cache(), static_cast<int64_t>(prompt.size()), session->kv().spec);

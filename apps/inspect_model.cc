@@ -2,6 +2,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/memory.h"
 #include "inspect.h"
 #include "kernels/codec.h"
 #include "model/architecture.h"
@@ -81,7 +82,7 @@ Json ModelJson(const ModelSource& source, const ModelConfig& config) {
           {"hidden", config.hidden},
           {"q_heads", config.n_q_heads},
           {"kv_heads", config.n_kv_heads},
-          {"head_dim", config.head_dim},
+          {"head_dim", config.file_head_dim},
           {"ffn", config.ffn},
           {"vocabulary", config.n_vocab},
           {"context", config.n_ctx_train},

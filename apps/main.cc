@@ -1,8 +1,10 @@
 #include <clocale>
+#include <csignal>
 #include <exception>
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "base/memory.h"
 #include "commands.h"
 #include "context.h"
 #include "help.h"
@@ -78,12 +80,20 @@ int Main(std::span<const std::string> words) {
 }  // namespace kvasir::cli
 
 int main(int argc, char** argv) {
-  std::setlocale(LC_CTYPE, "");  // line editing; numbers stay in the C locale
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond ulimit -f then fails as on a full disk
+  std::setlocale(LC_CTYPE, "");   // line editing; numbers stay in the C locale
   kvasir::cli::Interrupt::Install();
   try {
     return kvasir::cli::Main(std::vector<std::string>(argv + (argc > 0), argv + argc));
+  } catch (const kvasir::OutOfMemory& error) {
+    kvasir::cli::PrintError(
+        fmt::format("out of memory: {} bytes were asked for, {} are available; a smaller model, "
+                    "--ctx, --chunk or --kv budget needs less",
+                    error.n_bytes(), kvasir::AvailableMemoryBytes()));
   } catch (const std::bad_alloc&) {
-    kvasir::cli::PrintError("out of memory: a smaller --ctx, --chunk or --kv budget needs less");
+    kvasir::cli::PrintError(fmt::format(
+        "out of memory: {} bytes are available; a smaller --ctx, --chunk or --kv budget needs less",
+        kvasir::AvailableMemoryBytes()));
   } catch (const std::exception& error) {  // of libraries: our own code throws nothing
     kvasir::cli::PrintError(fmt::format("unexpected: {}", error.what()));
   }

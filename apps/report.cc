@@ -40,15 +40,6 @@ std::string SpecText(const KvReport& report) {
                                         : fmt::format("{} = {}", report.spec, report.reads_as);
 }
 
-int64_t AvailableMemoryBytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string name;
-  for (int64_t kib = 0; file >> name >> kib; file.ignore(64, '\n')) {
-    if (name == "MemAvailable:") return kib * 1024;
-  }
-  return 0;
-}
-
 int64_t PeakRssBytes() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {

@@ -15,7 +15,6 @@ std::string KvLine(const KvReport& report);
 // "auto:budget=20% = snapkv:budget=50% + …" where a name stands for others.
 std::string SpecText(const KvReport& report);
 std::string BytesText(int64_t bytes);  // "12.3 MB": 1 MB is 1e6 bytes
-int64_t AvailableMemoryBytes();        // without swapping; 0: not known
 int64_t PeakRssBytes();                // of this process, since ResetPeakRss or its start
 void ResetPeakRss();                   // where the system lets us
 

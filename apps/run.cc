@@ -1,4 +1,5 @@
 // kvasir run: reads a prompt, continues it.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
@@ -16,6 +17,9 @@ struct Figures {
   Generation answer;
   KvReport kv;
 
+  bool has_first_token() const {
+    return !answer.ids.empty() || answer.stop_reason != "interrupted";
+  }
   double ttft_ms() const { return prefill_ms + answer.first_token_ms; }
   double prefill_tok_s() const {
     return prefill_ms > 0 ? 1000 * static_cast<double>(n_prompt) / prefill_ms : 0;
@@ -23,27 +27,31 @@ struct Figures {
 };
 
 nlohmann::ordered_json RunJson(const Figures& run) {
-  return {{"text", run.answer.text},
-          {"ids", run.answer.ids},
-          {"prompt_tokens", run.n_prompt},
-          {"generated_tokens", run.answer.ids.size()},
-          {"stop_reason", run.answer.stop_reason},
-          {"ttft_ms", run.ttft_ms()},
-          {"prefill_tok_s", run.prefill_tok_s()},
-          {"decode_tok_s", run.answer.decode_tok_s},
-          {"kv", KvJson(run.kv)},
-          {"rss_peak_bytes", PeakRssBytes()}};
+  using Json = nlohmann::ordered_json;
+  Json json = {{"text", run.answer.text},
+               {"ids", run.answer.ids},
+               {"prompt_tokens", run.n_prompt},
+               {"generated_tokens", run.answer.ids.size()},
+               {"stop_reason", run.answer.stop_reason},
+               {"ttft_ms", run.has_first_token() ? Json(run.ttft_ms()) : Json()},
+               {"prefill_tok_s", run.prefill_tok_s()},
+               {"decode_tok_s", run.answer.decode_tok_s},
+               {"kv", KvJson(run.kv)},
+               {"rss_peak_bytes", PeakRssBytes()}};
+  if (!run.answer.error.empty()) json["error"] = run.answer.error;
+  return json;
 }
 
 std::string StatisticsBlock(const Figures& run) {
   return fmt::format(
-      "\nprompt     {} tokens, {:.1f} tokens/s, first token after {:.0f} ms\n"
+      "\nprompt     {} tokens, {:.1f} tokens/s{}\n"
       "generated  {} tokens, {:.1f} tokens/s, stopped by {}\n"
       "KV cache   {}  [{}]\n"
       "memory     {} peak RSS\n",
-      run.n_prompt, run.prefill_tok_s(), run.ttft_ms(), run.answer.ids.size(),
-      run.answer.decode_tok_s, run.answer.stop_reason, KvLine(run.kv), SpecText(run.kv),
-      BytesText(PeakRssBytes()));
+      run.n_prompt, run.prefill_tok_s(),
+      run.has_first_token() ? fmt::format(", first token after {:.0f} ms", run.ttft_ms()) : "",
+      run.answer.ids.size(), run.answer.decode_tok_s, run.answer.stop_reason, KvLine(run.kv),
+      SpecText(run.kv), BytesText(PeakRssBytes()));
 }
 
 // What --json-schema or --grammar asks of the answer; null: nothing.
@@ -61,14 +69,16 @@ Result<std::unique_ptr<Constraint>> ConstraintOf(const Args& args, const Model& 
   return std::unique_ptr<Constraint>();
 }
 
-// Prefill and generation. An interruption is no error: it leaves what was made so far.
+// Prefill and generation. An interruption is no error: it leaves what was made so far, and so does
+// an error while generating.
 Result<Figures> Work(Context& context, Session& session, std::span<const int32_t> prompt,
                      Constraint* constraint) {
   Figures run;
-  run.n_prompt = static_cast<int64_t>(prompt.size());
   const Clock::time_point start = Clock::now();
   const Status fed = FeedPrompt(context, session, prompt);
   run.prefill_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  run.n_prompt = std::ssize(session.tokens());  // none where it was interrupted
+  run.kv = session.kv();
   if (Interrupt::Pending()) {
     run.answer.stop_reason = "interrupted";
     return run;
@@ -98,9 +108,11 @@ Result<int> RunCommand(Context& context) {
                       ConstraintOf(context.args, *model));
   WarnAboutContext(context, model->facts());
   KV_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, PromptTokens(context.args, *model));
+  const int64_t length =
+      std::ssize(prompt) + std::min<int64_t>(context.args.Int("max-tokens"), INT32_MAX);
   KV_ASSIGN_OR_RETURN(
       const std::unique_ptr<Session> session,
-      Session::Open(model, SessionOptionsOf(context.args, context.args.Text("kv"))));
+      Session::Open(model, SessionOptionsOf(context.args, context.args.Text("kv"), length)));
 
   auto run = Work(context, *session, prompt, constraint.get());
   if (!context.console.json() && context.console.wrote()) context.console.Write("\n");
@@ -119,6 +131,7 @@ Result<int> RunCommand(Context& context) {
                     "\"streaming:budget=1024\" goes on in less memory",
                     session->ctx()));
   }
+  if (!run->answer.error.empty()) return Fail("{}", run->answer.error);
   return Interrupt::Pending() ? kExitInterrupted : kExitDone;
 }
 

@@ -171,11 +171,11 @@ Result<int> ScoreCommand(Context& context) {
   const auto loaded = std::static_pointer_cast<LoadedModel>(model);
   KV_ASSIGN_OR_RETURN(
       const std::unique_ptr<SessionImpl> session,
-      SessionImpl::Open(loaded, SessionOptionsOf(args, whole ? "full" : args.Text("kv"))));
+      SessionImpl::Open(loaded, SessionOptionsOf(args, whole ? "full" : args.Text("kv"), n)));
   std::unique_ptr<SessionImpl> against;
   if (args.Given("against")) {
     KV_ASSIGN_OR_RETURN(against,
-                        SessionImpl::Open(loaded, SessionOptionsOf(args, args.Text("against"))));
+                        SessionImpl::Open(loaded, SessionOptionsOf(args, args.Text("against"), n)));
   }
   Interrupt::EndAtOnce(true);  // nothing is known before the prompt has been read
   KV_ASSIGN_OR_RETURN(const Scores scores,

@@ -16,7 +16,7 @@ constexpr int kMaxJsonBytes = 64 << 20;
 // What a model brings to rendering. Without one (a template is given): ChatML, no special tokens.
 struct ModelTemplate {
   std::string source = std::string(kChatMlTemplate), source_with_tools;
-  std::optional<std::string> bos, eos;
+  TemplateTokens tokens;
 };
 
 Result<ModelTemplate> ReadModelTemplate(const Args& args) {
@@ -30,8 +30,7 @@ Result<ModelTemplate> ReadModelTemplate(const Args& args) {
   KV_ASSIGN_OR_RETURN(found.source_with_tools,
                       metadata.String("tokenizer.chat_template.tool_use", ""));
   KV_ASSIGN_OR_RETURN(const Tokenizer tokenizer, TokenizerFromMetadata(metadata));
-  if (tokenizer.bos() >= 0) found.bos = tokenizer.Piece(tokenizer.bos());
-  if (tokenizer.eos() >= 0) found.eos = tokenizer.Piece(tokenizer.eos());
+  found.tokens = ReadTemplateTokens(metadata, tokenizer);
   return found;
 }
 
@@ -48,17 +47,19 @@ class Renderer {
   Renderer(ModelTemplate model, std::optional<std::tm> date)
       : model_(std::move(model)), date_(date) {}
 
-  Result<std::string> Render(std::string_view source, ChatInputs inputs) {
-    if (source.empty()) {
-      const bool tools = !inputs.tools.is_null() && !model_.source_with_tools.empty();
-      source = tools ? model_.source_with_tools : model_.source;
-    }
+  // Without a source: the model's.
+  Result<std::string> Render(const std::optional<std::string>& given, ChatInputs inputs) {
+    const bool tools = !inputs.tools.is_null() && !model_.source_with_tools.empty();
+    const std::string& source = given ? *given : tools ? model_.source_with_tools : model_.source;
     if (!parsed_ || source != parsed_source_) {  // lines of a file often share one template
       KV_ASSIGN_OR_RETURN(parsed_, ChatTemplate::Parse(source));
       parsed_source_ = source;
     }
-    if (!inputs.bos_token) inputs.bos_token = model_.bos;
-    if (!inputs.eos_token) inputs.eos_token = model_.eos;
+    TemplateTokens& tokens = inputs.tokens;
+    if (!tokens.bos) tokens.bos = model_.tokens.bos;
+    if (!tokens.eos) tokens.eos = model_.tokens.eos;
+    tokens.pad = model_.tokens.pad;
+    tokens.unk = model_.tokens.unk;
     inputs.date = date_;
     auto text = parsed_->Render(inputs);
     if (!text) return tl::unexpected<Error>(Error{text.error().message});
@@ -81,13 +82,13 @@ Result<std::optional<std::string>> TextOf(const Json& line, const char* key) {
 
 // One line of --jsonl. Keys without a meaning of their own are variables of the template, and so
 // are those of an object "extra".
-Result<std::string> RenderLine(Renderer& renderer, const std::string& otherwise,
+Result<std::string> RenderLine(Renderer& renderer, const std::optional<std::string>& otherwise,
                                bool generation_prompt, const Json& line) {
   ChatInputs inputs;
   if (!line.contains("messages")) return Fail("a line needs \"messages\"");
   KV_ASSIGN_OR_RETURN(const std::optional<std::string> source, TextOf(line, "template"));
-  KV_ASSIGN_OR_RETURN(inputs.bos_token, TextOf(line, "bos_token"));
-  KV_ASSIGN_OR_RETURN(inputs.eos_token, TextOf(line, "eos_token"));
+  KV_ASSIGN_OR_RETURN(inputs.tokens.bos, TextOf(line, "bos_token"));
+  KV_ASSIGN_OR_RETURN(inputs.tokens.eos, TextOf(line, "eos_token"));
   const Json add = line.value("add_generation_prompt", Json(generation_prompt));
   if (!add.is_boolean()) return Fail("add_generation_prompt: true or false is wanted");
   inputs.messages = line["messages"];
@@ -102,7 +103,7 @@ Result<std::string> RenderLine(Renderer& renderer, const std::string& otherwise,
     inputs.extra[name] = value;
   }
   if (line.contains("extra") && line["extra"].is_object()) inputs.extra.update(line["extra"]);
-  return renderer.Render(source.value_or(otherwise), std::move(inputs));
+  return renderer.Render(source ? source : otherwise, std::move(inputs));
 }
 
 Result<ChatInputs> InputsOf(const Args& args) {
@@ -139,10 +140,10 @@ Result<int> TemplateCommand(Context& context) {
     date = *parsed;
   }
   KV_ASSIGN_OR_RETURN(ModelTemplate model, ReadModelTemplate(args));
-  std::string source;
+  std::optional<std::string> source;
   if (args.Given("template")) {
     KV_ASSIGN_OR_RETURN(source, ReadText(args.Text("template")));
-    if (source.empty()) return Fail("--template {}: it is empty", args.Text("template"));
+    if (source->empty()) return Fail("--template {}: it is empty", args.Text("template"));
   }
   Renderer renderer(std::move(model), date);
   if (args.Given("jsonl")) {

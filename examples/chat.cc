@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
     if (!fed) return fail(fed.error());
     const auto answer = kvasir::Generate(**session, options);
     if (!answer) return fail(answer.error());
+    if (!answer->error.empty()) return fail({answer->error});
     messages.push_back({"assistant", answer->text});
     n_read = rendered->size() + answer->text.size();
     std::cout << "\n";

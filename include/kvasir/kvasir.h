@@ -88,7 +88,11 @@ struct SessionOptions {
   std::string kv = "full";  // see `kvasir methods`
   // f32, f16, bf16, i16, q8 or q4; empty: f16, or f32 where the weights are F32.
   std::string kv_type = {};
-  int64_t ctx = 0;           // most tokens in the session; 0: what the model was trained for
+  int64_t ctx = 0;  // most tokens in the session; 0: what the model was trained for
+  // Tokens that the text will have in the end, where that is known; 0: as many as ctx. Models with
+  // longrope (Phi-3) rotate texts within their original context otherwise than longer ones: a
+  // session does so as this number says, from its first token to its last.
+  int64_t length = 0;
   int64_t kv_memory = 0;     // hard limit of the cache in bytes; 0: none
   int chunk = 512;           // prompt tokens a pass
   bool chunk_major = false;  // a chunk through all layers, then the next (what a server mixes with
@@ -178,13 +182,14 @@ struct GenerateOptions {
 struct Generation {
   std::string text;
   std::vector<int32_t> ids;
-  std::string stop_reason;    // "eos", "length", "stop", "interrupted"
+  std::string stop_reason;    // "eos", "length", "stop", "interrupted", "error"
+  std::string error;          // what ended the answer, with "error": as a rule no room in the cache
   bool context_full = false;  // "length" because the context is full, not n_tokens reached
   double first_token_ms = 0;  // from the call to the first token
   double decode_tok_s = 0;    // of the tokens after the first
 };
 
-// Continues the session. REQUIRES: something was fed.
+// Continues the session. REQUIRES: something was fed. What was generated before an error is kept.
 Result<Generation> Generate(Session& session, const GenerateOptions& options);
 
 // Where the default model is kept: $XDG_CACHE_HOME/kvasir/models/… or ~/.cache/….

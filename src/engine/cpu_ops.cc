@@ -178,13 +178,15 @@ std::vector<float> CpuOps::OutputNorms(const LayerView& at, int kv_head) {
 std::vector<float> CpuOps::ComputeOutputNorms(const LayerView& at, int kv_head) {
   const ModelInfo& model = at.model;
   const int64_t d = model.head_dim, group = model.group(), n = at.heads[kv_head].size();
+  const int64_t in_file = forward_->config().file_head_dim;  // the rest of a column stays 0
   const PackedMatrix& o = forward_->weights().layer(at.layer).o;
   const int64_t hidden = o.n_out();
   std::vector<float> row(o.n_in()), columns(group * hidden * d);
   for (int64_t r = 0; r < hidden; ++r) {
     UnpackRow(o, r, row.data());
     for (int64_t g = 0; g < group; ++g) {
-      std::copy_n(row.data() + (kv_head * group + g) * d, d, columns.data() + (g * hidden + r) * d);
+      std::copy_n(row.data() + (kv_head * group + g) * in_file, in_file,
+                  columns.data() + (g * hidden + r) * d);
     }
   }
   const std::vector<float> values = ReadPlane(at.heads[kv_head], PlaneKind::kValues);

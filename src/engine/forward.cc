@@ -30,9 +30,10 @@ MatView<T> Rows(MatView<T> m, int64_t first, int64_t n) {
 
 }  // namespace
 
-Forward::Forward(const ModelConfig& config, const Weights& weights, Isa isa, ThreadPool& pool)
+Forward::Forward(const ModelConfig& config, const std::vector<RopeTable>& ropes,
+                 const Weights& weights, Isa isa, ThreadPool& pool)
     : config_(&config), weights_(&weights), isa_(isa), pool_(&pool), slots_(config.n_kv_heads) {
-  for (const RopeTable& table : config.ropes) rope_.emplace_back(table);
+  for (const RopeTable& table : ropes) rope_.emplace_back(table);
   for (const RopeCache& rope : rope_) movers_.emplace_back(rope, isa);
 }
 
@@ -97,10 +98,27 @@ Status Forward::Attention(int l, MatView<float> x, std::span<const Segment> segm
   }
   KV_RETURN_IF_ERROR(Append(l, segments));
   Attend(l, n_rows, segments);
-  const auto attended = Mat<const float>(attended_.as<float>(), n_rows, q_width());
-  if (probe_) probe_(l, attended);
-  AddProduct(w.o, attended, w.o_bias, w.post_attn_norm, x);
+  if (probe_) probe_(l, Mat<const float>(attended_.as<float>(), n_rows, q_width()));
+  AddProduct(w.o, WithoutPadding(n_rows), w.o_bias, w.post_attn_norm, x);
   return {};
+}
+
+// The attended rows as the output product takes them: heads of the file's size, one after another.
+MatView<const float> Forward::WithoutPadding(int64_t n_rows) {
+  const int64_t d = config_->head_dim, dense = config_->file_head_dim;
+  float* attended = attended_.as<float>();
+  const int64_t width = config_->n_q_heads * dense;
+  if (d == dense) return Mat<const float>(attended, n_rows, width);
+  for (int64_t i = 1; i < n_rows * config_->n_q_heads; ++i) {  // each moves down, none ahead of it
+    std::copy_n(attended + i * d, dense, attended + i * dense);
+  }
+  return Mat<const float>(attended, n_rows, width);
+}
+
+void Forward::NormHeads(float* heads, int64_t n, std::span<const float> weight) const {
+  if (weight.empty()) return;
+  const MatView<float> view = Mat(heads, n, config_->file_head_dim, config_->head_dim);
+  RmsNorm(isa_, view, weight.data(), config_->rms_eps, view);
 }
 
 // Per-head norms and rotation of the batch's queries and keys, in place.
@@ -108,17 +126,11 @@ void Forward::RotateRows(int l, int64_t n_rows, std::span<const Segment> segment
   const LayerWeights& w = weights_->layer(l);
   const RopeCache& rope = rope_[config_->layers[l].rope];
   const int64_t d = config_->head_dim, group = config_->group();
-  const auto norm_heads = [&](float* heads, int64_t n, const std::vector<float>& weight) {
-    if (!weight.empty()) {
-      RmsNorm(isa_, Mat<const float>(heads, n, d), weight.data(), config_->rms_eps,
-              Mat(heads, n, d));
-    }
-  };
   const auto rotate_row = [&](const Segment& segment, int64_t row) {
     float* q = q_.as<float>() + row * q_width();
     float* k = k_.as<float>() + row * kv_width();
-    norm_heads(q, config_->n_q_heads, w.q_norm);
-    norm_heads(k, config_->n_kv_heads, w.k_norm);
+    NormHeads(q, config_->n_q_heads, w.q_norm);
+    NormHeads(k, config_->n_kv_heads, w.k_norm);
     float scratch[2][256];
     for (int h = 0; h < config_->n_kv_heads; ++h) {
       const HeadCache& head = segment.cache->layer(l)[h];

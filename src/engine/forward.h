@@ -54,7 +54,9 @@ using AttentionProbe = std::function<void(int layer, MatView<const float> output
 
 class Forward {
  public:
-  Forward(const ModelConfig& config, const Weights& weights, Isa isa, ThreadPool& pool);
+  // ropes: of the config, those of texts of the length that it is for.
+  Forward(const ModelConfig& config, const std::vector<RopeTable>& ropes, const Weights& weights,
+          Isa isa, ThreadPool& pool);
 
   // Hidden states of tokens: x [ids, hidden].
   void Embed(std::span<const int32_t> ids, MatView<float> x);
@@ -88,7 +90,7 @@ class Forward {
   // Rows whose log-sum-exps are taken anew, over what the heads hold now.
   LastQueries Renormalised(int layer, std::span<const HeadCache> heads, const LastQueries& rows);
   const Weights& weights() const { return *weights_; }
-  const RopeTable& rope(int layer) const { return config_->ropes[config_->layers[layer].rope]; }
+  const RopeTable& rope(int layer) const { return rope_[config_->layers[layer].rope].table(); }
   Isa isa() const { return isa_; }
   ThreadPool& pool() { return *pool_; }
   AttentionScratch& attention_scratch() { return attention_scratch_; }
@@ -105,6 +107,9 @@ class Forward {
   void AddQueryStats(int l, const Segment& segment) const;
   void AddQueryMax(int l, const Segment& segment) const;
   void KeepLastQueries(int l, const Segment& segment, int64_t n_rows) const;
+  MatView<const float> WithoutPadding(int64_t n_rows);
+  // The RMS norm of each of n heads [n, head_dim], in place; no weights: none.
+  void NormHeads(float* heads, int64_t n, std::span<const float> weight) const;
   void Norm(MatView<const float> x, std::span<const float> weight, MatView<float> out);
   // x += post_norm(y W^T + bias)
   void AddProduct(const PackedMatrix& weights, MatView<const float> y, std::span<const float> bias,
@@ -117,7 +122,7 @@ class Forward {
   const Weights* weights_;
   Isa isa_;
   ThreadPool* pool_;
-  std::vector<RopeCache> rope_;   // one a table of the config
+  std::vector<RopeCache> rope_;   // one a table
   std::vector<KeyMover> movers_;  // likewise, over these
   AttentionScratch attention_scratch_;
   std::vector<Segment> segment_scratch_;

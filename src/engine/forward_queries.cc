@@ -75,10 +75,7 @@ void Forward::AddQueryStats(int l, const Segment& segment) const {
     std::vector<float> rows(n * d);
     const float* q = q_.as<float>() + (segment.first_row + skip) * q_width() + h * d;
     for (int64_t r = 0; r < n; ++r) std::copy_n(q + r * q_width(), d, rows.data() + r * d);
-    const MatView<float> view = Mat(rows.data(), n, d);
-    if (!weight.empty()) {
-      RmsNorm(isa_, Mat<const float>(rows.data(), n, d), weight.data(), config_->rms_eps, view);
-    }
+    NormHeads(rows.data(), n, weight);
     stats.Add(h, d, rows.data(), n, d);
   });
 }

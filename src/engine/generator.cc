@@ -79,7 +79,12 @@ Result<Generation> Generate(Session& session, const GenerateOptions& options) {
   while (true) {
     KV_ASSIGN_OR_RETURN(const std::optional<int32_t> id, generator.Next());
     if (!id) return generator.Take();
-    KV_RETURN_IF_ERROR(session.Step(*id));
+    if (const Status read = session.Step(*id); !read) {
+      Generation answer = generator.Take();
+      answer.stop_reason = "error";
+      answer.error = read.error().message;
+      return answer;
+    }
   }
 }
 

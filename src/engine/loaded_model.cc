@@ -55,14 +55,19 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const ModelOptions& optio
   std::shared_ptr<LoadedModel> model(new LoadedModel(std::move(config), std::move(tokenizer),
                                                      std::move(chat_template), n_threads));
   model->template_source_ = std::move(template_source);
+  model->template_tokens_ = ReadTemplateTokens(source->metadata(), model->tokenizer_);
   if (model->tokenizer_.n_vocab() > model->config_.n_vocab) {
     return Fail("{}: the tokenizer has {} tokens, the embedding {} rows", path,
                 model->tokenizer_.n_vocab(), model->config_.n_vocab);
   }
   KV_ASSIGN_OR_RETURN(model->weights_,
                       Weights::Load(std::move(source), model->config_, isa, model->pool_));
-  model->forward_ = std::make_unique<Forward>(model->config_, model->weights_, isa, model->pool_);
   const ModelConfig& c = model->config_;
+  model->forward_ = std::make_unique<Forward>(c, c.ropes, model->weights_, isa, model->pool_);
+  if (c.short_ctx > 0) {
+    model->short_forward_ =
+        std::make_unique<Forward>(c, c.short_ropes, model->weights_, isa, model->pool_);
+  }
   model->facts_ = {.path = path,
                    .name = c.name,
                    .architecture = c.architecture,
@@ -71,7 +76,7 @@ Result<std::shared_ptr<LoadedModel>> LoadedModel::Load(const ModelOptions& optio
                    .n_layers = c.n_layers,
                    .n_q_heads = c.n_q_heads,
                    .n_kv_heads = c.n_kv_heads,
-                   .head_dim = c.head_dim,
+                   .head_dim = c.file_head_dim,
                    .hidden = c.hidden,
                    .n_vocab = c.n_vocab,
                    .n_ctx_train = c.n_ctx_train,
@@ -120,14 +125,10 @@ Result<std::string> LoadedModel::RenderTemplate(const nlohmann::ordered_json& me
                                                 const nlohmann::ordered_json& tools,
                                                 bool add_generation_prompt,
                                                 const nlohmann::ordered_json& extra) const {
-  const auto piece = [&](int32_t id) {
-    return id < 0 ? std::nullopt : std::optional(tokenizer_.Piece(id));
-  };
   jinja::RenderResult text = chat_template_.Render({.messages = messages,
                                                     .tools = tools,
                                                     .add_generation_prompt = add_generation_prompt,
-                                                    .bos_token = piece(tokenizer_.bos()),
-                                                    .eos_token = piece(tokenizer_.eos()),
+                                                    .tokens = template_tokens_,
                                                     .extra = extra,
                                                     .date = {}});
   if (!text) return Fail("chat template: {}", text.error().message);

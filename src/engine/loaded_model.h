@@ -39,7 +39,11 @@ class LoadedModel final : public Model {
   const Weights& weights() const { return weights_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   Isa isa() const { return forward_->isa(); }
-  Forward& forward() { return *forward_; }
+  // The pass for texts of at most n_tokens; without a number, of the model's context.
+  Forward& forward(int64_t n_tokens) { return IsShort(n_tokens) ? *short_forward_ : *forward_; }
+  Forward& forward() { return forward(config_.n_ctx_train); }
+  // Whether such texts are rotated otherwise than longer ones.
+  bool IsShort(int64_t n_tokens) const { return n_tokens <= config_.short_ctx; }
   // The vocabulary as constraints need it; made at the first call. Any thread may call.
   std::shared_ptr<const grammar::TokenTrie> token_trie() const;
 
@@ -55,7 +59,8 @@ class LoadedModel final : public Model {
   Tokenizer tokenizer_;
   ChatTemplate chat_template_;
   std::string template_source_;
-  std::unique_ptr<Forward> forward_;
+  TemplateTokens template_tokens_;
+  std::unique_ptr<Forward> forward_, short_forward_;  // the second only where there are short texts
   mutable std::once_flag trie_made_;
   mutable std::shared_ptr<const grammar::TokenTrie> trie_;
 };

@@ -79,7 +79,7 @@ std::vector<Scheduler::Work> Scheduler::PlanStep() {
 }
 
 void Scheduler::Run(std::vector<Work>& works) {
-  Forward& forward = model_->forward();
+  Forward& forward = this->forward();
   std::vector<int32_t> ids;
   std::vector<Piece> pieces;
   for (const Work& work : works) {
@@ -138,7 +138,7 @@ void Scheduler::NotePrompts(const Work& work, const Piece& piece, MatView<const 
   for (int64_t first = 0; first < work.n; first += kLogitRows) {
     const int64_t n = std::min(kLogitRows, work.n - first);
     const MatView<float> logits = Grow(logits_, n, model_->config().n_vocab);
-    model_->forward().Logits(Mat(x.row(piece.rows.first_row + first), n, x.shape[1]), logits);
+    forward().Logits(Mat(x.row(piece.rows.first_row + first), n, x.shape[1]), logits);
     work.job->NotePrompt(piece.rows.first_order + first, logits);
   }
 }
@@ -149,11 +149,11 @@ void Scheduler::Sample(std::span<BatchJob* const> jobs, MatView<const float> x) 
   for (int64_t first = 0; first < n_jobs; first += kLogitRows) {
     const int64_t n = std::min(kLogitRows, n_jobs - first);
     const MatView<float> logits = Grow(logits_, n, n_vocab);
-    model_->forward().Logits(Mat(x.row(first), n, x.shape[1]), logits);
+    forward().Logits(Mat(x.row(first), n, x.shape[1]), logits);
     const auto row = [&](int64_t i) {
       return std::span<const float>(logits.row(i), static_cast<size_t>(n_vocab));
     };
-    model_->forward().pool().For(n, [&](int64_t i, int) { jobs[first + i]->Draw(row(i)); });
+    forward().pool().For(n, [&](int64_t i, int) { jobs[first + i]->Draw(row(i)); });
     for (int64_t i = 0; i < n; ++i) {
       BatchJob& job = *jobs[first + i];
       if (job.slot >= 0 && job.followers > 0) StartFollowers(job, row(i));
@@ -278,7 +278,7 @@ Status Scheduler::ReadHidden(std::unique_ptr<Sequence>& sequence, std::span<cons
     if (!ReclaimIdle())
       return kvasir::Fail("the KV memory is taken by other requests; try again later");
   }
-  Forward& forward = model_->forward();
+  Forward& forward = this->forward();
   const MatView<float> x = Grow(x_, n, model_->config().hidden);
   forward.Embed(ids, x);
   Piece piece{.sequence = sequence.get(), .rows = sequence->Rows(0, n, sequence->size())};

@@ -156,6 +156,11 @@ class Scheduler {
   CacheKey KeyOf(const BatchJob& job) const;
   static tl::expected<void, BatchError> CheckMayTouch(const Slot& slot, const Caller& caller);
 
+  // All texts are rotated alike, as those of the whole context: they share what they read.
+  Forward& forward() const {
+    return options_.ctx > 0 ? model_->forward(options_.ctx) : model_->forward();
+  }
+
   std::shared_ptr<LoadedModel> model_;
   const BatchOptions options_;
   std::shared_ptr<PagePool> pool_;

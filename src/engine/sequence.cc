@@ -34,6 +34,8 @@ Result<std::shared_ptr<const SequenceSpec>> SequenceSpec::Make(const LoadedModel
       model.config().n_layers,
       HeadFormat{.head_dim = model.config().head_dim, .k_plane = plane, .v_plane = plane});
   spec->ctx = options.ctx > 0 ? options.ctx : model.config().n_ctx_train;
+  if (options.length < 0) return Fail("a text of {} tokens is none", options.length);
+  spec->length = options.length > 0 ? std::min(options.length, spec->ctx) : spec->ctx;
   return std::shared_ptr<const SequenceSpec>(std::move(spec));
 }
 
@@ -113,7 +115,7 @@ Status Sequence::AfterLayer(int layer, const Segment& rows) {
   if (in_prompt_ || spec_->needs.at_decode || spec_->needs.gates != nullptr) {
     const bool windowed = model_->config().layers[layer].window > 0;
     const std::span<HeadCache> heads = windowed ? std::span<HeadCache>() : cache_.layer(layer);
-    KV_RETURN_IF_ERROR(state_.AddRows(model_->forward(), heads, layer, all));
+    KV_RETURN_IF_ERROR(state_.AddRows(forward(), heads, layer, all));
   }
   if (!all) return {};
   if (in_prompt_) {
@@ -143,11 +145,11 @@ Status Sequence::Compress(int layer, Moment moment, LayerMemo* memo) {
                      .mass = state_.mass(layer),
                      .gates = state_.gates(layer),
                      .notes = state_.notes()};
-  const KeyRotator& rotator = model_->forward().rotator(layer);
+  const KeyRotator& rotator = forward().rotator(layer);
   const int64_t n_tokens = moment == Moment::kPromptEnd ? n_prompt_ : size() + 1;
   if (moment == Moment::kPromptEnd || needs.at_decode) {
     LayerPlan plan(cache_.layer(layer));
-    CpuOps ops(model_->forward(), state_, memo);
+    CpuOps ops(forward(), state_, memo);
     program.Compress(at, ops, plan);
     if (!pins_.empty()) KeepPins(plan);
     const bool has_columns = needs.mass || needs.gates != nullptr;
@@ -160,7 +162,7 @@ Status Sequence::Compress(int layer, Moment moment, LayerMemo* memo) {
   }
   if (program.Stores(moment)) {
     LayerPlan plan(cache_.layer(layer));
-    CpuOps ops(model_->forward(), state_);  // each sequence holds its own entries by now
+    CpuOps ops(forward(), state_);  // each sequence holds its own entries by now
     program.Store(at, ops, plan);
     KV_ASSIGN_OR_RETURN(const bool stored, plan.Execute(rotator));
     if (stored) compressed_at_ = n_tokens;
@@ -232,7 +234,7 @@ KvReport Sequence::Report() const {
           .entries = account.entries,
           .entries_full = size() * n_heads,
           .bytes = account.bytes,
-          .bytes_peak = pool_->peak_bytes(),
+          .bytes_peak = std::max(pool_->peak_bytes(), account.bytes),  // some lie outside of pages
           .bytes_full = n_pages * n_heads * HeadCache::PageBytes(format),
           .by_codec = account.by_codec,
           .by_tier = account.by_tier,

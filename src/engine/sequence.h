@@ -28,6 +28,7 @@ struct SequenceSpec {
   bool rewrites = false;            // entries that stay may be written anew
   std::vector<HeadFormat> formats;  // [layers]
   int64_t ctx = 0;                  // most tokens
+  int64_t length = 0;               // most that are expected: at most ctx
 };
 
 class Sequence {
@@ -39,6 +40,7 @@ class Sequence {
 
   const SequenceSpec& spec() const { return *spec_; }
   const LoadedModel& model() const { return *model_; }
+  Forward& forward() const { return model_->forward(spec_->length); }
   const std::vector<int32_t>& tokens() const { return tokens_; }  // all that was read
   int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
   std::vector<float>& logits() { return logits_; }  // after the last token; empty: not known

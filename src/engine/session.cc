@@ -85,7 +85,7 @@ Status SessionImpl::Prefill(std::span<const int32_t> tokens, const ProgressFn& p
 // Of the last rows that were read, x [rows, hidden]: their logits, or without on_logits the last's.
 void SessionImpl::ReadLogits(MatView<const float> x, const RowLogitsFn& on_logits) {
   const int64_t n = x.shape[0], order = sequence_->size() - n, first = on_logits ? 0 : n - 1;
-  ForRowLogits(model_->forward(), Mat(x.row(first), n - first, x.shape[1], x.stride[0]),
+  ForRowLogits(forward(), Mat(x.row(first), n - first, x.shape[1], x.stride[0]),
                [&](int64_t row, std::span<const float> logits) {
                  if (on_logits) on_logits(order + row, logits);
                  if (first + row + 1 == n) sequence_->logits().assign(logits.begin(), logits.end());
@@ -100,7 +100,7 @@ Status SessionImpl::ReadPrompt(std::span<const int32_t> tokens, MatView<float> x
   const int n_layers = model_->config().n_layers;
   const int layers_a_pass = options_.chunk_major ? n_layers : 1;
   const int64_t work = n * n_layers;
-  model_->forward().Embed(tokens, x);
+  forward().Embed(tokens, x);
   int64_t done = 0;
   for (int first_layer = 0; first_layer < n_layers; first_layer += layers_a_pass) {
     for (int64_t first = 0; first < n; first += chunk) {
@@ -108,7 +108,7 @@ Status SessionImpl::ReadPrompt(std::span<const int32_t> tokens, MatView<float> x
       const int64_t rows = std::min(chunk, n - first);
       Piece piece{.sequence = sequence_.get(),
                   .rows = sequence_->Rows(0, rows, sequence_->size() + first)};
-      RunPieces(model_->forward(), first_layer, first_layer + layers_a_pass,
+      RunPieces(forward(), first_layer, first_layer + layers_a_pass,
                 Mat(x.row(first), rows, x.shape[1], x.stride[0]), {&piece, 1});
       KV_RETURN_IF_ERROR(piece.status);
       done += rows * layers_a_pass;
@@ -125,7 +125,7 @@ Status SessionImpl::Step(int32_t token) {
   // As Extend does it, without an allocation: this is decoding.
   KV_RETURN_IF_ERROR(sequence_->CheckTokens({&token, 1}));
   const ModelConfig& config = model_->config();
-  Forward& forward = model_->forward();
+  Forward& forward = sequence_->forward();
   x_.Grow(static_cast<size_t>(config.hidden) * sizeof(float));
   const MatView<float> x = Mat(x_.as<float>(), 1, config.hidden);
   forward.Embed({&token, 1}, x);
@@ -153,9 +153,9 @@ Status SessionImpl::Extend(std::span<const int32_t> tokens, const RowLogitsFn& o
   const ModelConfig& config = model_->config();
   x_.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
   const MatView<float> x = Mat(x_.as<float>(), n, config.hidden);
-  model_->forward().Embed(tokens, x);
+  forward().Embed(tokens, x);
   Piece piece{.sequence = sequence_.get(), .rows = sequence_->Rows(0, n, n_before)};
-  RunPieces(model_->forward(), 0, config.n_layers, x, {&piece, 1});
+  RunPieces(forward(), 0, config.n_layers, x, {&piece, 1});
   if (!piece.status) {
     sequence_->RollBack();
     return piece.status;

@@ -49,10 +49,10 @@ class SessionImpl final : public Session {
   Status CheckTokens(std::span<const int32_t> tokens) const {
     return sequence_->CheckTokens(tokens);
   }
-  Forward& forward() const { return model_->forward(); }
+  Forward& forward() const { return sequence_->forward(); }
   const KvCache& cache() const { return sequence_->cache(); }
   const PagePool& pool() const { return sequence_->pool(); }
-  const RopeTable& rope(int layer) const { return model_->forward().rope(layer); }
+  const RopeTable& rope(int layer) const { return forward().rope(layer); }
   const Program& program() const { return *sequence_->spec().program; }
 
  private:

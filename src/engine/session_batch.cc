@@ -43,7 +43,7 @@ class BatchStep {
   }
 
  private:
-  Forward& forward() const { return reads_[0]->session->model_->forward(); }
+  Forward& forward() const { return reads_[0]->session->forward(); }
   Sequence& SequenceOf(size_t i) const { return *reads_[i]->session->sequence_; }
 
   AttentionProbe Probe() const {

@@ -11,6 +11,13 @@ namespace {
 
 constexpr char kSessionMagic[] = "kvasir-session-8";
 
+// Keys of short texts may be rotated otherwise than those of long ones.
+std::string BoundTo(const Sequence& sequence) {
+  const LoadedModel& model = sequence.model();
+  const bool is_short = model.IsShort(sequence.spec().length);
+  return model.facts().fingerprint + (is_short ? " for short texts" : "");
+}
+
 }  // namespace
 
 Status SessionImpl::Save(const std::string& path) const {
@@ -32,7 +39,7 @@ Status SessionImpl::Restore(ByteReader& file) { return sequence_->Read(file); }
 
 void Sequence::Write(ByteWriter& file) const {
   file.Bytes(kSessionMagic, sizeof(kSessionMagic));
-  file.Text(model_->facts().fingerprint);
+  file.Text(BoundTo(*this));
   file.Text(spec_->program->spec());
   file.Values(std::span<const int32_t>(tokens_));
   file.Values(std::span<const int32_t>(turns_));
@@ -50,9 +57,9 @@ Status Sequence::Read(ByteReader& file) {
   file.Bytes(magic, sizeof(magic));
   if (!std::equal(magic, magic + sizeof(magic), kSessionMagic)) return Fail("not a saved session");
   const std::string fingerprint = file.Text(256), spec = file.Text(1 << 16);
-  if (fingerprint != model_->facts().fingerprint) {
+  if (fingerprint != BoundTo(*this)) {
     return Fail("saved with another model (fingerprint {}, this one is {})", fingerprint,
-                model_->facts().fingerprint);
+                BoundTo(*this));
   }
   if (spec != spec_->program->spec()) {
     return Fail("saved with --kv \"{}\", this session has \"{}\"", spec, spec_->program->spec());

@@ -64,7 +64,7 @@ class GroupReader {
     rows.Grow(static_cast<size_t>(n * config.hidden) * sizeof(float));
     const MatView<float> x = Mat(rows.as<float>(), n, config.hidden);
     Clock::time_point start = Clock::now();
-    model_.forward().Embed(tokens_, x);
+    forward_.Embed(tokens_, x);
     for (int l = 0; l < config.n_layers; ++l) {
       KV_RETURN_IF_ERROR(ReadLayer(l, x, lead, progress));
       group_.forward_ms += MsSince(start);
@@ -75,8 +75,8 @@ class GroupReader {
       start = Clock::now();
     }
     std::vector<float> logits(config.n_vocab);
-    model_.forward().Logits(Mat<const float>(x.row(n - 1), 1, config.hidden),
-                            Mat(logits.data(), 1, config.n_vocab));
+    forward_.Logits(Mat<const float>(x.row(n - 1), 1, config.hidden),
+                    Mat(logits.data(), 1, config.n_vocab));
     group_.forward_ms += MsSince(start);
     for (const size_t m : members_) {
       if (!group_.members[m].session) continue;
@@ -109,15 +109,15 @@ class GroupReader {
                       .n_rows = n_rows,
                       .first_order = static_cast<int32_t>(first)};
       collected_[0].Attach(segment);
-      KV_RETURN_IF_ERROR(model_.forward().Run(
-          l, l + 1, Mat(x.row(first), n_rows, x.shape[1], x.stride[0]), {&segment, 1}));
+      KV_RETURN_IF_ERROR(forward_.Run(l, l + 1, Mat(x.row(first), n_rows, x.shape[1], x.stride[0]),
+                                      {&segment, 1}));
       const bool windowed = model_.config().layers[l].window > 0;
       for (size_t i = 1; i < collected_.size(); ++i) {
         collected_[i].CopyRows(collected_[0], l, n_rows);
       }
       for (MethodState& state : collected_) {
         const std::span<HeadCache> heads = windowed ? std::span<HeadCache>() : lead.layer(l);
-        KV_RETURN_IF_ERROR(state.AddRows(model_.forward(), heads, l, first + n_rows == n));
+        KV_RETURN_IF_ERROR(state.AddRows(forward_, heads, l, first + n_rows == n));
       }
     }
     return {};
@@ -143,6 +143,7 @@ class GroupReader {
   const SessionOptions& options_;
   SessionGroup& group_;
   const std::vector<size_t>& members_;
+  Forward& forward_ = member(members_[0]).forward();  // alike in all members
   const std::span<const int32_t> tokens_;
   // What the members' methods want collected: the first has all but the mass of further rules, of
   // which each has a state of its own.

@@ -48,7 +48,7 @@ Status Runner::RunText(const Sample& sample, std::span<Work> works) {
     note(full->logits());
     outputs.Clear();
     {
-      const ProbeGuard probe(model_->forward(), outputs.Recorder());
+      const ProbeGuard probe(full->forward(), outputs.Recorder());
       KV_RETURN_IF_ERROR(
           full->Extend(block, [&](int64_t, std::span<const float> logits) { note(logits); }));
     }

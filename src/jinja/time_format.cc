@@ -59,6 +59,23 @@ struct Number {
   char pad = '0';
 };
 
+// The year and week of ISO 8601: weeks start on Monday, the first one has the year's first
+// Thursday.
+struct IsoWeek {
+  int year, week;
+};
+
+bool IsLeap(int year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
+
+IsoWeek IsoWeekOf(const std::tm& t) {
+  const int year = t.tm_year + 1900, weekday = (t.tm_wday + 6) % 7;  // 0: Monday
+  // The number in the year of this week's Thursday, from 0.
+  const int thursday = t.tm_yday - weekday + 3, n_days = 365 + IsLeap(year);
+  if (thursday < 0) return {year - 1, (thursday + 365 + IsLeap(year - 1)) / 7 + 1};
+  if (thursday >= n_days) return {year + 1, 1};
+  return {year, thursday / 7 + 1};
+}
+
 std::optional<Number> NumberOf(const std::tm& t, char directive) {
   const int year = t.tm_year + 1900, hour_of_12 = (t.tm_hour + 11) % 12 + 1;
   switch (directive) {
@@ -68,6 +85,10 @@ std::optional<Number> NumberOf(const std::tm& t, char directive) {
       return Number{t.tm_mday, 2};
     case 'e':
       return Number{t.tm_mday, 2, ' '};
+    case 'g':
+      return Number{IsoWeekOf(t).year % 100, 2};
+    case 'G':
+      return Number{IsoWeekOf(t).year, 4};
     case 'H':
       return Number{t.tm_hour, 2};
     case 'I':
@@ -88,6 +109,8 @@ std::optional<Number> NumberOf(const std::tm& t, char directive) {
       return Number{t.tm_wday == 0 ? 7 : t.tm_wday, 1};
     case 'U':
       return Number{(t.tm_yday + 7 - t.tm_wday) / 7, 2};
+    case 'V':
+      return Number{IsoWeekOf(t).week, 2};
     case 'w':
       return Number{t.tm_wday, 1};
     case 'W':

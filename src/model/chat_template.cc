@@ -17,8 +17,14 @@ jinja::RenderResult ChatTemplate::Render(const ChatInputs& inputs,
                                       {"tools", inputs.tools},
                                       {"documents", nullptr},
                                       {"add_generation_prompt", inputs.add_generation_prompt}};
-  if (inputs.bos_token) variables["bos_token"] = *inputs.bos_token;
-  if (inputs.eos_token) variables["eos_token"] = *inputs.eos_token;
+  const std::pair<const char*, const std::optional<std::string>*> tokens[] = {
+      {"bos_token", &inputs.tokens.bos},
+      {"eos_token", &inputs.tokens.eos},
+      {"pad_token", &inputs.tokens.pad},
+      {"unk_token", &inputs.tokens.unk}};
+  for (const auto& [name, text] : tokens) {
+    if (*text) variables[name] = **text;
+  }
   if (inputs.extra.is_object()) {
     for (const auto& [name, value] : inputs.extra.items()) variables[name] = value;
   }

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "jinja/template.h"
+#include "model/template_tokens.h"
 
 namespace kvasir {
 
@@ -19,9 +20,9 @@ struct ChatInputs {
   nlohmann::ordered_json messages = nlohmann::ordered_json::array();
   nlohmann::ordered_json tools;  // null: templates see none
   bool add_generation_prompt = true;
-  std::optional<std::string> bos_token, eos_token;  // absent: undefined in templates
-  nlohmann::ordered_json extra;                     // object of more variables, or null; they win
-  std::optional<std::tm> date;  // what strftime_now() shows; the current local time if absent
+  TemplateTokens tokens;
+  nlohmann::ordered_json extra;  // object of more variables, or null; they win
+  std::optional<std::tm> date;   // what strftime_now() shows; the current local time if absent
 };
 
 class ChatTemplate {

@@ -19,15 +19,21 @@ struct LayerConfig {
 
 struct ModelConfig {
   std::string architecture, name;
-  int n_layers = 0, hidden = 0, n_q_heads = 0, n_kv_heads = 0, head_dim = 0, ffn = 0, n_vocab = 0;
+  int n_layers = 0, hidden = 0, n_q_heads = 0, n_kv_heads = 0, ffn = 0, n_vocab = 0;
+  // A head's size in the model's files, and everywhere else: rounded up to what the kernels take,
+  // with zeros behind. A dimension that is 0 in queries, keys and values changes no attention.
+  int file_head_dim = 0, head_dim = 0;
   int64_t n_ctx_train = 0;
   float rms_eps = 1e-5f;
   float embedding_scale = 1;    // gemma: sqrt(hidden)
-  float attention_scale = 0;    // 1 / sqrt(head_dim) unless the model says otherwise
+  float attention_scale = 0;    // 1 / sqrt(file_head_dim) unless the model says otherwise
   float attention_softcap = 0;  // 0: none
   float logit_softcap = 0;      // 0: none
   Activation activation = Activation::kSwiGlu;
   std::vector<RopeTable> ropes;
+  // Those of texts of at most short_ctx tokens (Phi-3's longrope); empty: the same.
+  std::vector<RopeTable> short_ropes;
+  int64_t short_ctx = 0;
   std::vector<LayerConfig> layers;
 
   int group() const { return n_q_heads / n_kv_heads; }

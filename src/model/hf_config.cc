@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "model/hf_rope.h"
+#include "model/hf_windows.h"
 #include "model/json_reader.h"
 #include "model/source_builder.h"
 
@@ -74,8 +75,8 @@ class Translator {
     KV_ASSIGN_OR_RETURN(const auto vocab, config_.Int("vocab_size", 1, kMaxSize));
     if (vocab) Set("vocab_size", *vocab);
     KV_ASSIGN_OR_RETURN(const int64_t head_dim, Heads(hidden));
-    KV_RETURN_IF_ERROR(Numerics(head_dim));
-    KV_RETURN_IF_ERROR(Windows(out.n_layers));
+    KV_RETURN_IF_ERROR(Numerics());
+    KV_RETURN_IF_ERROR(TranslateWindows(config_, family_, out.n_layers, metadata_));
     KV_ASSIGN_OR_RETURN(out.rope_factors,
                         TranslateRope(config_, family_, head_dim, context, metadata_));
     KV_ASSIGN_OR_RETURN(const auto tied, config_.Bool("tie_word_embeddings"));
@@ -133,14 +134,19 @@ class Translator {
     return head_dim;
   }
 
-  Status Numerics(int64_t head_dim) {
-    KV_ASSIGN_OR_RETURN(const auto eps, config_.Number("rms_norm_eps"));
-    SetFloat("attention.layer_norm_rms_epsilon", eps.value_or(family_.rms_eps));
+  Status Numerics() {
+    KV_ASSIGN_OR_RETURN(const auto given, config_.Number("rms_norm_eps"));
+    const double eps = given.value_or(family_.rms_eps);
+    if (!(eps > 0))
+      return Fail("{}: rms_norm_eps is {}; it must be positive", config_.where(), eps);
+    SetFloat("attention.layer_norm_rms_epsilon", eps);
     if (!family_.is_gemma) return {};
     // null means none, but a key that is not there means the family's own value.
     const auto softcap = [&](std::string_view key, double fallback) -> Result<double> {
       KV_ASSIGN_OR_RETURN(const auto value, config_.Number(key));
-      return value.value_or(config_.IsNull(key) ? 0 : fallback);
+      const double cap = value.value_or(config_.IsNull(key) ? 0 : fallback);
+      if (cap >= 0) return cap;
+      return Fail("{}: {} is {}; it must not be negative", config_.where(), key, cap);
     };
     KV_ASSIGN_OR_RETURN(const double attention,
                         softcap("attn_logit_softcapping", family_.attention_softcap));
@@ -154,72 +160,8 @@ class Translator {
     KV_ASSIGN_OR_RETURN(const auto scalar, config_.Number("query_pre_attn_scalar"));
     const double divisor = scalar.value_or(256.0);
     if (!(divisor > 0)) return Fail("{}: query_pre_attn_scalar is {}", config_.where(), divisor);
-    if (divisor != static_cast<double>(head_dim)) {
-      SetFloat("attention.scale", 1 / std::sqrt(divisor));
-    }
-    return {};
-  }
-
-  // The layers that see only a window. Patterns that GGUF's keys cannot say are refused.
-  Status Windows(int64_t n_layers) {
-    KV_ASSIGN_OR_RETURN(const auto given, config_.Int("sliding_window", 0, kMaxSize));
-    int64_t window = given.value_or(config_.IsNull("sliding_window") ? 0 : family_.window);
-    KV_ASSIGN_OR_RETURN(const auto layer_types, config_.Strings("layer_types"));
-    if (family_.sliding_pattern > 0) {
-      if (window > 0) Set("attention.sliding_window", window);
-      return Pattern(layer_types, n_layers);
-    }
-    if (family_.architecture.starts_with("qwen")) {
-      KV_ASSIGN_OR_RETURN(const auto is_used, config_.Bool("use_sliding_window"));
-      KV_ASSIGN_OR_RETURN(const auto first, config_.Int("max_window_layers", 0, kMaxSize));
-      if (!is_used.value_or(false) || first.value_or(28) >= n_layers) window = 0;
-      if (window > 0 && first.value_or(28) > 0) {
-        return Fail("{}: a sliding window from layer {} on only cannot be run", config_.where(),
-                    first.value_or(28));
-      }
-    }
-    if (layer_types) {
-      const int64_t n_sliding = std::ranges::count(*layer_types, "sliding_attention");
-      const int64_t n_full = std::ranges::count(*layer_types, "full_attention");
-      if (n_sliding + n_full != n_layers || (n_sliding > 0 && n_full > 0 && window > 0)) {
-        return Fail("{}: layer_types must be {} times one kind of attention for model type {}",
-                    config_.where(), n_layers, family_.model_type);
-      }
-      if (n_sliding == 0) window = 0;
-    }
-    if (window > 0) Set("attention.sliding_window", window);
-    return {};
-  }
-
-  // Every n-th layer sees all; layer_types or sliding_window_pattern may say which n.
-  Status Pattern(const std::optional<std::vector<std::string>>& layer_types, int64_t n_layers) {
-    KV_ASSIGN_OR_RETURN(const auto given, config_.Int("sliding_window_pattern", 1, kMaxLayers));
-    KV_ASSIGN_OR_RETURN(const auto older, config_.Int("_sliding_window_pattern", 1, kMaxLayers));
-    int64_t pattern = given ? *given : older.value_or(family_.sliding_pattern);
-    if (layer_types) {
-      const auto full = std::ranges::find(*layer_types, "full_attention");
-      pattern = full - layer_types->begin() + 1;
-      bool is_regular = static_cast<int64_t>(layer_types->size()) == n_layers;
-      for (int64_t i = 0; is_regular && i < n_layers; ++i) {
-        const bool is_full = (i + 1) % pattern == 0;
-        is_regular = (*layer_types)[static_cast<size_t>(i)] ==
-                     (is_full ? "full_attention" : "sliding_attention");
-      }
-      // Too few layers to see the first full one: any larger n says the same.
-      if (is_regular && pattern > n_layers)
-        pattern = std::max(pattern, int64_t{family_.sliding_pattern});
-      if (!is_regular) {
-        return Fail(
-            "{}: layer_types must be {} entries, full_attention every n-th and "
-            "sliding_attention else",
-            config_.where(), n_layers);
-      }
-    }
-    if (family_.architecture == "gemma2" && pattern != family_.sliding_pattern && n_layers > 1) {
-      return Fail("{}: gemma2 has full attention in every second layer, not every {}th",
-                  config_.where(), pattern);
-    }
-    if (pattern != family_.sliding_pattern) Set("attention.sliding_window_pattern", pattern);
+    // Always: without it a 27B model is scaled otherwise (gemma2.cc, gemma3.cc).
+    SetFloat("attention.scale", 1 / std::sqrt(divisor));
     return {};
   }
 

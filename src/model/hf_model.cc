@@ -16,6 +16,7 @@
 #include "model/json_reader.h"
 #include "model/safetensors.h"
 #include "model/source_builder.h"
+#include "model/template_tokens.h"
 
 namespace kvasir {
 namespace {
@@ -146,15 +147,21 @@ Status AddTokenizer(const std::string& folder, Metadata& metadata) {
     const JsonReader reader(root, config_path);
     metadata.Set("kvasir.tokenizer_config_json", std::move(text));
     KV_RETURN_IF_ERROR(SetChatTemplates(reader, metadata));
+    KV_RETURN_IF_ERROR(SetTemplateTokens(reader, metadata));
     for (const std::string_view key : {"add_bos_token", "add_eos_token"}) {
       KV_ASSIGN_OR_RETURN(const auto value, reader.Bool(key));
       if (value) metadata.Set(fmt::format("tokenizer.ggml.{}", key), *value);
     }
   }
-  // Newer folders keep the template in a file of its own, which then wins.
+  // Newer folders keep the template in a file of its own, which then wins over all older ones.
   const std::string template_path = Join(folder, "chat_template.jinja");
   if (Exists(template_path)) {
     KV_ASSIGN_OR_RETURN(text, ReadText(template_path, kMaxConfigBytes));
+    std::vector<std::string> older;
+    for (const auto& [key, value] : metadata.values()) {
+      if (key.starts_with("tokenizer.chat_template")) older.push_back(key);
+    }
+    for (const std::string& key : older) metadata.Erase(key);
     metadata.Set("tokenizer.chat_template", std::move(text));
   }
   return {};
@@ -173,8 +180,8 @@ Status SetSpecialIds(const JsonReader& reader, Metadata& metadata) {
       for (const Json& item : *found) {
         const Json single = {{theirs, item}};
         KV_ASSIGN_OR_RETURN(const auto id,
-                            JsonReader(single, reader.where()).Int(theirs, 0, kMaxId));
-        if (id) ids.push_back(*id);
+                            JsonReader(single, reader.where()).Int(theirs, -1, kMaxId));
+        if (id.value_or(-1) >= 0) ids.push_back(*id);
       }
     } else {
       KV_ASSIGN_OR_RETURN(const auto id, reader.Int(theirs, -1, kMaxId));

@@ -32,6 +32,13 @@ Result<double> Positive(const JsonReader& reader, std::string_view key, double f
   return Fail("{}: '{}' is {}; it must be positive", reader.where(), key, number);
 }
 
+// 0: none. Transformers takes a 0 for a key that is not there.
+Result<double> PositiveOrNone(const JsonReader& reader, std::string_view key) {
+  KV_ASSIGN_OR_RETURN(const std::optional<double> value, reader.Number(key));
+  if (value.value_or(0) >= 0) return value.value_or(0);
+  return Fail("{}: '{}' is {}; it must be positive", reader.where(), key, *value);
+}
+
 // Llama 3.1: wavelengths beyond the original context are stretched by `factor`, short ones stay,
 // those between are interpolated (the factors that llama.cpp's converter writes).
 Result<std::vector<float>> Llama3Factors(const Rope& rope) {
@@ -76,22 +83,23 @@ Status SetYarn(const Rope& rope, Metadata& metadata) {
   SetFloat(metadata, rope.prefix + "scaling.factor", rope.factor);
   metadata.Set(rope.prefix + "scaling.original_context_length", rope.original_context);
   for (const std::string key : {"beta_fast", "beta_slow"}) {
-    if (!rope.settings.Has(key)) continue;
-    KV_ASSIGN_OR_RETURN(const double beta, Positive(rope.settings, key, 0));
-    SetFloat(metadata, rope.prefix + "scaling.yarn_" + key, beta);
+    KV_ASSIGN_OR_RETURN(const double beta, PositiveOrNone(rope.settings, key));
+    if (beta > 0) SetFloat(metadata, rope.prefix + "scaling.yarn_" + key, beta);
   }
   KV_ASSIGN_OR_RETURN(const std::optional<bool> truncate, rope.settings.Bool("truncate"));
-  if (!truncate.value_or(true)) {
-    return Fail("{}: YaRN with truncate=false cannot be run", rope.settings.where());
-  }
+  // As transformers reads it: a null is no truth.
+  if (!truncate.value_or(!rope.settings.IsNull("truncate")))
+    metadata.Set("kvasir.rope.yarn_truncate", false);
   if (rope.settings.Has("attention_factor")) {
     KV_ASSIGN_OR_RETURN(const double attention, Positive(rope.settings, "attention_factor", 0));
-    SetFloat(metadata, rope.prefix + "scaling.attn_factor", attention);
-  } else if (rope.settings.Has("mscale") && rope.settings.Has("mscale_all_dim")) {
-    KV_ASSIGN_OR_RETURN(const double mscale, Positive(rope.settings, "mscale", 0));
-    KV_ASSIGN_OR_RETURN(const double all_dim, Positive(rope.settings, "mscale_all_dim", 0));
+    SetFloat(metadata, "kvasir.rope.attention_factor", attention);
+    return {};
+  }
+  KV_ASSIGN_OR_RETURN(const double mscale, PositiveOrNone(rope.settings, "mscale"));
+  KV_ASSIGN_OR_RETURN(const double all_dim, PositiveOrNone(rope.settings, "mscale_all_dim"));
+  if (mscale > 0 && all_dim > 0) {
     const double log_factor = rope.factor > 1 ? 0.1 * std::log(rope.factor) : 0;
-    SetFloat(metadata, rope.prefix + "scaling.attn_factor",
+    SetFloat(metadata, "kvasir.rope.attention_factor",
              (mscale * log_factor + 1) / (all_dim * log_factor + 1));
   }
   return {};
@@ -179,7 +187,10 @@ Result<HfRopeFactors> TranslateRope(const JsonReader& config, const HfFamily& fa
 
   KV_ASSIGN_OR_RETURN(const auto older_type, settings.String("type"));
   KV_ASSIGN_OR_RETURN(const auto type, settings.String("rope_type"));
-  return SetScaling(type ? *type : older_type.value_or("default"), rope, metadata);
+  const std::string name = type ? *type : older_type.value_or("default");
+  // A context of its own beside the scaling says more than the scaling's factor.
+  if ((name == "longrope" || name == "su") && outer_original) rope.factor = stretch;
+  return SetScaling(name, rope, metadata);
 }
 
 }  // namespace kvasir

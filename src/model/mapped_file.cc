@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/memory.h"
+
 namespace kvasir {
 namespace {
 
@@ -42,7 +44,11 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
   MappedFile mapped;
   if (size == 0) return mapped;
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
-  if (data == MAP_FAILED) return Fail("{}: cannot map: {}", path, std::strerror(errno));
+  if (data == MAP_FAILED) {
+    const int why = errno;
+    return Fail("{}: cannot map its {} bytes: {} ({} bytes are available)", path, size,
+                std::strerror(why), AvailableMemoryBytes());
+  }
   mapped.data_ = static_cast<std::byte*>(data);
   mapped.size_ = size;
   return mapped;

@@ -3,8 +3,15 @@
 //
 // Keys of our own, beside GGUF's:
 //   kvasir.format                 "gguf" or "hf"
-//   kvasir.rope.neox              bool, always set: dims i and i + d/2 rotate together (else 2i, 2i
-//   + 1) kvasir.tokenizer_json         text of tokenizer.json (HF folders only)
+//   kvasir.rope.neox              bool, always set: dims i and i + d/2 rotate together (else 2i and
+//                                 2i + 1)
+//   kvasir.rope.attention_factor  YaRN's factor of cosines and sines as it is (GGUF's attn_factor
+//                                 multiplies the usual one)
+//   kvasir.rope.yarn_truncate     false: the ends of YaRN's ramp are not rounded to dimensions
+//   kvasir.layer_windows          integers, the sliding window of each layer (0: sees all), where
+//                                 GGUF's keys cannot say it
+//   kvasir.template.bos_token …   what tokenizer_config.json says of a token; empty: there is none
+//   kvasir.tokenizer_json         text of tokenizer.json (HF folders only)
 //   kvasir.tokenizer_config_json  text of tokenizer_config.json (HF folders only)
 //
 // Immutable after it is opened; any number of threads may read.

@@ -16,6 +16,25 @@ bool IsReadElsewhere(std::string_view name) {
          name.ends_with(".attn_rot_embd.weight") || name.ends_with("rotary_emb.inv_freq");
 }
 
+// The rows of queries, keys and values as the config's heads have them: each head's rows, then rows
+// of zeros. Blocks of every type are 0 where all their bytes are.
+struct HeadPadding {
+  int64_t in_file = 0, wanted = 0;  // rows a head
+
+  // Rows of `row_size` elements each; empty where nothing is to be done.
+  template <class T>
+  std::vector<std::remove_const_t<T>> Of(std::span<T> rows, int64_t row_size) const {
+    if (in_file == wanted) return {};
+    const int64_t from = in_file * row_size, to = wanted * row_size;
+    const int64_t n_heads = std::ssize(rows) / from;
+    std::vector<std::remove_const_t<T>> out(n_heads * to);
+    for (int64_t h = 0; h < n_heads; ++h) {
+      std::copy_n(rows.data() + h * from, from, out.data() + h * to);
+    }
+    return out;
+  }
+};
+
 // Takes tensors out of a source, checked and repacked.
 class Loader {
  public:
@@ -46,9 +65,9 @@ class Loader {
     return {};
   }
 
-  // Rows [first, first + n_rows) of a matrix of `total` rows.
+  // Rows [first, first + n_rows) of a matrix of `total` rows, as padding has them.
   Status Rows(std::string_view name, int64_t total, int64_t first, int64_t n_rows, int64_t n_cols,
-              PackedMatrix& out) {
+              PackedMatrix& out, HeadPadding padding = {}) {
     const std::string full = prefix_ + std::string(name);
     KV_ASSIGN_OR_RETURN(const TensorView* tensor, source_.Tensor(full));
     if (tensor->rank != 2 || tensor->n_rows() != total || tensor->n_cols() != n_cols) {
@@ -60,6 +79,12 @@ class Loader {
     const auto row_bytes = static_cast<int64_t>(tensor->n_bytes) / total;
     ref.data += first * row_bytes;
     ref.n_rows = n_rows;
+    const std::vector<std::byte> padded =
+        padding.Of(std::span(ref.data, static_cast<size_t>(n_rows * row_bytes)), row_bytes);
+    if (!padded.empty()) {
+      ref.data = padded.data();
+      ref.n_rows = static_cast<int64_t>(padded.size()) / row_bytes;
+    }
     auto packed = PackWeights(isa_, ref, pool_, arena_);
     if (!packed) return Fail("{}: tensor {}: {}", source_.path(), full, packed.error().message);
     out = std::move(*packed);
@@ -95,8 +120,9 @@ class Loader {
 
 Status LoadAttention(Loader& load, const ModelConfig& config, LayerWeights& w) {
   const int64_t hidden = config.hidden;
-  const int64_t n_q = int64_t{config.n_q_heads} * config.head_dim;
-  const int64_t n_kv = int64_t{config.n_kv_heads} * config.head_dim;
+  const HeadPadding padding{config.file_head_dim, config.head_dim};
+  const int64_t n_q = int64_t{config.n_q_heads} * config.file_head_dim;
+  const int64_t n_kv = int64_t{config.n_kv_heads} * config.file_head_dim;
   struct Part {
     const char* name;
     int64_t first, n;
@@ -110,15 +136,18 @@ Status LoadAttention(Loader& load, const ModelConfig& config, LayerWeights& w) {
   const bool fused = load.Has("attn_qkv.weight");
   for (const auto& [name, first, n, weight, bias] : parts) {
     if (fused) {
-      KV_RETURN_IF_ERROR(load.Rows("attn_qkv.weight", total, first, n, hidden, *weight));
+      KV_RETURN_IF_ERROR(load.Rows("attn_qkv.weight", total, first, n, hidden, *weight, padding));
       KV_RETURN_IF_ERROR(load.VectorPart("attn_qkv.bias", total, first, n, true, *bias));
     } else {
-      KV_RETURN_IF_ERROR(load.Matrix(fmt::format("{}.weight", name), n, hidden, *weight));
+      KV_RETURN_IF_ERROR(
+          load.Rows(fmt::format("{}.weight", name), n, 0, n, hidden, *weight, padding));
       KV_RETURN_IF_ERROR(load.Vector(fmt::format("{}.bias", name), n, true, *bias));
     }
+    std::vector<float> padded = padding.Of(std::span<const float>(*bias), 1);
+    if (!padded.empty()) *bias = std::move(padded);
   }
-  KV_RETURN_IF_ERROR(load.Vector("attn_q_norm.weight", config.head_dim, true, w.q_norm));
-  KV_RETURN_IF_ERROR(load.Vector("attn_k_norm.weight", config.head_dim, true, w.k_norm));
+  KV_RETURN_IF_ERROR(load.Vector("attn_q_norm.weight", config.file_head_dim, true, w.q_norm));
+  KV_RETURN_IF_ERROR(load.Vector("attn_k_norm.weight", config.file_head_dim, true, w.k_norm));
   KV_RETURN_IF_ERROR(load.Matrix("attn_output.weight", hidden, n_q, w.o));
   return load.Vector("attn_output.bias", hidden, true, w.o_bias);
 }

@@ -16,11 +16,11 @@ namespace kvasir {
 // Norms are f32; an empty vector means that the architecture has no such norm or bias.
 struct LayerWeights {
   std::vector<float> attn_norm, post_attn_norm, ffn_norm, post_ffn_norm;  // [hidden]
-  std::vector<float> q_norm, k_norm;                                      // [head_dim]
+  std::vector<float> q_norm, k_norm;                                      // [file_head_dim]
   std::vector<float> q_bias, k_bias, v_bias, o_bias;
   std::vector<float> gate_bias, up_bias, down_bias;  // [ffn], [ffn], [hidden]
   PackedMatrix q, k, v;                              // [heads * head_dim, hidden]
-  PackedMatrix o;                                    // [hidden, q_heads * head_dim]
+  PackedMatrix o;                                    // [hidden, q_heads * file_head_dim]
   PackedMatrix gate, up;                             // [ffn, hidden]
   PackedMatrix down;                                 // [hidden, ffn]
 };

@@ -170,6 +170,34 @@ class Failures(Case):
     def test_cache_limit(self):
         self.fails(1, "run", "-m", MODEL, "--ids", run_ids(400), "--kv-memory", "100kB")
 
+    def test_a_cache_that_runs_full_keeps_what_was_generated(self):
+        flags = ["run", "-m", MODEL, "--ids", run_ids(60), "-n", 4000, "--ignore-eos", "--kv-memory",
+                 "400kB"]
+        answer = document(*flags, check=1)
+        self.assertEqual(answer["stop_reason"], "error")
+        self.assertIn("the KV cache is full", answer["error"])
+        self.assertGreater(answer["generated_tokens"], 3)
+        self.assertEqual(len(answer["ids"]), answer["generated_tokens"])
+        plain = kvasir(*flags, check=1)
+        self.assertEqual(plain.stdout.rstrip("\n"), answer["text"].rstrip("\n"))
+        self.assertIn(answer["error"], plain.stderr)
+
+    def test_memory_that_is_not_there(self):
+        def little():  # of address space: the program fits, the model does not
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        said = set()
+        for limit in range(8 << 20, 96 << 20, 1 << 20):
+            done = subprocess.run([KVASIR, "run", "-m", str(MODEL), "--ids", "1,2", "-n", "1",
+                                   "--threads", "1"], env=environment(), preexec_fn=little,
+                                  capture_output=True, encoding="utf-8")
+            if "cannot map its" in done.stderr:
+                said.add("map")
+                self.assertRegex(done.stderr, r"map its \d+ bytes: .* \(\d+ bytes are available\)")
+            if "bytes were asked for" in done.stderr:
+                said.add("buffer")
+                self.assertRegex(done.stderr, r"memory: \d+ bytes were asked for, \d+ are available")
+        self.assertEqual(said, {"map", "buffer"})
+
     def test_cuda(self):
         self.fails(1, "run", "-m", MODEL, "-p", "x", "--device", "cuda", says=["cpu"])
 
@@ -512,6 +540,12 @@ class Text(Case):
         closed = kvasir("template", "-m", MODEL, "-p", "Hi", "--no-generation-prompt").stdout
         self.assertTrue(closed.endswith("<|im_end|>\n"))
 
+    def test_an_empty_template_is_one(self):
+        line = '{"template": "", "messages": []}\n{"messages": [], "template": null}\n'
+        out = kvasir("template", "-m", MODEL, "--jsonl", "-", text=line).stdout.splitlines()
+        self.assertEqual(json.loads(out[0]), {"text": ""})
+        self.assertEqual(json.loads(out[1]), {"text": "<|im_start|>assistant\n"})
+
     def test_template_of_ones_own(self):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
@@ -623,6 +657,11 @@ class Inspect(Case):
                 kept = head["value_channels"]
                 self.assertEqual((len(kept), kept), (16, sorted(set(kept))))
                 self.assertEqual(len(head["positions"]), 100)
+
+    def test_the_peak_is_no_less_than_what_is_held(self):
+        for spec in ["full", "think:ratio=0.5", "snapkv:budget=20,window=8", "hadamard + kivi:bits=2"]:
+            kv = document("inspect", MODEL, "--ids", run_ids(40), "--kv", spec)["kv"]
+            self.assertGreaterEqual(kv["bytes_peak"], kv["bytes"], spec)
 
     def test_renumbered_positions(self):
         answer = document("inspect", MODEL, "--ids", run_ids(100),
@@ -922,7 +961,7 @@ class Chat(Case):
             state.write_text("older")
 
             def small_disk():  # writes beyond 4 KiB fail as on a full disk
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
             done = subprocess.run([KVASIR, "chat", "-m", str(MODEL), "-n", "1"],
                                   input=f"Hi\n/save {state}\n".encode(), env=environment(),
@@ -1353,7 +1392,10 @@ class CtrlC(Case):
             file.flush()
             out, err = self.interrupted("run", "-m", MODEL, "-f", file.name, "--raw", "--ctx",
                                         1000000, "--threads", 1, "--json", after=1.5)
-        self.assertEqual(json.loads(out)["generated_tokens"], 0)
+        answer = json.loads(out)
+        self.assertEqual((answer["generated_tokens"], answer["prompt_tokens"]), (0, 0))
+        self.assertEqual((answer["ttft_ms"], answer["prefill_tok_s"]), (None, 0))
+        self.assertEqual((answer["kv"]["spec"], answer["kv"]["entries"]), ("full", 0))
 
     def test_work_without_a_model(self):
         with tempfile.NamedTemporaryFile("w") as file:

@@ -217,13 +217,15 @@ TEST(Generate, AConstraintWithoutAWayOnIsAnError) {
   EXPECT_EQ(result.error().message, "no way on");
 }
 
-TEST(Generate, AnErrorOfTheSessionIsHandedOn) {
+TEST(Generate, AnErrorOfTheSessionIsHandedOnWithWhatWasGenerated) {
   FakeSession session({1, 2, 1});
   session.fail_at = 2;
   ASSERT_TRUE(session.Feed(std::vector<int32_t>{1}));
   const auto result = Generate(session, {.n_tokens = 5});
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().message, "out of pages");
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->stop_reason, "error");
+  EXPECT_EQ(result->error, "out of pages");
+  EXPECT_FALSE(result->ids.empty());
 }
 
 TEST(Generate, NothingFedIsAnError) {

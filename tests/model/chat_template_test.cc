@@ -34,9 +34,11 @@ TEST(ChatTemplate, DefinesToolsAsNoneAndAbsentTokensNotAtAll) {
                    Greeting()),
             "TrueTrueTrueFalse");
   ChatInputs inputs = Greeting();
-  inputs.bos_token = "<s>";
+  inputs.tokens = {.bos = "<s>", .eos = {}, .pad = "<pad>", .unk = "<unk>"};
   inputs.tools = OrderedJson::parse(R"([{"name": "f"}])");
   EXPECT_EQ(Render("{{ bos_token }}{{ tools | tojson }}", inputs), "<s>[{\"name\": \"f\"}]");
+  EXPECT_EQ(Render("{{ pad_token }}{{ unk_token }}{{ eos_token is defined }}", inputs),
+            "<pad><unk>False");
 }
 
 TEST(ChatTemplate, LetsExtraVariablesWin) {
@@ -52,6 +54,20 @@ TEST(ChatTemplate, ShowsTheDateAskedFor) {
   inputs.date = *date;
   EXPECT_EQ(Render("{{ strftime_now('%d %b %Y, %A, day %j') }}", inputs),
             "29 Feb 2024, Thursday, day 060");
+}
+
+TEST(ChatTemplate, KnowsWeeksOfIso8601) {
+  // As Python's strftime has them: years whose first days belong to the year before, and the other
+  // way round.
+  const std::pair<const char*, const char*> dates[] = {
+      {"2024-02-29", "2024 24 09"}, {"2021-01-03", "2020 20 53"}, {"2024-12-30", "2025 25 01"},
+      {"2027-01-01", "2026 26 53"}, {"2026-01-01", "2026 26 01"}, {"2020-12-31", "2020 20 53"},
+      {"2023-01-01", "2022 22 52"}};
+  for (const auto& [date, week] : dates) {
+    ChatInputs inputs = Greeting();
+    inputs.date = *ParseDate(date);
+    EXPECT_EQ(Render("{{ strftime_now('%G %g %V') }}", inputs), week) << date;
+  }
 }
 
 TEST(ChatTemplate, RefusesDatesThatDoNotExist) {

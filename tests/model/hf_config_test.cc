@@ -59,7 +59,8 @@ void ExpectKeysOf(const std::string& model, const std::string& config) {
   }
   // What GGUF leaves to be derived.
   for (const auto& [key, value] : hf.metadata.values()) {
-    const bool is_derived = key.ends_with("_length") || key.ends_with("dimension_count");
+    const bool is_derived = key.ends_with("_length") || key.ends_with("dimension_count") ||
+                            key.ends_with("attention.scale");
     EXPECT_TRUE(expected.Has(key) || is_derived) << key;
   }
 }
@@ -123,7 +124,7 @@ TEST(HfConfig, Gemma3LeavesMostToDefaults) {
   EXPECT_EQ(*t.metadata.I64("gemma3.attention.sliding_window"), 1024);
   EXPECT_EQ(*t.metadata.F64("gemma3.rope.freq_base"), 1e6);
   EXPECT_EQ(*t.metadata.F64("gemma3.rope.freq_base_swa"), 1e4);
-  EXPECT_FALSE(t.metadata.Has("gemma3.attention.scale"));
+  EXPECT_EQ(*t.metadata.F64("gemma3.attention.scale"), 1.0 / 16);
   EXPECT_TRUE(t.config.tied_embeddings);
 }
 
@@ -154,7 +155,18 @@ TEST(HfConfig, YarnSettingsBecomeKeys) {
   EXPECT_EQ(*t.metadata.I64("llama.rope.scaling.original_context_length"), 256);
   EXPECT_EQ(*t.metadata.F64("llama.rope.scaling.yarn_beta_fast"), 16);
   EXPECT_EQ(*t.metadata.F64("llama.rope.scaling.yarn_beta_slow"), 2);
-  EXPECT_EQ(*t.metadata.F64("llama.rope.scaling.attn_factor"), 1.5);
+  // GGUF's key multiplies the usual factor, this one stands alone.
+  EXPECT_EQ(*t.metadata.F64("kvasir.rope.attention_factor"), 1.5);
+  EXPECT_FALSE(t.metadata.Has("llama.rope.scaling.attn_factor"));
+}
+
+TEST(HfConfig, YarnTakesZerosForKeysThatAreNotThere) {
+  const Translation t = Translate(With(R"({"rope_scaling": {"rope_type": "yarn", "factor": 4,
+      "mscale": 0, "mscale_all_dim": 0, "beta_fast": 0, "truncate": false}})"));
+  ASSERT_EQ(t.error, "no error");
+  EXPECT_FALSE(t.metadata.Has("kvasir.rope.attention_factor"));
+  EXPECT_FALSE(t.metadata.Has("llama.rope.scaling.yarn_beta_fast"));
+  EXPECT_FALSE(*t.metadata.Bool("kvasir.rope.yarn_truncate"));
 }
 
 TEST(HfConfig, LongropeBecomesKeysAndFactors) {
@@ -182,6 +194,38 @@ TEST(HfConfig, MistralIsLlamaWithAWindow) {
       "num_attention_heads": 8})"));
   ASSERT_EQ(none.error, "no error");
   EXPECT_FALSE(none.metadata.Has("llama.attention.sliding_window"));
+}
+
+TEST(HfConfig, WindowsThatGgufCannotSayAreListedByLayer) {
+  struct Case {
+    const char* change;
+    std::vector<int64_t> windows;
+  };
+  const Case cases[] = {
+      {R"({"model_type": "qwen2", "num_key_value_heads": 4, "use_sliding_window": true,
+           "max_window_layers": 1, "sliding_window": 64})",
+       {0, 64}},
+      // What is listed goes before what follows from a number.
+      {R"({"model_type": "qwen3", "num_key_value_heads": 4, "use_sliding_window": true,
+           "max_window_layers": 28, "sliding_window": 64,
+           "layer_types": ["sliding_attention", "full_attention"]})",
+       {64, 0}},
+      {R"({"model_type": "gemma2", "layer_types": ["full_attention", "full_attention"]})", {0, 0}},
+      {R"({"model_type": "gemma3_text", "sliding_window": 64,
+           "layer_types": ["full_attention", "sliding_attention"]})",
+       {0, 64}},
+  };
+  for (const Case& c : cases) {
+    const Translation t = Translate(With(c.change));
+    ASSERT_EQ(t.error, "no error") << c.change;
+    const auto windows = t.metadata.Ints("kvasir.layer_windows");
+    ASSERT_TRUE(windows) << c.change;
+    EXPECT_THAT(*windows, testing::ElementsAreArray(c.windows)) << c.change;
+  }
+  const Translation unused = Translate(With(R"({"model_type": "qwen2", "num_key_value_heads": 4,
+      "use_sliding_window": false, "sliding_window": 64, "max_window_layers": 0})"));
+  EXPECT_FALSE(unused.metadata.Has("qwen2.attention.sliding_window"));
+  EXPECT_FALSE(unused.metadata.Has("kvasir.layer_windows"));
 }
 
 TEST(HfConfig, GemmaScaleAndSoftcapsOtherThanUsual) {
@@ -215,19 +259,20 @@ TEST(HfConfig, ErrorsNameTheKeyAndWhatWouldBeRight) {
       {R"({"rope_scaling": {"type": "dynamic"}})", "rope type 'dynamic' is unknown; default"},
       {R"({"rope_scaling": {"type": "linear", "factor": -2}})", "'factor' is -2"},
       {R"({"rope_scaling": {"type": "longrope", "short_factor": [1]}})", "'long_factor' must be 8"},
-      {R"({"rope_scaling": {"type": "yarn", "factor": 2, "truncate": false}})", "truncate=false"},
+      {R"({"rms_norm_eps": -1})", "rms_norm_eps is -1"},
+      {R"({"rope_scaling": {"type": "yarn", "factor": 2, "mscale": -1}})", "'mscale' is -1"},
       {R"({"rope_scaling": {"rope_type": "llama3", "low_freq_factor": 4}})", "high_freq_factor 4"},
       {R"({"partial_rotary_factor": 0.01})", "partial_rotary_factor 0.01"},
       {R"({"partial_rotary_factor": 1e300})", "partial_rotary_factor"},
       {R"({"quantization_config": {"bits": 4}})", "quantised safetensors cannot be read"},
       {R"({"layer_types": ["full_attention", "linear_attention"]})", "layer_types"},
-      {R"({"model_type": "gemma2", "layer_types": ["full_attention", "full_attention"]})",
-       "gemma2 has full attention in every second layer"},
-      {R"({"model_type": "gemma3_text", "layer_types": ["full_attention", "sliding_attention"]})",
-       "full_attention every n-th"},
-      {R"({"model_type": "qwen2", "num_key_value_heads": 4, "use_sliding_window": true,
-           "max_window_layers": 1, "sliding_window": 64})",
-       "from layer 1 on only"},
+      {R"({"model_type": "gemma2", "layer_types": ["full_attention"]})",
+       "layer_types must be 2 entries"},
+      {R"({"model_type": "gemma2", "final_logit_softcapping": -30})",
+       "final_logit_softcapping is -30"},
+      {R"({"model_type": "mistral", "num_key_value_heads": 4,
+           "layer_types": ["full_attention", "sliding_attention"]})",
+       "one kind of attention"},
   };
   for (const Case& c : cases) {
     EXPECT_THAT(Translate(With(c.change)).error, HasSubstr(c.mentions)) << c.change;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "model/template_tokens.h"
+#include "model/tokenizer/tokenizer_json.h"
 #include "tests/model/safetensors_bytes.h"
 #include "tests/model/temp_folder.h"
 #include "tests/paths.h"
@@ -216,6 +218,31 @@ TEST(HfModel, TokenizerFilesAndTemplatesAreThere) {
   folder.Write("chat_template.jinja", "from its own file");
   source = folder.Open();
   EXPECT_EQ(*(*source)->metadata().String("tokenizer.chat_template"), "from its own file");
+  // Also over those that an older list has for tools.
+  EXPECT_FALSE((*source)->metadata().Has("tokenizer.chat_template.tool_use"));
+  EXPECT_FALSE((*source)->metadata().Has("tokenizer.chat_templates"));
+}
+
+TEST(HfModel, ReadsTheTokensThatTemplatesSee) {
+  const Folder folder("llama", R"(, "tie_word_embeddings": true)");
+  folder.Write("model.safetensors", Weights().Build());
+  folder.Write("generation_config.json", R"({"eos_token_id": [2, -1]})");
+  folder.Write("tokenizer_config.json",
+               R"({"bos_token": null, "pad_token": "<pad>", "unk_token": {"content": "<unk>"}})");
+  auto source = folder.Open();
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_THAT(*(*source)->metadata().Ints("kvasir.eos_token_ids"), ElementsAre(2));
+  const auto tokenizer = TokenizerFromJson(
+      R"({"model": {"type": "BPE", "vocab": {"a": 0, "<s>": 1, "</s>": 2}, "merges": []}})",
+      R"({"bos_token": "<s>", "eos_token": "</s>"})");
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const TemplateTokens tokens = ReadTemplateTokens((*source)->metadata(), *tokenizer);
+  EXPECT_EQ(tokens.bos, std::nullopt);  // null in the file, whatever id the model has
+  EXPECT_EQ(tokens.eos, "</s>");        // not there: the tokenizer's
+  EXPECT_EQ(tokens.pad, "<pad>");
+  EXPECT_EQ(tokens.unk, "<unk>");
+  folder.Write("tokenizer_config.json", R"({"pad_token": 7})");
+  EXPECT_THAT(folder.Error(), HasSubstr("'pad_token' must be a text"));
 }
 
 TEST(HfModel, BrokenFoldersSayWhatIsWrong) {

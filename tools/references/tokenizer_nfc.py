@@ -1,12 +1,13 @@
-"""Makes src/model/tokenizer/nfc_table.cc from Python's Unicode data: python tokenizer_nfc.py > nfc_table.cc"""
+"""Makes src/model/tokenizer/{nfc,nfkc}_table.cc from Python's Unicode data: python tokenizer_nfc.py FOLDER"""
+import pathlib
 import sys
 import unicodedata
 
 HANGUL = range(0xAC00, 0xD7A4)
 
 
-def main(out):
-    pairs, classes = [], []
+def main(folder):
+    pairs, classes, compatible, pool = [], [], [], []
     for code in range(0x110000):
         c = chr(code)
         ccc = unicodedata.combining(c)
@@ -14,6 +15,10 @@ def main(out):
             classes[-1][1] = code
         elif ccc:
             classes.append([code, code, ccc])
+        full = unicodedata.normalize("NFKD", c)
+        if full != unicodedata.normalize("NFD", c):
+            compatible.append((code, len(pool), len(full)))
+            pool += [(ord(part),) for part in full]
         parts = unicodedata.decomposition(c).split()
         if not parts or parts[0].startswith("<") or code in HANGUL:
             continue
@@ -21,10 +26,20 @@ def main(out):
         # Composition exclusions and singletons do not come back together.
         composes = second != 0 and unicodedata.normalize("NFC", chr(first) + chr(second)) == c
         pairs.append((code, first, second) + (() if composes else (0,)))
+    write(folder / "nfc_table.cc", (("Decomposition", "kDecompositions", pairs),
+                                    ("CombiningClass", "kCombiningClasses", classes)))
+    write(folder / "nfkc_table.cc", (("Compatibility", "kCompatibilities", compatible),
+                                     ("char32_t", "kCompatibilityPool", pool)))
+
+
+def write(path, tables):
+    out = path.open("w")
     print(f"// Made by tools/references/tokenizer_nfc.py from Unicode {unicodedata.unidata_version}; do not edit.\n"
           '#include "model/tokenizer/nfc_table.h"\n\nnamespace kvasir {\n\n// clang-format off', file=out)
-    for kind, name, rows in (("Decomposition", "kDecompositions", pairs), ("CombiningClass", "kCombiningClasses", classes)):
-        cells = ["{" + ",".join(f"0x{v:x}" if v > 9 else str(v) for v in row) + "}" for row in rows]
+    for kind, name, rows in tables:
+        cells = [",".join(f"0x{v:x}" if v > 9 else str(v) for v in row) for row in rows]
+        if kind != "char32_t":
+            cells = ["{" + cell + "}" for cell in cells]
         print(f"const {kind} {name}[{len(rows)}] = {{", file=out)
         line = ""
         for cell in cells:
@@ -33,9 +48,10 @@ def main(out):
                 line = ""
             line += cell + ","
         print(line + "};", file=out)
-        print(f"const size_t {name}Size = {len(rows)};", file=out)
+        if kind != "char32_t":
+            print(f"const size_t {name}Size = {len(rows)};", file=out)
     print("}  // namespace kvasir", file=out)
 
 
 if __name__ == "__main__":
-    main(sys.stdout)
+    main(pathlib.Path(sys.argv[1]))

@@ -9,19 +9,17 @@ namespace {
 
 Result<ModelConfig> Config(const ModelSource& source) {
   KV_ASSIGN_OR_RETURN(ModelConfig config, ReadCommonConfig(source, "gemma2"));
-  const Metadata& metadata = source.metadata();
   KV_ASSIGN_OR_RETURN(const double attention_cap,
-                      metadata.F64("gemma2.attn_logit_softcapping", 50.0));
-  KV_ASSIGN_OR_RETURN(const double logit_cap, metadata.F64("gemma2.final_logit_softcapping", 30.0));
-  KV_ASSIGN_OR_RETURN(int32_t window, ReadWindow(source, "gemma2"));
-  if (window == 0) window = 4096;
+                      ReadNotNegative(source, "gemma2.attn_logit_softcapping", 50.0));
+  KV_ASSIGN_OR_RETURN(const double logit_cap,
+                      ReadNotNegative(source, "gemma2.final_logit_softcapping", 30.0));
+  KV_RETURN_IF_ERROR(ReadWindows(source, config, {.window = 4096, .full_every = 2}));
   config.attention_softcap = static_cast<float>(attention_cap);
   config.logit_softcap = static_cast<float>(logit_cap);
   config.embedding_scale = std::sqrt(static_cast<float>(config.hidden));
   config.activation = Activation::kGeGlu;
-  for (int l = 0; l < config.n_layers; l += 2) config.layers[l].window = window;
   // The 27B model scales by hidden / heads, not by the head size; its files do not say so.
-  if (config.n_layers == 46 && !metadata.Has("gemma2.attention.scale")) {
+  if (config.n_layers == 46 && !source.metadata().Has("gemma2.attention.scale")) {
     config.attention_scale =
         1.0f / std::sqrt(static_cast<float>(config.hidden) / static_cast<float>(config.n_q_heads));
   }

@@ -9,24 +9,19 @@ namespace {
 
 Result<ModelConfig> Config(const ModelSource& source) {
   KV_ASSIGN_OR_RETURN(ModelConfig config, ReadCommonConfig(source, "gemma3"));
-  const Metadata& metadata = source.metadata();
-  KV_ASSIGN_OR_RETURN(int32_t window, ReadWindow(source, "gemma3"));
-  if (window == 0) window = 1024;
-  KV_ASSIGN_OR_RETURN(const int64_t pattern,
-                      metadata.I64("gemma3.attention.sliding_window_pattern", 6));
-  KV_ASSIGN_OR_RETURN(const double local_theta, metadata.F64("gemma3.rope.freq_base_swa", 10000.0));
-  if (pattern < 1) return Fail("{}: sliding_window_pattern is {}", source.path(), pattern);
-  KV_ASSIGN_OR_RETURN(const double logit_cap, metadata.F64("gemma3.final_logit_softcapping", 0.0));
+  KV_RETURN_IF_ERROR(ReadWindows(source, config, {.window = 1024, .full_every = 6}));
+  KV_ASSIGN_OR_RETURN(const double local_theta,
+                      ReadPositive(source, "gemma3.rope.freq_base_swa", 10000.0));
+  KV_ASSIGN_OR_RETURN(const double logit_cap,
+                      ReadNotNegative(source, "gemma3.final_logit_softcapping", 0.0));
   config.logit_softcap = static_cast<float>(logit_cap);
   config.embedding_scale = std::sqrt(static_cast<float>(config.hidden));
   config.activation = Activation::kGeGlu;
   config.ropes.push_back(
       PlainRope(config.ropes[0].n_rot(), local_theta, 1.0, config.ropes[0].neox));
-  for (int l = 0; l < config.n_layers; ++l) {
-    if ((l + 1) % pattern != 0) config.layers[l] = {.window = window, .rope = 1};
-  }
+  for (LayerConfig& layer : config.layers) layer.rope = layer.window > 0 ? 1 : 0;
   // The 27B model scales by hidden / heads, not by the head size; its files do not say so.
-  if (config.n_layers == 62 && !metadata.Has("gemma3.attention.scale")) {
+  if (config.n_layers == 62 && !source.metadata().Has("gemma3.attention.scale")) {
     config.attention_scale =
         1.0f / std::sqrt(static_cast<float>(config.hidden) / static_cast<float>(config.n_q_heads));
   }

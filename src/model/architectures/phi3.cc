@@ -6,8 +6,7 @@ namespace {
 
 Result<ModelConfig> Config(const ModelSource& source) {
   KV_ASSIGN_OR_RETURN(ModelConfig config, ReadCommonConfig(source, "phi3"));
-  KV_ASSIGN_OR_RETURN(const int32_t window, ReadWindow(source, "phi3"));
-  for (LayerConfig& layer : config.layers) layer.window = window;
+  KV_RETURN_IF_ERROR(ReadWindows(source, config));
   return config;
 }
 

@@ -74,7 +74,8 @@ class Bpe final : public TokenModel {
     if (kind_ == TokenizerKind::kSentencePiece) {
       MergeSymbols(symbols, scratch.queue, [&](const Symbol& a, const Symbol& b) -> Merge {
         const int32_t id = vocabulary_.FindText(piece.substr(a.begin, a.length + b.length));
-        return id < 0 ? Merge{} : Merge{OrderOfScore(vocabulary_.score(id)), id};
+        return id < 0 ? Merge{}
+                      : Merge{OrderOfScore(static_cast<float>(vocabulary_.score(id))), id};
       });
     } else {
       MergeSymbols(symbols, scratch.queue, [&](const Symbol& a, const Symbol& b) {

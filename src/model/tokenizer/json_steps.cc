@@ -103,14 +103,27 @@ Status ReadReplace(const Json& step, TokenizerData& data) {
   return {};
 }
 
+struct PlainNormalizer {
+  std::string_view name;
+  NormalizerStep::Op op;
+};
+constexpr PlainNormalizer kPlainNormalizers[] = {{"NFC", NormalizerStep::Op::kNfc},
+                                                 {"NFD", NormalizerStep::Op::kNfd},
+                                                 {"NFKC", NormalizerStep::Op::kNfkc},
+                                                 {"NFKD", NormalizerStep::Op::kNfkd},
+                                                 {"Lowercase", NormalizerStep::Op::kLowercase}};
+
 Status ReadOneNormalizer(const Json& step, TokenizerData& data) {
   using Op = NormalizerStep::Op;
   const std::string_view type = StringOr(step, "type", "");
   if (type == "Replace") return ReadReplace(step, data);
   if (type == "Prepend") {
     data.normalizer.push_back({Op::kPrepend, "", std::string(StringOr(step, "prepend", ""))});
-  } else if (type == "NFC") {
-    data.normalizer.push_back({Op::kNfc, "", ""});
+  } else if (const auto plain = std::ranges::find(kPlainNormalizers, type, &PlainNormalizer::name);
+             plain != std::end(kPlainNormalizers)) {
+    data.normalizer.push_back({plain->op, "", ""});
+  } else if (type == "StripAccents") {
+    data.normalizer.push_back({Op::kReplaceRegex, "\\p{M}", ""});
   } else if (type == "Strip") {
     if (BoolOr(step, "strip_left", true)) data.normalizer.push_back({Op::kStripLeft, "", ""});
     if (BoolOr(step, "strip_right", true)) data.normalizer.push_back({Op::kStripRight, "", ""});
@@ -121,7 +134,7 @@ Status ReadOneNormalizer(const Json& step, TokenizerData& data) {
   } else {
     return Fail(
         "tokenizer.json: normalizer '{}' is not supported; supported: Sequence, Replace, "
-        "Prepend, NFC, Strip, Precompiled",
+        "Prepend, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Precompiled",
         type.substr(0, 64));
   }
   return {};
@@ -198,7 +211,10 @@ Status ReadOnePreTokenizer(const Json& step, TokenizerData& data) {
   } else if (type == "WhitespaceSplit") {
     AddSplit(R"(\s)", SplitBehavior::kRemoved, false, data);
   } else if (type == "Whitespace") {
-    AddSplit(R"(\w+|[^\w\s]+)", SplitBehavior::kRemoved, true, data);
+    // Rust's \w, which is not that of patterns.
+    AddSplit(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|)"
+             R"([^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\s]+)",
+             SplitBehavior::kRemoved, true, data);
   } else {
     return Fail(
         "tokenizer.json: pre_tokenizer '{}' is not supported; supported: Sequence, "

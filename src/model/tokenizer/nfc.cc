@@ -12,8 +12,16 @@
 namespace kvasir {
 namespace {
 
-// Below U+0300 every character is a starter, is its own NFC and joins nothing before it.
-constexpr char32_t kFirstToMind = 0x300;
+// Below these every character is a starter, its own form, and joins nothing before it.
+char32_t FirstToMind(NormalForm form) {
+  if (form == NormalForm::kNfc) return 0x300;
+  return form == NormalForm::kNfd ? 0xc0 : 0xa0;
+}
+bool Composes(NormalForm form) { return form == NormalForm::kNfc || form == NormalForm::kNfkc; }
+bool IsCompatible(NormalForm form) {
+  return form == NormalForm::kNfkc || form == NormalForm::kNfkd;
+}
+
 constexpr char32_t kByte = 0x110000;  // + b: a byte that is no UTF-8
 
 // Hangul syllables are computed: 19 leading consonants, 21 vowels, 27 trailing ones or none.
@@ -29,6 +37,17 @@ uint32_t ClassOf(char32_t code) {
   const std::span classes(kCombiningClasses, kCombiningClassesSize);
   const auto it = std::ranges::lower_bound(classes, code, {}, &CombiningClass::end);
   return it != classes.end() && it->begin <= code ? it->value : 0;
+}
+
+// False where there is no such decomposition.
+bool DecomposeCompatibly(char32_t code, std::vector<Mark>& out) {
+  const std::span table(kCompatibilities, kCompatibilitiesSize);
+  const auto it = std::ranges::lower_bound(table, code, {}, &Compatibility::code);
+  if (it == table.end() || it->code != code) return false;
+  for (const char32_t part : std::span(kCompatibilityPool + it->begin, it->n)) {
+    out.push_back({part, ClassOf(part)});
+  }
+  return true;
 }
 
 void Decompose(char32_t code, std::vector<Mark>& out) {
@@ -101,14 +120,14 @@ void ComposeMarks(std::vector<Mark>& marks) {
 
 }  // namespace
 
-std::string ToNfc(std::string_view text) {
+std::string Normalized(std::string_view text, NormalForm form) {
   std::vector<Mark> marks;
   bool plain = true;
   for (size_t at = 0; at < text.size();) {
     const Utf8Char c = DecodeUtf8(text.substr(at));
     if (c.length <= 0) {
       marks.push_back({kByte + static_cast<uint8_t>(text[at]), 0});
-    } else if (c.code < kFirstToMind) {
+    } else if (c.code < FirstToMind(form)) {
       marks.push_back({c.code, 0});
     } else {
       plain = false;
@@ -118,9 +137,12 @@ std::string ToNfc(std::string_view text) {
   }
   if (plain) return std::string(text);
   std::vector<Mark> decomposed;
-  for (const Mark& mark : marks) Decompose(mark.code, decomposed);
+  for (const Mark& mark : marks) {
+    const bool done = IsCompatible(form) && DecomposeCompatibly(mark.code, decomposed);
+    if (!done) Decompose(mark.code, decomposed);
+  }
   SortMarks(decomposed);
-  ComposeMarks(decomposed);
+  if (Composes(form)) ComposeMarks(decomposed);
   std::string out;
   for (const Mark& mark : decomposed) {
     if (mark.code >= kByte) {

@@ -1,4 +1,4 @@
-// Unicode's canonical decompositions and combining classes; Hangul, which is computed, is not here.
+// Unicode's decompositions and combining classes; Hangul, which is computed, is not here.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,16 @@ struct CombiningClass {
   char32_t begin, end;  // both inside
   uint32_t value;       // 1 to 254; all other characters are starters, 0
 };
+
+// A compatibility decomposition, as far as it goes: characters [begin, begin + n) of the pool.
+struct Compatibility {
+  char32_t code;
+  uint16_t begin, n;
+};
+
+extern const Compatibility kCompatibilities[];  // ascending by code; where it is no canonical one
+extern const size_t kCompatibilitiesSize;
+extern const char32_t kCompatibilityPool[];
 
 extern const Decomposition kDecompositions[];  // ascending by code
 extern const size_t kDecompositionsSize;

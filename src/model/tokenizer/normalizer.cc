@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "jinja/unicode.h"
 #include "model/tokenizer/nfc.h"
 #include "model/tokenizer/utf8.h"
 
@@ -55,6 +56,19 @@ size_t WithoutTrailingSpace(std::string_view text) {
     if (c.length <= 0 || !IsWhiteSpace(c.code)) end = at;
   }
   return end;
+}
+
+// A sigma at a word's end becomes a small one as any other: no character looks at its neighbours.
+std::string Lowercase(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Char c = DecodeUtf8(text.substr(at));
+    const size_t length = c.length <= 0 ? 1 : static_cast<size_t>(c.length);
+    const std::string_view bytes = text.substr(at, length);
+    out += c.length <= 0 ? std::string(bytes) : jinja::Lower(bytes);
+    at += length;
+  }
+  return out;
 }
 
 std::string CollapseSpaces(std::string_view text) {
@@ -122,7 +136,19 @@ std::string Normalizer::Apply(std::string_view fragment, bool first) const {
         text = s.map.Apply(text);
         break;
       case Op::kNfc:
-        text = ToNfc(text);
+        text = Normalized(text, NormalForm::kNfc);
+        break;
+      case Op::kNfd:
+        text = Normalized(text, NormalForm::kNfd);
+        break;
+      case Op::kNfkc:
+        text = Normalized(text, NormalForm::kNfkc);
+        break;
+      case Op::kNfkd:
+        text = Normalized(text, NormalForm::kNfkd);
+        break;
+      case Op::kLowercase:
+        text = Lowercase(text);
         break;
     }
   }

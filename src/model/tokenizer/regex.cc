@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "model/tokenizer/regex_syntax.h"
 #include "model/tokenizer/utf8.h"
 
 namespace kvasir {
@@ -21,48 +22,6 @@ constexpr uint32_t kMaxNesting = 100;            // parentheses
 // As in Oniguruma, ^ and $ match at every line.
 constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
 
-// Says \s as Unicode's White_Space: PCRE2's own \s has U+180E, which is none since Unicode 6.3.
-Result<std::string> ToPcre(std::string_view pattern) {
-  std::string out;
-  bool in_class = false;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    const char next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
-    if (c == '\\') {
-      if (next == 'h' || next == 'H')
-        return Fail(
-            "regex: \\{} is a hex digit in one dialect and white space in another: write it out",
-            next);
-      if (next == 's') {
-        out += "\\p{White_Space}";
-      } else if (next == 'S') {
-        out += "\\P{White_Space}";
-      } else {
-        out.append(pattern.substr(i, 2));
-      }
-      ++i;
-      continue;
-    }
-    if (in_class && c == '[' && next != ':')
-      return Fail("regex: byte {}: a class inside a class is not supported", i);
-    if (in_class && c == '&' && next == '&')
-      return Fail("regex: byte {}: class intersections are not supported", i);
-    out.push_back(c);
-    if (in_class && c == '[') {  // [:alpha:]: copied to its end
-      const size_t end = pattern.find(":]", i + 2);
-      if (end == std::string_view::npos) return Fail("regex: byte {}: [: without :]", i);
-      out.append(pattern.substr(i + 1, end + 1 - i));
-      i = end + 1;
-    } else if (in_class) {
-      in_class = c != ']';
-    } else if (c == '[') {
-      in_class = true;
-      if (next == '^') out.push_back(next), ++i;
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 void Regex::Free::operator()(void* code) const { pcre2_code_free(static_cast<pcre2_code*>(code)); }
@@ -72,7 +31,7 @@ Result<Regex> Regex::Compile(std::string_view pattern) {
     return Fail("regex: {} bytes: expected valid UTF-8 of 1 to {} bytes", pattern.size(),
                 kMaxPattern);
   }
-  KV_ASSIGN_OR_RETURN(const std::string text, ToPcre(pattern));
+  KV_ASSIGN_OR_RETURN(const std::string text, OnigurumaToPcre(pattern));
   pcre2_compile_context* context = pcre2_compile_context_create(nullptr);
   pcre2_set_parens_nest_limit(context, kMaxNesting);
   int error = 0;

@@ -13,8 +13,7 @@ namespace kvasir {
 
 class Regex {
  public:
-  // Syntax of Oniguruma as tokenizer.json files use it, where it means the same in PCRE2; what
-  // would mean something else (class intersections, nested classes, \h) is an error.
+  // Syntax of Oniguruma as tokenizer.json files use it (regex_syntax.h).
   static Result<Regex> Compile(std::string_view pattern);
 
  private:

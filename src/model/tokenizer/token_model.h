@@ -31,7 +31,7 @@ class TokenModel {
 // `vocabulary` must outlive the model.
 Result<std::unique_ptr<TokenModel>> MakeBpe(const Vocabulary& vocabulary,
                                             const TokenizerData& data);
-std::unique_ptr<TokenModel> MakeUnigram(const Vocabulary& vocabulary);
+std::unique_ptr<TokenModel> MakeUnigram(const Vocabulary& vocabulary, const TokenizerData& data);
 
 // Appends what stands for bytes outside the vocabulary: their byte tokens, else the unknown token
 // (one for a run where `fuse`: ids beyond `from` are of the same piece), else nothing.

@@ -49,7 +49,7 @@ Result<Tokenizer> Tokenizer::Make(TokenizerData data) {
                  data);
   made.eog_ = std::move(eog);
   if (data.kind == TokenizerKind::kUnigram) {
-    made.model_ = MakeUnigram(*made.vocabulary_);
+    made.model_ = MakeUnigram(*made.vocabulary_, data);
   } else {
     KV_ASSIGN_OR_RETURN(made.model_, MakeBpe(*made.vocabulary_, data));
   }

@@ -56,6 +56,7 @@ class Tokenizer {
   int32_t bos() const { return bos_; }
   int32_t eos() const { return eos_; }
   int32_t pad() const { return pad_; }
+  int32_t unk() const { return vocabulary_->unknown(); }
   bool IsSpecial(int32_t id) const;  // a control or unknown token: not text of the user's
   bool IsEog(int32_t id) const;      // generation ends here
   const std::vector<int32_t>& eog() const { return eog_; }  // ascending

@@ -44,7 +44,11 @@ struct NormalizerStep {
     kStripRight,      // ... at the end
     kCollapseSpaces,  // runs of spaces become one; none stays at either end
     kCharsMap,        // `content` is SentencePiece's precompiled character map
-    kNfc,             // Unicode canonical composition
+    kNfc,             // Unicode's normalisation forms
+    kNfd,
+    kNfkc,
+    kNfkd,
+    kLowercase,  // each character by itself
   };
   Op op = Op::kReplace;
   std::string pattern;
@@ -75,7 +79,7 @@ struct PreTokenizerStep {
 struct TokenizerData {
   TokenizerKind kind = TokenizerKind::kByteLevelBpe;
   std::vector<std::string> pieces;  // [n_vocab], as the file spells them
-  std::vector<float> scores;        // [n_vocab], or empty where pieces have none
+  std::vector<double> scores;       // [n_vocab], or empty where pieces have none
   std::vector<TokenType> types;     // [n_vocab], or empty: all normal
   std::vector<std::pair<std::string, std::string>> merges;  // best first
 
@@ -87,6 +91,9 @@ struct TokenizerData {
   std::vector<int32_t> more_eog;    // further ends of generation, beside those known by their text
   std::vector<int32_t> prefix_ids;  // what add_special puts before the text, bos among them
   std::vector<int32_t> suffix_ids;  // ... and after it
+  // Unigram: scores add up as in `tokenizers`, which has doubles; else as in SentencePiece, in
+  // float. Ties between ways to cut a piece are broken by the rounding.
+  bool double_sums = false;
   bool ignore_merges = false;       // a piece found whole in the vocabulary is not merged together
   bool fuse_unknown = false;        // neighbouring unknown characters are one unknown token
   bool escape_spaces = false;       // a space is written as U+2581 in the pieces

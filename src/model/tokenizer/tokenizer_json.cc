@@ -98,12 +98,13 @@ Status ReadUnigram(const Json& model, TokenizerData& data) {
   }
   data.kind = TokenizerKind::kUnigram;
   data.fuse_unknown = true;
+  data.double_sums = true;
   for (const Json& entry : *vocab) {
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number()) {
       return Fail("tokenizer.json: model.vocab[{}]: expected [piece, score]", data.pieces.size());
     }
     data.pieces.push_back(entry[0].get<std::string>());
-    data.scores.push_back(entry[1].get<float>());
+    data.scores.push_back(entry[1].get<double>());
     data.types.push_back(TokenType::kNormal);
   }
   if (const Json* unk = Member(model, "unk_id"); unk != nullptr) {
@@ -149,7 +150,7 @@ Status ReadAddedTokens(const Json& root, TokenizerData& data) {
         {id, BoolOr(token, "lstrip", false), BoolOr(token, "rstrip", false),
          BoolOr(token, "single_word", false), BoolOr(token, "normalized", !special)});
   }
-  if (!data.scores.empty()) data.scores.resize(data.pieces.size(), 0.0f);
+  if (!data.scores.empty()) data.scores.resize(data.pieces.size(), 0.0);
   return {};
 }
 

@@ -11,20 +11,22 @@ namespace kvasir {
 namespace {
 
 // SentencePiece's penalty: an unknown character costs this much more than the worst token.
-constexpr float kUnknownPenalty = 10.0f;
+constexpr int kUnknownPenalty = 10;
 
+// Sum: float or double.
+template <class Sum>
 class Unigram final : public TokenModel {
  public:
   explicit Unigram(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {
     std::vector<PrefixIndex::Entry> entries;
-    float least = std::numeric_limits<float>::max();
+    Sum least = std::numeric_limits<Sum>::max();
     for (int32_t id = 0; id < vocabulary.size(); ++id) {
       const TokenType type = vocabulary.type(id);
       if (type != TokenType::kNormal && type != TokenType::kUserDefined) continue;
       entries.push_back({vocabulary.piece(id), id});
-      least = std::min(least, vocabulary.score(id));
+      least = std::min(least, Score(id));
     }
-    unknown_score_ = (entries.empty() ? 0.0f : least) - kUnknownPenalty;
+    unknown_score_ = (entries.empty() ? 0 : least) - kUnknownPenalty;
     pieces_ = PrefixIndex(std::move(entries));
   }
 
@@ -32,7 +34,7 @@ class Unigram final : public TokenModel {
               std::vector<int32_t>& ids) const override {
     // [at]: the best way to reach byte `at`, and its last token's start and id (-1: unknown).
     struct Node {
-      float score = -std::numeric_limits<float>::infinity();
+      Sum score = -std::numeric_limits<Sum>::infinity();
       uint32_t begin = 0;
       int32_t id = -1;
     };
@@ -41,15 +43,15 @@ class Unigram final : public TokenModel {
     for (size_t at = 0; at < piece.size();) {
       const std::string_view rest = piece.substr(at);
       const size_t length = static_cast<size_t>(std::max(1, DecodeUtf8(rest).length));
-      const float base = nodes[at].score;
+      const Sum base = nodes[at].score;
       bool has_character = false;
-      const auto reach = [&](size_t n, float score, int32_t id) {
+      const auto reach = [&](size_t n, Sum score, int32_t id) {
         Node& node = nodes[at + n];
         if (node.score < score) node = {score, static_cast<uint32_t>(at), id};
       };
       pieces_.ForEach(rest, [&](size_t n, int32_t id) {
         has_character |= n == length;
-        reach(n, base + vocabulary_.score(id), id);
+        reach(n, base + Score(id), id);
       });
       if (!has_character) reach(length, base + unknown_score_, -1);
       at += length;
@@ -58,6 +60,8 @@ class Unigram final : public TokenModel {
   }
 
  private:
+  Sum Score(int32_t id) const { return static_cast<Sum>(vocabulary_.score(id)); }
+
   template <class Nodes>
   void Emit(std::string_view piece, const Nodes& nodes, TokenScratch& scratch,
             std::vector<int32_t>& ids) const {
@@ -77,13 +81,14 @@ class Unigram final : public TokenModel {
 
   const Vocabulary& vocabulary_;
   PrefixIndex pieces_;
-  float unknown_score_ = 0;
+  Sum unknown_score_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<TokenModel> MakeUnigram(const Vocabulary& vocabulary) {
-  return std::make_unique<Unigram>(vocabulary);
+std::unique_ptr<TokenModel> MakeUnigram(const Vocabulary& vocabulary, const TokenizerData& data) {
+  if (data.double_sums) return std::make_unique<Unigram<double>>(vocabulary);
+  return std::make_unique<Unigram<float>>(vocabulary);
 }
 
 }  // namespace kvasir

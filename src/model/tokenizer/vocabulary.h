@@ -31,8 +31,8 @@ class Vocabulary {
   // REQUIRES for all of these: Has(id).
   const std::string& piece(int32_t id) const { return pieces_[static_cast<size_t>(id)]; }
   TokenType type(int32_t id) const { return types_[static_cast<size_t>(id)]; }
-  float score(int32_t id) const {
-    return scores_.empty() ? 0.0f : scores_[static_cast<size_t>(id)];
+  double score(int32_t id) const {
+    return scores_.empty() ? 0.0 : scores_[static_cast<size_t>(id)];
   }
   // Control, user-defined or unknown: found in text by its spelling.
   bool IsSpecial(int32_t id) const;
@@ -50,7 +50,7 @@ class Vocabulary {
   Vocabulary() = default;
 
   std::vector<std::string> pieces_;  // byte-level ones decoded, byte tokens as their byte
-  std::vector<float> scores_;
+  std::vector<double> scores_;
   std::vector<TokenType> types_;
   std::unordered_map<std::string_view, int32_t> text_ids_;   // views of pieces_
   std::unordered_map<std::string_view, int32_t> other_ids_;  // control, unknown and unused ones

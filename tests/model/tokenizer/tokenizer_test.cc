@@ -236,9 +236,10 @@ TEST(TokenizerJson, WhatIsNotSupportedIsAnError) {
             std::string::npos);
   EXPECT_NE(message(R"({"model":{"vocab":{"a":0},"merges":["a"]}})").find("merges[0]"),
             std::string::npos);
-  EXPECT_NE(message(R"({"model":{"vocab":{"a":0},"merges":[]},"normalizer":{"type":"Lowercase"}})")
-                .find("Lowercase"),
-            std::string::npos);
+  EXPECT_NE(
+      message(R"({"model":{"vocab":{"a":0},"merges":[]},"normalizer":{"type":"BertNormalizer"}})")
+          .find("BertNormalizer"),
+      std::string::npos);
   EXPECT_NE(
       message(
           R"({"model":{"vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"UnicodeScripts"}})")

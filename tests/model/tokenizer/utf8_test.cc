@@ -85,6 +85,8 @@ TEST(ByteLevel, EveryByteHasItsCharacter) {
   EXPECT_EQ(back, "x");
 }
 
+std::string ToNfc(std::string_view text) { return Normalized(text, NormalForm::kNfc); }
+
 TEST(Nfc, ComposesReordersAndKeeps) {
   EXPECT_EQ(ToNfc("e\u0301"), "\u00e9");
   EXPECT_EQ(ToNfc("\u212b \u2126 \u0344"), "\u00c5 \u03a9 \u0308\u0301");  // singletons, exclusion
