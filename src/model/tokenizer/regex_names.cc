@@ -121,6 +121,9 @@ std::string_view MembersOf(const NamedSet (&table)[N], std::string_view name) {
   return it == std::end(table) ? std::string_view() : it->members;
 }
 
+// Outside of classes Oniguruma takes six numbers of Latin-1 for parts of words, too.
+constexpr std::string_view kLatin1Word = "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
+
 // One property: its negation is one too.
 bool IsOneProperty(std::string_view members) {
   return members.starts_with("\\p{") && members.find('}') + 1 == members.size();
@@ -138,7 +141,9 @@ std::optional<std::string> PcreProperty(std::string_view name, bool negated, boo
   const std::string loose = Loose(name);
   const std::string_view set = MembersOf(kPosix, loose);
   if (!set.empty() && !IsOneProperty(set)) {
-    if (!in_class) return fmt::format("[{}{}]", negated ? "^" : "", set);
+    if (!in_class) {
+      return fmt::format("[{}{}{}]", negated ? "^" : "", set, loose == "word" ? kLatin1Word : "");
+    }
     if (negated) return std::nullopt;
     return std::string(set);
   }
