@@ -45,7 +45,7 @@ test: all-release model
 	ctest --test-dir build/release --output-on-failure -j 2 $(CTEST_ARGS)
 
 test-asan: all-asan model
-	UBSAN_OPTIONS=print_stacktrace=1 \
+	UBSAN_OPTIONS=print_stacktrace=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan_suppressions.txt \
 	  ctest --test-dir build/asan --output-on-failure -j 2 $(CTEST_ARGS)
 
 test-tsan: all-tsan model

@@ -118,7 +118,7 @@ double MeasureReadBandwidth(ThreadPool& pool, int64_t n_bytes) {
   const auto unaligned = reinterpret_cast<uintptr_t>(buffer.data()) % kSmallPage;
   (void)madvise(buffer.data() + (kSmallPage - unaligned), buffer.size() - kSmallPage,
                 MADV_HUGEPAGE);
-  std::vector<int64_t> sums(n_threads);
+  std::vector<uint64_t> sums(n_threads);  // of no matter, but read
   double best = 0;
   for (int pass = 0; pass <= kReadPasses; ++pass) {
     const Clock::time_point start = Clock::now();
@@ -127,13 +127,13 @@ double MeasureReadBandwidth(ThreadPool& pool, int64_t n_bytes) {
       if (pass == 0) {
         std::memset(bytes, 1, slice);  // pages exist, and are near the thread that reads them
       } else {
-        sums[task] += ReadAll(bytes, slice);
+        sums[task] += static_cast<uint64_t>(ReadAll(bytes, slice));
       }
     });
     if (pass > 0) best = std::max(best, static_cast<double>(slice * n_threads) / Seconds(start));
   }
-  volatile int64_t sink = 0;
-  for (const int64_t sum : sums) sink = sink + sum;
+  volatile uint64_t sink = 0;
+  for (const uint64_t sum : sums) sink = sink + sum;
   return best;
 }
 
