@@ -2,15 +2,11 @@
 // template has no place for them, and the shapes that clients send.
 #include <gmock/gmock.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "tests/server/server_test_util.h"
 
 namespace kvasir::testing_ {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
@@ -21,20 +17,6 @@ class ConversationTest : public ServerTest {
  protected:
   void SetUp() override { Start(); }
 
-  // The same model with another template.
-  void StartWith(const std::string& chat_template) {
-    const fs::path folder = fs::path(testing::TempDir()) / "conversation_test";
-    fs::remove_all(folder);
-    fs::copy(GoldenDir() + "/models/llama.hf", folder, fs::copy_options::recursive);
-    Json config = Json::parse(std::ifstream(folder / "tokenizer_config.json"));
-    config["chat_template"] = chat_template;
-    fs::remove(folder / "tokenizer_config.json");
-    std::ofstream(folder / "tokenizer_config.json") << config;
-    auto model = LoadedModel::Load({.path = folder, .threads = 1});
-    ASSERT_TRUE(model) << model.error().message;
-    model_ = *model;
-    Start();
-  }
   std::string Prompt(const Json& body) {
     const RawReply reply = Post(port(), "/apply-template", body);
     EXPECT_EQ(reply.status, 200) << reply.body;

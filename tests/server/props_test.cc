@@ -1,31 +1,16 @@
 // What /props says of the model's chat template.
 #include <gmock/gmock.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "tests/server/server_test_util.h"
 
 namespace kvasir::testing_ {
 namespace {
 
-namespace fs = std::filesystem;
-
 class PropsTest : public ServerTest {
  protected:
   // The tiny model with another template.
   Json CapsOf(const std::string& chat_template) {
-    const fs::path folder = fs::path(testing::TempDir()) / "props_model";
-    fs::remove_all(folder);
-    fs::copy(GoldenDir() + "/models/llama.hf", folder, fs::copy_options::recursive);
-    Json config = Json::parse(std::ifstream(folder / "tokenizer_config.json"));
-    config["chat_template"] = chat_template;
-    fs::remove(folder / "tokenizer_config.json");
-    std::ofstream(folder / "tokenizer_config.json") << config;
-    auto model = LoadedModel::Load({.path = folder, .threads = 1});
-    EXPECT_TRUE(model) << model.error().message;
-    model_ = *model;
-    Start();
+    StartWith(chat_template);
     return Get(port(), "/props").json()["chat_template_caps"];
   }
 };

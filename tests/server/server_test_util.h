@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -28,6 +30,22 @@ class ServerTest : public testing::Test {
     auto server = server::Server::Start(model_, options);
     ASSERT_TRUE(server) << server.error().message;
     server_ = std::move(*server);
+  }
+  // The same model with another template.
+  void StartWith(const std::string& chat_template) {
+    namespace fs = std::filesystem;
+    const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
+    const fs::path folder = fs::path(testing::TempDir()) / (std::string(test->name()) + "_model");
+    fs::remove_all(folder);
+    fs::copy(GoldenDir() + "/models/llama.hf", folder, fs::copy_options::recursive);
+    Json config = Json::parse(std::ifstream(folder / "tokenizer_config.json"));
+    config["chat_template"] = chat_template;
+    fs::remove(folder / "tokenizer_config.json");
+    std::ofstream(folder / "tokenizer_config.json") << config;
+    auto model = LoadedModel::Load({.path = folder, .threads = 1});
+    ASSERT_TRUE(model) << model.error().message;
+    model_ = *model;
+    Start();
   }
   int port() const { return server_->port(); }
 

@@ -1,4 +1,4 @@
-"""Makes src/model/tokenizer/{nfc,nfkc}_table.cc from Python's Unicode data: python tokenizer_nfc.py FOLDER"""
+"""Makes src/model/tokenizer/{nfc_table,nfkc_table,nfkc_pool}.cc from Python's Unicode data: python tokenizer_nfc.py FOLDER"""
 import pathlib
 import sys
 import unicodedata
@@ -17,7 +17,7 @@ def main(folder):
             classes.append([code, code, ccc])
         full = unicodedata.normalize("NFKD", c)
         if full != unicodedata.normalize("NFD", c):
-            compatible.append((code, len(pool), len(full)))
+            compatible.append((code, len(pool)))
             pool += [(ord(part),) for part in full]
         parts = unicodedata.decomposition(c).split()
         if not parts or parts[0].startswith("<") or code in HANGUL:
@@ -28,8 +28,9 @@ def main(folder):
         pairs.append((code, first, second) + (() if composes else (0,)))
     write(folder / "nfc_table.cc", (("Decomposition", "kDecompositions", pairs),
                                     ("CombiningClass", "kCombiningClasses", classes)))
-    write(folder / "nfkc_table.cc", (("Compatibility", "kCompatibilities", compatible),
-                                     ("char32_t", "kCompatibilityPool", pool)))
+    compatible.append((0x110000, len(pool)))  # where the last one ends
+    write(folder / "nfkc_table.cc", (("Compatibility", "kCompatibilities", compatible),))
+    write(folder / "nfkc_pool.cc", (("char32_t", "kCompatibilityPool", pool),))
 
 
 def write(path, tables):
@@ -37,7 +38,9 @@ def write(path, tables):
     print(f"// Made by tools/references/tokenizer_nfc.py from Unicode {unicodedata.unidata_version}; do not edit.\n"
           '#include "model/tokenizer/nfc_table.h"\n\nnamespace kvasir {\n\n// clang-format off', file=out)
     for kind, name, rows in tables:
-        cells = [",".join(f"0x{v:x}" if v > 9 else str(v) for v in row) for row in rows]
+        def number(i, v):  # places in the pool are decimal: shorter
+            return f"0x{v:x}" if v > 9 and (kind, i) != ("Compatibility", 1) else str(v)
+        cells = [",".join(number(i, v) for i, v in enumerate(row)) for row in rows]
         if kind != "char32_t":
             cells = ["{" + cell + "}" for cell in cells]
         print(f"const {kind} {name}[{len(rows)}] = {{", file=out)

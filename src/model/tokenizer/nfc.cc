@@ -41,10 +41,11 @@ uint32_t ClassOf(char32_t code) {
 
 // False where there is no such decomposition.
 bool DecomposeCompatibly(char32_t code, std::vector<Mark>& out) {
-  const std::span table(kCompatibilities, kCompatibilitiesSize);
+  const std::span table(kCompatibilities, kCompatibilitiesSize - 1);
   const auto it = std::ranges::lower_bound(table, code, {}, &Compatibility::code);
   if (it == table.end() || it->code != code) return false;
-  for (const char32_t part : std::span(kCompatibilityPool + it->begin, it->n)) {
+  const std::span parts(kCompatibilityPool + it->begin, kCompatibilityPool + it[1].begin);
+  for (const char32_t part : parts) {
     out.push_back({part, ClassOf(part)});
   }
   return true;

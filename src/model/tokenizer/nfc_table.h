@@ -16,10 +16,11 @@ struct CombiningClass {
   uint32_t value;       // 1 to 254; all other characters are starters, 0
 };
 
-// A compatibility decomposition, as far as it goes: characters [begin, begin + n) of the pool.
+// A compatibility decomposition, as far as it goes: characters of the pool from `begin` to that of
+// the next. The last one is no character.
 struct Compatibility {
   char32_t code;
-  uint16_t begin, n;
+  uint16_t begin;
 };
 
 extern const Compatibility kCompatibilities[];  // ascending by code; where it is no canonical one
