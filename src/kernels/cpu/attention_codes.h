@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/attention.h"
 #include "kernels/cpu/codec_layout.h"
 
 namespace kvasir::cpu {
@@ -40,17 +41,31 @@ struct CodedQueries {
   static int64_t MostFacts(int dim) { return (int64_t{dim} + 7) / 8 * kFacts; }
 };
 
+// Planes of some pages, all of one format.
+struct CodedPages {
+  int n = 0;
+  const std::byte* plane[kPagesPerSplit];
+  // Planes to prefetch meanwhile, taken to be like these; or null.
+  const std::byte* next[kPagesPerSplit];
+  uint64_t seen[kPagesPerSplit];  // slots that some query sees
+
+  void Add(const std::byte* plane_of, const std::byte* next_of, uint64_t seen_of) {
+    plane[n] = plane_of, next[n] = next_of, seen[n] = seen_of;
+    ++n;
+  }
+};
+
 struct CodeTable {
   // Rounds the rows, for keys by entry.
   void (*round_queries)(const Grid& grid, const CodedQueries& queries);
-  // logits[query][64], rows kLogitStride apart, become or (add) grow by the products with one
-  // grid's channels. Of slots that are not in `seen` they may be anything. Codes of the next plane,
-  // taken to be like this one, are prefetched unless it is null.
-  void (*logits)(const Grid& grid, const std::byte* plane, const std::byte* next,
-                 const CodedQueries& queries, uint64_t seen, bool add, float* logits);
-  // acc[query][channels] += p[query][slot] * value[slot], of the slots in `seen`; p is 0 elsewhere.
-  void (*values)(const Grid& grid, const std::byte* plane, const std::byte* next, int n_queries,
-                 uint64_t seen, const float* p, float* acc);
+  // logits[query][page][64], rows kLogitStride apart, become or (add) grow by the products with one
+  // grid's channels. Of slots that are not seen they may be anything.
+  void (*logits)(const Grid& grid, const CodedPages& pages, const CodedQueries& queries, bool add,
+                 float* logits);
+  // acc[query][channels] += p[query][page][slot] * value[slot], of the slots that are seen, page by
+  // page; p is 0 elsewhere.
+  void (*values)(const Grid& grid, const CodedPages& pages, int n_queries, const float* p,
+                 float* acc);
 };
 
 extern const CodeTable kCodesAvx2, kCodesAvx512, kCodesAvx512Vnni;

@@ -13,9 +13,9 @@ namespace {
 #include "kernels/cpu/code_vectors-inl.h"
 //
 #include "kernels/cpu/code_dot-inl.h"
-#include "kernels/cpu/code_weights-inl.h"
-//
 #include "kernels/cpu/code_sums-inl.h"
+//
+#include "kernels/cpu/code_weights-inl.h"
 //
 #include "kernels/cpu/attention_codes-inl.h"
 

@@ -2,6 +2,22 @@
 // Over the primitives of code_dot-inl.h. Included inside a target region and an anonymous
 // namespace.
 
+// What sums of products with rounded weights stand for: weight = step * integer; offset: what is
+// added to step * sum; total: of the floats.
+struct Scaling {
+  float step, offset, total;
+};
+// The same of up to four queries.
+struct alignas(16) Rounded {
+  float step[4], offset[4], total[4];
+  Scaling Of(int query) const { return {step[query], offset[query], total[query]}; }
+};
+
+// Half of the codes' range: what they are counted from.
+HWY_INLINE float MiddleOf(const Grid& grid) {
+  return grid.has_min ? static_cast<float>((1 << grid.bits) - 1) / 2 : grid.zero;
+}
+
 // Scales and minima of some lanes or weights as floats; the minima moved to the middle code.
 struct Constants {
   alignas(64) float scale[kMostChannels];
@@ -29,6 +45,13 @@ void ReadConstants(const Grid& grid, const std::byte* plane, int64_t index, int 
     L::Store(scale, to.scale + i);
     L::Store(min, to.min + i);
   });
+}
+
+// The constants of the next plane, taken to be like this one, into the second level; its codes
+// follow while this one's are multiplied.
+HWY_INLINE void PrefetchConstants(const Grid& grid, const std::byte* next) {
+  if (next == nullptr) return;
+  for (int64_t i = grid.scales; i < grid.end; i += 64) __builtin_prefetch(next + i, 0, 2);
 }
 
 // Zero for slots that are not seen: they may hold anything.
