@@ -19,11 +19,35 @@ namespace {
 //
 #include "kernels/cpu/attention_codes-inl.h"
 
+// Sixteen floats, as the other paths have them: sums in as many lanes give the same bits.
+struct TwoFloats8 {
+  static constexpr int kLanes = 16;
+  struct V {
+    __m256 low, high;
+  };
+  using F = Floats8;
+  static HWY_INLINE V Set(float x) { return {F::Set(x), F::Set(x)}; }
+  static HWY_INLINE V Load(const float* at) { return {F::Load(at), F::Load(at + 8)}; }
+  static HWY_INLINE V LoadF16(const uint16_t* at) { return {F::LoadF16(at), F::LoadF16(at + 8)}; }
+  static HWY_INLINE V LoadInts(const int32_t* at) { return {F::LoadInts(at), F::LoadInts(at + 8)}; }
+  static HWY_INLINE void Store(V x, float* at) { F::Store(x.low, at), F::Store(x.high, at + 8); }
+  static HWY_INLINE V Add(V a, V b) { return {F::Add(a.low, b.low), F::Add(a.high, b.high)}; }
+  static HWY_INLINE V Mul(V a, V b) { return {F::Mul(a.low, b.low), F::Mul(a.high, b.high)}; }
+  static HWY_INLINE V Fma(V a, V b, V c) {
+    return {F::Fma(a.low, b.low, c.low), F::Fma(a.high, b.high, c.high)};
+  }
+  static HWY_INLINE V MaxAbs(V a, V most) {
+    return {F::MaxAbs(a.low, most.low), F::MaxAbs(a.high, most.high)};
+  }
+  static HWY_INLINE __m256 Low(V x) { return x.low; }
+  static HWY_INLINE __m256 High(V x) { return x.high; }
+};
+
 struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr bool kBytesAddTo16 = true, kHalves = false;
   using I = __m256i;
-  using Floats = Floats8;
+  using Floats = TwoFloats8;
 
   static HWY_INLINE I Zero() { return _mm256_setzero_si256(); }
   static HWY_INLINE I Set(int32_t x) { return _mm256_set1_epi32(x); }

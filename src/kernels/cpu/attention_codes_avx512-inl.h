@@ -15,11 +15,11 @@ struct Floats16 {
   static HWY_INLINE V Add(V a, V b) { return _mm512_add_ps(a, b); }
   static HWY_INLINE V Mul(V a, V b) { return _mm512_mul_ps(a, b); }
   static HWY_INLINE V Fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
-  static HWY_INLINE V MaxAbs(V a, V most) { return _mm512_max_ps(_mm512_abs_ps(a), most); }
-  static HWY_INLINE __m256 MaxOfHalves(V x, __m256 most) {
-    const __m256 of_low = _mm256_max_ps(_mm512_castps512_ps256(x), most);
-    return _mm256_max_ps(_mm512_extractf32x8_ps(x, 1), of_low);
+  static HWY_INLINE V MaxAbs(V a, V most) {
+    return _mm512_range_ps(a, most, 0b1011);  // of absolute values the larger, without a sign
   }
+  static HWY_INLINE __m256 Low(V x) { return _mm512_castps512_ps256(x); }
+  static HWY_INLINE __m256 High(V x) { return _mm512_extractf32x8_ps(x, 1); }
 };
 
 struct Avx512Codes {

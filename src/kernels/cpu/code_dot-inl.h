@@ -87,7 +87,7 @@ HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weigh
     for (int w = first; w < end; ++w, low_at += words.row) {
       if (words.next != nullptr) {
         for (int v = 0; v < kVectors * S::kLanes; v += 16) {
-          __builtin_prefetch(words.next + lane * words.n + w * kVectors * S::kLanes + v, 0, 2);
+          __builtin_prefetch(words.next + lane * words.n + w * kVectors * S::kLanes + v, 0, 3);
         }
       }
       I low[kVectors], high[kVectors];

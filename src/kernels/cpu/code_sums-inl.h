@@ -51,7 +51,7 @@ void ReadConstants(const Grid& grid, const std::byte* plane, int64_t index, int 
 // follow while this one's are multiplied.
 HWY_INLINE void PrefetchConstants(const Grid& grid, const std::byte* next) {
   if (next == nullptr) return;
-  for (int64_t i = grid.scales; i < grid.end; i += 64) __builtin_prefetch(next + i, 0, 2);
+  for (int64_t i = grid.scales; i < grid.end; i += 64) __builtin_prefetch(next + i, 0, 3);
 }
 
 // Zero for slots that are not seen: they may hold anything.

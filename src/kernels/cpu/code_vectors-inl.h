@@ -1,5 +1,4 @@
-// Eight floats: what every path has. Wider paths take it for what is left over, and for sums whose
-// order counts. Included inside a target region and an anonymous namespace.
+// Eight floats: what every path has, for what is left over of sixteen. Included inside a target region and an anonymous namespace.
 
 struct Floats8 {
   static constexpr int kLanes = 8;
@@ -19,8 +18,6 @@ struct Floats8 {
   static HWY_INLINE V MaxAbs(V a, V most) {
     return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a), most);
   }
-  // The larger of eight lanes, and of all eights of a vector.
-  static HWY_INLINE V MaxOfHalves(V x, V most) { return _mm256_max_ps(x, most); }
 };
 
 // The lanes of each of four vectors, put together in one order: four chains of latencies at once,
@@ -48,13 +45,11 @@ struct AddIntsOp {
   }
 };
 
-// f(a type of vectors, first lane) over n lanes, a multiple of 8, in vectors as wide as there are.
+// f(a type of vectors, first lane) over n lanes, a multiple of 8: sixteens (S::Floats), and the eight
+// that may be left over.
 template <class S, class F>
 HWY_INLINE void OverLanes(int n, const F& f) {
-  using Widest = typename S::Floats;
   int i = 0;
-  for (; i + Widest::kLanes <= n; i += Widest::kLanes) f(Widest(), i);
-  if constexpr (Widest::kLanes > Floats8::kLanes) {
-    if (i < n) f(Floats8(), i);
-  }
+  for (; i + 16 <= n; i += 16) f(typename S::Floats(), i);
+  if (i < n) f(Floats8(), i);
 }

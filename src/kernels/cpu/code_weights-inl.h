@@ -35,45 +35,51 @@ HWY_NOINLINE void Multiply(const Block& block, int64_t stride, int count,
   const float* HWY_RESTRICT x = block.x;
   const float* HWY_RESTRICT scales = kScaled ? block.constants->scale : nullptr;
   const float* HWY_RESTRICT mins = kScaled ? block.constants->min : nullptr;
-  typename Wide::V most[kQueries];
-  Floats8::V most8[4], sums[4];  // sums in eight lanes on every path: the same bits
-  HWY_UNROLL(4)
-  for (int q = 0; q < 4; ++q) most8[q] = sums[q] = Floats8::Set(0.0f);
+  typename Wide::V most[kQueries], sums[kQueries];  // sixteen lanes on every path: the same bits
   HWY_UNROLL(3)
-  for (int q = 0; q < kQueries; ++q) most[q] = Wide::Set(0.0f);
-  for (int i = 0; i < n; i += Floats8::kLanes) {
+  for (int q = 0; q < kQueries; ++q) most[q] = sums[q] = Wide::Set(0.0f);
+  int i = 0;
+  for (; i + Wide::kLanes <= n; i += Wide::kLanes) {
     HWY_UNROLL(3)
     for (int q = 0; q < kQueries; ++q) {
-      const Floats8::V v = Floats8::Load(x + q * stride + i);
+      typename Wide::V v = Wide::Load(x + q * stride + i);
       if constexpr (kScaled) {
-        sums[q] = Floats8::Fma(v, Floats8::Load(mins + i), sums[q]);
+        sums[q] = Wide::Fma(v, Wide::Load(mins + i), sums[q]);
+        v = Wide::Mul(v, Wide::Load(scales + i));
       } else {
-        sums[q] = Floats8::Add(sums[q], v);
+        sums[q] = Wide::Add(sums[q], v);
       }
+      most[q] = Wide::MaxAbs(v, most[q]);
+      Wide::Store(v, products + q * padded + i);
     }
   }
-  OverLanes<S>(n, [&]<class L>(L, int i) {
-    HWY_UNROLL(3)
-    for (int q = 0; q < kQueries; ++q) {
-      typename L::V v = L::Load(x + q * stride + i);
-      if constexpr (kScaled) v = L::Mul(v, L::Load(scales + i));
-      L::Store(v, products + q * padded + i);
-      if constexpr (L::kLanes == Wide::kLanes) {
-        most[q] = L::MaxAbs(v, most[q]);
+  Floats8::V most8[4], sums8[4];
+  HWY_UNROLL(4)
+  for (int q = 0; q < 4; ++q) {
+    most8[q] = sums8[q] = Floats8::Set(0.0f);
+    if (q >= kQueries) continue;
+    most8[q] = _mm256_max_ps(Wide::Low(most[q]), Wide::High(most[q]));
+    sums8[q] = Wide::Low(sums[q]);
+    if (i < n) {
+      Floats8::V v = Floats8::Load(x + q * stride + i);
+      if constexpr (kScaled) {
+        sums8[q] = Floats8::Fma(v, Floats8::Load(mins + i), sums8[q]);
+        v = Floats8::Mul(v, Floats8::Load(scales + i));
       } else {
-        most8[q] = L::MaxAbs(v, most8[q]);
+        sums8[q] = Floats8::Add(sums8[q], v);
       }
+      most8[q] = Floats8::MaxAbs(v, most8[q]);
+      Floats8::Store(v, products + q * padded + i);
     }
-  });
-  HWY_UNROLL(3)
-  for (int q = 0; q < kQueries; ++q) most8[q] = Wide::MaxOfHalves(most[q], most8[q]);
+    sums8[q] = Floats8::Add(sums8[q], Wide::High(sums[q]));
+  }
   for (int end = n; end < padded; end += Floats8::kLanes) {
     for (int q = 0; q < kQueries; ++q) {
       Floats8::Store(Floats8::Set(0.0f), products + q * padded + end);
     }
   }
   _mm_store_ps(largest, FoldEach<MaxOp>(most8));
-  _mm_store_ps(total, FoldEach<AddOp>(sums));
+  _mm_store_ps(total, FoldEach<AddOp>(sums8));
 }
 
 // Integers of one block, and their sums.
