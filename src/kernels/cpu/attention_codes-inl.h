@@ -5,19 +5,15 @@ template <class S>
 void RoundQueries(const Grid& grid, const CodedQueries& queries) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
+  Rounded* rounded = queries.rounded;
   for (int query = 0; query < queries.n; query += kQueryTile) {
     const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
     for (int g = 0; g < n_groups; ++g) {
-      const int64_t at = int64_t{query} * n_groups + g;
       const int n = HWY_MIN((grid.group + 7) / 8 * 8, grid.padded_channels() - g * grid.group);
-      const Block block = {.x = queries.rows + query * queries.stride + g * grid.group};
-      Rounded r;
+      const Block block = {queries.rows + query * queries.stride + g * grid.group};
       RoundBlocks<S, false>(grid, &block, 1, queries.stride, n_queries, n,
-                            queries.weights + at * group_weights, n_groups * group_weights, &r);
-      for (int i = 0; i < n_queries; ++i) {
-        float* facts = queries.facts + (at + i * n_groups) * CodedQueries::kFacts;
-        facts[0] = r.step[i], facts[1] = r.offset[i], facts[2] = r.total[i];
-      }
+                            queries.weights + (int64_t{query} * n_groups + g) * group_weights,
+                            n_groups * group_weights, rounded++);
     }
   }
 }
@@ -29,25 +25,20 @@ void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
   Constants constants;
-  alignas(64) int32_t sums[kQueryTile * kMostChannels];
   for (int page = 0; page < pages.n; ++page, logits += kPageEntries) {
     PrefetchConstants(grid, pages.next[page]);
     for (int g = 0; g < n_groups; ++g) {
       const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
       ReadConstants<S>(grid, pages.plane[page], int64_t{g} * kPageEntries, kPageEntries, constants);
       Words words = WordsAt(grid, pages.plane[page], pages.next[page], g, n, 0);
-      for (int query = 0; query < queries.n; query += kQueryTile) {
-        const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
-        const int64_t at = int64_t{query} * n_groups + g;
-        Dot<S>(grid.bits, words, queries.weights + at * group_weights, n_groups * group_weights,
-               n_queries, kPageEntries, sums);
+      const Rounded* rounded = queries.rounded + g;
+      for (int query = 0; query < queries.n; query += kQueryTile, rounded += n_groups) {
+        const auto sums = SumsOf<S, AddScaledTo>(grid.bits, queries.n - query);
+        sums(words, queries.weights + (int64_t{query} * n_groups + g) * group_weights,
+             n_groups * group_weights, kPageEntries,
+             {*rounded, logits + int64_t{query} * kLogitStride, kLogitStride, add || g > 0,
+              constants, grid.has_min});
         words.next = nullptr;  // once is enough
-        for (int i = 0; i < n_queries; ++i) {
-          const float* facts = queries.facts + (at + i * n_groups) * CodedQueries::kFacts;
-          AddScaledSums<S>(sums + i * kMostChannels, kPageEntries, {facts[0], facts[1], facts[2]},
-                           constants, grid.has_min, add || g > 0,
-                           logits + int64_t{query + i} * kLogitStride);
-        }
       }
     }
   }
@@ -78,7 +69,6 @@ void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueri
   Constants constants[kBlocksAtOnce];
   Block blocks[kBlocksAtOnce];
   Rounded rounded[kBlocksAtOnce];
-  alignas(64) int32_t sums[kQueryTile * kMostChannels];
   alignas(64) int32_t weights[kBlocksAtOnce * kQueryTile * kMostWeights];
   const int n_weights = grid.padded_channels(), stride = PaddedWeights(n_weights) / 2;
   const auto read = [&](int page, int half, Constants& to) {
@@ -93,17 +83,15 @@ void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueri
       for (int b = 0; b < n_blocks; ++b) blocks[b].x = rows;
       RoundBlocks<S, true>(grid, blocks, n_blocks, queries.stride, n_queries, n_weights, weights,
                            stride, rounded);
+      const auto sums = SumsOf<S, AddTo>(grid.bits, n_queries);
+      float* to = logits + int64_t{query} * kLogitStride;
       for (int b = 0; b < n_blocks; ++b) {
         const int page = blocks[b].page, slot = blocks[b].part * kGroupSlots;
         const std::byte* next = query == 0 ? pages.next[page] : nullptr;
         if (blocks[b].part == 0) PrefetchConstants(grid, next);
-        Dot<S>(grid.bits, WordsAt(grid, pages.plane[page], next, 0, grid.n_channels, slot),
-               weights + b * kQueryTile * stride, stride, n_queries, kGroupSlots, sums);
-        float* to = logits + int64_t{query} * kLogitStride + page * kPageEntries + slot;
-        for (int i = 0; i < n_queries; ++i) {
-          AddSums<S>(sums + i * kMostChannels, kGroupSlots, rounded[b].Of(i), add,
-                     to + i * kLogitStride);
-        }
+        sums(WordsAt(grid, pages.plane[page], next, 0, grid.n_channels, slot),
+             weights + b * kQueryTile * stride, stride, kGroupSlots,
+             {rounded[b], to + page * kPageEntries + slot, kLogitStride, add});
       }
     }
   }
@@ -124,7 +112,6 @@ void ValuesByEntry(const Grid& grid, const CodedPages& pages, int n_queries, con
   Constants constants[kBlocksAtOnce];
   Block blocks[kBlocksAtOnce];
   Rounded rounded[kBlocksAtOnce];
-  alignas(64) int32_t sums[kQueryTile * kMostChannels];
   alignas(64) int32_t weights[kBlocksAtOnce * kQueryTile * kStride];
   const int n_groups = grid.n_groups();
   const auto read = [&](int page, int group, Constants& to) {
@@ -140,17 +127,16 @@ void ValuesByEntry(const Grid& grid, const CodedPages& pages, int n_queries, con
       }
       RoundBlocks<S, true>(grid, blocks, n_blocks, kLogitStride, n, kPageEntries, weights, kStride,
                            rounded);
+      const auto sums = SumsOf<S, AddTo>(grid.bits, n);
+      float* to = acc + int64_t{query} * grid.n_channels;
       for (int b = 0; b < n_blocks; ++b) {
         const int page = blocks[b].page, first = blocks[b].part * grid.group;
         const int n_lanes = HWY_MIN(grid.group, grid.n_channels - first);
         const std::byte* next = query == 0 ? pages.next[page] : nullptr;
         if (first == 0) PrefetchConstants(grid, next);
-        Dot<S>(grid.bits, WordsAt(grid, pages.plane[page], next, 0, kPageEntries, first),
-               weights + b * kQueryTile * kStride, kStride, n, n_lanes, sums);
-        for (int i = 0; i < n; ++i) {
-          AddSums<S>(sums + i * kMostChannels, n_lanes, rounded[b].Of(i), true,
-                     acc + int64_t{query + i} * grid.n_channels + first);
-        }
+        sums(WordsAt(grid, pages.plane[page], next, 0, kPageEntries, first),
+             weights + b * kQueryTile * kStride, kStride, n_lanes,
+             {rounded[b], to + first, grid.n_channels, true});
       }
     }
   }
@@ -164,7 +150,6 @@ void ValuesByChannel(const Grid& grid, const CodedPages& pages, int n_queries, c
   Constants constants[kBlocksAtOnce];
   Block blocks[kBlocksAtOnce];
   Rounded rounded[kBlocksAtOnce];
-  alignas(64) int32_t sums[kQueryTile * kMostChannels];
   alignas(64) int32_t weights[kBlocksAtOnce * kQueryTile * kStride];
   const auto read = [&](int page, int half, Constants& to) {
     ReadConstants<S>(grid, pages.plane[page], grid.ScaleIndex(0, half * kGroupSlots),
@@ -180,17 +165,15 @@ void ValuesByChannel(const Grid& grid, const CodedPages& pages, int n_queries, c
       }
       RoundBlocks<S, false>(grid, blocks, n_blocks, kLogitStride, n, kGroupSlots, weights, kStride,
                             rounded);
+      const auto sums = SumsOf<S, AddScaledTo>(grid.bits, n);
+      float* to = acc + int64_t{query} * grid.n_channels;
       for (int b = 0; b < n_blocks; ++b) {
         const int page = blocks[b].page, half = blocks[b].part;
         const std::byte* next = query == 0 ? pages.next[page] : nullptr;
         if (half == 0) PrefetchConstants(grid, next);
-        Dot<S>(grid.bits, WordsAt(grid, pages.plane[page], next, half, kGroupSlots, 0),
-               weights + b * kQueryTile * kStride, kStride, n, grid.n_channels, sums);
-        for (int i = 0; i < n; ++i) {
-          AddScaledSums<S>(sums + i * kMostChannels, grid.n_channels, rounded[b].Of(i),
-                           *blocks[b].constants, grid.has_min, true,
-                           acc + int64_t{query + i} * grid.n_channels);
-        }
+        sums(WordsAt(grid, pages.plane[page], next, half, kGroupSlots, 0),
+             weights + b * kQueryTile * kStride, kStride, grid.n_channels,
+             {rounded[b], to, grid.n_channels, true, *blocks[b].constants, grid.has_min});
       }
     }
   }

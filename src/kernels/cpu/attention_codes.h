@@ -24,21 +24,32 @@ namespace kvasir::cpu {
 inline int RowBegin(const Grid& grid) { return (grid.first + 7) / 8 * 8; }
 inline int64_t RowFloats(int dim) { return (dim + 7) / 8 * 8 + 8; }
 
+// Queries whose products are summed together.
+inline constexpr int kQueryTile = 3;
+
+// What sums of products with rounded weights stand for, of the queries of a tile: weight = step *
+// integer; offset: what is added to step * sum; total: of the floats.
+struct alignas(16) Rounded {
+  float step[4], offset[4], total[4];
+};
+
 // Queries [n][stride], scaled, each grid's channels followed by zeros up to a multiple of 8. For
-// keys by entry also rounded: for each query and group of channels weights and three facts.
+// keys by entry also rounded: for each query and group of channels weights, and what they stand
+// for.
 struct CodedQueries {
   float* rows = nullptr;
   int64_t stride = 0;
   int32_t* weights = nullptr;
-  float* facts = nullptr;
+  Rounded* rounded = nullptr;  // [tiles of queries][groups]
   int n = 0;
 
-  static constexpr int kFacts = 3;  // step, offset of the sum, total of the weights
   // Weights of a group in 32-bit units, two 16-bit weights each, for a multiple of 32 of them.
   static int64_t GroupWeights(const Grid& grid) { return (grid.inner_group() + 31) / 32 * 16; }
   // For groups of 8 channels, the worst.
-  static int64_t MostWeights(int dim) { return (int64_t{dim} + 7) / 8 * 16 + 16; }
-  static int64_t MostFacts(int dim) { return (int64_t{dim} + 7) / 8 * kFacts; }
+  static int64_t MostWeights(int n, int dim) { return n * ((int64_t{dim} + 7) / 8 * 16 + 16); }
+  static int64_t MostRounded(int n, int dim) {
+    return (int64_t{n} + kQueryTile - 1) / kQueryTile * ((int64_t{dim} + 7) / 8);
+  }
 };
 
 // Planes of some pages, all of one format.

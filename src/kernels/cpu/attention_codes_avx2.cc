@@ -29,7 +29,6 @@ struct TwoFloats8 {
   static HWY_INLINE V Set(float x) { return {F::Set(x), F::Set(x)}; }
   static HWY_INLINE V Load(const float* at) { return {F::Load(at), F::Load(at + 8)}; }
   static HWY_INLINE V LoadF16(const uint16_t* at) { return {F::LoadF16(at), F::LoadF16(at + 8)}; }
-  static HWY_INLINE V LoadInts(const int32_t* at) { return {F::LoadInts(at), F::LoadInts(at + 8)}; }
   static HWY_INLINE void Store(V x, float* at) { F::Store(x.low, at), F::Store(x.high, at + 8); }
   static HWY_INLINE V Add(V a, V b) { return {F::Add(a.low, b.low), F::Add(a.high, b.high)}; }
   static HWY_INLINE V Mul(V a, V b) { return {F::Mul(a.low, b.low), F::Mul(a.high, b.high)}; }
@@ -47,6 +46,7 @@ struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr bool kBytesAddTo16 = true, kHalves = false;
   using I = __m256i;
+  using Lanes = Floats8;
   using Floats = TwoFloats8;
 
   static HWY_INLINE I Zero() { return _mm256_setzero_si256(); }

@@ -8,9 +8,7 @@ struct Floats16 {
   static HWY_INLINE V LoadF16(const uint16_t* at) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
   }
-  static HWY_INLINE V LoadInts(const int32_t* at) {
-    return _mm512_cvtepi32_ps(_mm512_loadu_si512(at));
-  }
+  static HWY_INLINE V FromInts(__m512i x) { return _mm512_cvtepi32_ps(x); }
   static HWY_INLINE void Store(V x, float* at) { _mm512_storeu_ps(at, x); }
   static HWY_INLINE V Add(V a, V b) { return _mm512_add_ps(a, b); }
   static HWY_INLINE V Mul(V a, V b) { return _mm512_mul_ps(a, b); }
@@ -25,6 +23,7 @@ struct Floats16 {
 struct Avx512Codes {
   static constexpr int kLanes = 16;
   using I = __m512i;
+  using Lanes = Floats16;
   using Floats = Floats16;
 
   static HWY_INLINE I Zero() { return _mm512_setzero_si512(); }

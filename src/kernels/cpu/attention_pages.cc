@@ -14,6 +14,8 @@ namespace {
 // every register tile.
 constexpr int kExpandFrom = 13;
 
+constexpr int64_t kRoundedFloats = sizeof(Rounded) / sizeof(float);
+
 int64_t RoundUp(int64_t floats) { return (floats + 31) / 32 * 32; }
 
 // Bits [begin, end) of a word, clamped.
@@ -51,8 +53,8 @@ int64_t CountPages(std::span<const RunRef> runs) {
 
 int64_t PageTile::ScratchFloats(int n_queries, int n_rows, int head_dim) {
   const int64_t coded = RoundUp(n_queries * RowFloats(head_dim)) +
-                        RoundUp(n_queries * CodedQueries::MostWeights(head_dim)) +
-                        RoundUp(n_queries * CodedQueries::MostFacts(head_dim));
+                        RoundUp(CodedQueries::MostWeights(n_queries, head_dim)) +
+                        RoundUp(CodedQueries::MostRounded(n_queries, head_dim) * kRoundedFloats);
   const int64_t vectors = RoundUp(int64_t{n_queries} * head_dim);  // packed_q_; narrow_
   return 2 * vectors + RoundUp(n_queries) + RoundUp(int64_t{kPageEntries} * head_dim) +
          RoundUp(int64_t{2} * kPagesPerSplit * n_rows) + coded;
@@ -80,8 +82,9 @@ PageTile::PageTile(const AttentionTable& table, const LogitSpec& spec, const Que
   coded_q_.rows = at;
   coded_q_.stride = RowFloats(tile.head_dim);
   coded_q_.weights = reinterpret_cast<int32_t*>(at += RoundUp(n * coded_q_.stride));
-  coded_q_.facts = at += RoundUp(n * CodedQueries::MostWeights(tile.head_dim));
-  narrow_ = at + RoundUp(n * CodedQueries::MostFacts(tile.head_dim));
+  at += RoundUp(CodedQueries::MostWeights(coded_q_.n, tile.head_dim));
+  coded_q_.rounded = reinterpret_cast<Rounded*>(at);
+  narrow_ = at + RoundUp(CodedQueries::MostRounded(coded_q_.n, tile.head_dim) * kRoundedFloats);
 }
 
 void PageTile::Seek(int64_t page) {

@@ -8,11 +8,10 @@
 //   PackBytes, PackWide(x, inverse, n, out): n floats, a multiple of 32, times inverse as integers
 //   of 8 bits, four in a word, or of 16, two words for four; returns sums of the integers, whose
 //   eight lanes make up the whole
-//   Floats: the widest vectors of floats (code_vectors-inl.h)
+//   Lanes: vectors of kLanes floats (code_vectors-inl.h); Floats: the widest vectors of floats
+//   (code_vectors-inl.h)
 // Included inside a target region and an anonymous namespace.
 
-// Queries whose sums fit the registers, on every path.
-constexpr int kQueryTile = 3;
 // Words of a query's weights, of up to 256 codes.
 constexpr int kMostWeights = kMostChannels / 2;
 
@@ -54,13 +53,13 @@ HWY_INLINE typename S::I WeightAt(const int32_t* at) {
   return weight;
 }
 
-// sums[query][lane], rows kMostChannels apart, become codes x weights over the words of some
-// vectors of lanes. The weights of the queries are `stride` apart. As many words of the next plane
-// are prefetched while these are multiplied, in the order of their addresses: at once their lines
-// would wait for each other.
-template <class S, int kBits, int kQueries, int kVectors>
-HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weights, int64_t stride,
-                           int lane, int32_t* HWY_RESTRICT sums) {
+// Sums over the words of some vectors of lanes, for each of the queries, whose weights are `stride`
+// apart; half: of the last vector the lower half only. As many words of the next plane are
+// prefetched while these are multiplied, in the order of their addresses: at once their lines would
+// wait for each other.
+template <class S, int kBits, int kQueries, int kVectors, class Out>
+HWY_INLINE void SumWords(const Words words, const int32_t* HWY_RESTRICT weights, int64_t stride,
+                         int lane, bool half, const Out out) {
   using I = typename S::I;
   constexpr bool kBytes = WeightsHave8Bits(kBits);
   constexpr bool kTo16 = kBytes && S::kBytesAddTo16;
@@ -72,9 +71,11 @@ HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weigh
   // quads, where one could not hide the latency of additions.
   constexpr bool kTwoSums = !kBytes ? S::kHalves : !kTo16 && kVectors < 4;
   const uint32_t* low_at = words.low + lane;
+  const uint32_t* next_at = words.next == nullptr ? nullptr : words.next + int64_t{lane} * words.n;
   const int32_t* at[kQueries];
   HWY_UNROLL(3)
   for (int i = 0; i < kQueries; ++i) at[i] = weights + i * stride;
+  alignas(64) [[maybe_unused]] int32_t earlier[kTo16 ? kQueries * kVectors * S::kLanes : 1];
   const int n_at_once = kTo16 ? kWordsAtOnce : words.n;
   for (int first = 0; first < words.n; first += n_at_once) {
     const int end = HWY_MIN(first + n_at_once, words.n);
@@ -85,10 +86,9 @@ HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weigh
       for (int v = 0; v < kVectors; ++v) a[i][v] = b[i][v] = S::Zero();
     }
     for (int w = first; w < end; ++w, low_at += words.row) {
-      if (words.next != nullptr) {
-        for (int v = 0; v < kVectors * S::kLanes; v += 16) {
-          __builtin_prefetch(words.next + lane * words.n + w * kVectors * S::kLanes + v, 0, 3);
-        }
+      if (next_at != nullptr) {
+        for (int v = 0; v < kVectors * S::kLanes; v += 16) __builtin_prefetch(next_at + v, 0, 3);
+        next_at += kVectors * S::kLanes;
       }
       I low[kVectors], high[kVectors];
       HWY_UNROLL(4)
@@ -133,60 +133,75 @@ HWY_NOINLINE void SumWords(const Words& words, const int32_t* HWY_RESTRICT weigh
     for (int i = 0; i < kQueries; ++i) {
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) {
-        int32_t* to = sums + i * kMostChannels + lane + v * S::kLanes;
         I sum = kTo16 ? S::Widen(a[i][v]) : S::Add32(a[i][v], b[i][v]);
         if constexpr (!kBytes && S::kHalves) sum = S::AddHalves(a[i][v], b[i][v]);
-        if (first > 0) sum = S::Add32(sum, S::Load(reinterpret_cast<const uint32_t*>(to)));
-        S::Store(sum, to);
+        if constexpr (kTo16) {
+          int32_t* const sofar = earlier + (i * kVectors + v) * S::kLanes;
+          if (first > 0) sum = S::Add32(sum, S::Load(reinterpret_cast<const uint32_t*>(sofar)));
+          if (end < words.n) {
+            S::Store(sum, sofar);
+            continue;
+          }
+        }
+        const auto x = S::Lanes::FromInts(sum);
+        if (half) {
+          out.template Put<Floats8>(i, lane, S::Lanes::Low(x));
+        } else {
+          out.template Put<typename S::Lanes>(i, lane + v * S::kLanes, x);
+        }
       }
     }
   }
 }
 
-// All lanes, a multiple of 8; of the last 16 half may be left over: what lies behind the words is
-// read (there are always scales) and its sums are of no matter.
-template <class S, int kBits, int kQueries>
-void SumLanes(const Words& words, const int32_t* weights, int64_t stride, int n_lanes,
-              int32_t* sums) {
+// All lanes, a multiple of 8. Of the last 16 half may be left over: what lies behind the words is
+// read (there are always scales), and what comes of it left out.
+template <class S, int kBits, int kQueries, class Out>
+HWY_NOINLINE void SumLanes(const Words& words_of, const int32_t* weights, int64_t stride,
+                           int n_lanes, const Out& out_of) {
+  const Words words = words_of;  // where no store can change them
+  const Out out = out_of;
   // Vectors at once: what the registers hold.
   constexpr int kVectors = S::kHalves && WeightsHave8Bits(kBits) ? 4 : 2;
   constexpr int kTile = kVectors * S::kLanes;
   int lane = 0;
   for (; lane + kTile <= n_lanes; lane += kTile) {
-    SumWords<S, kBits, kQueries, kVectors>(words, weights, stride, lane, sums);
+    SumWords<S, kBits, kQueries, kVectors>(words, weights, stride, lane, false, out);
   }
   if constexpr (kVectors == 4) {
     for (; lane + kTile / 2 <= n_lanes; lane += kTile / 2) {
-      SumWords<S, kBits, kQueries, 2>(words, weights, stride, lane, sums);
+      SumWords<S, kBits, kQueries, 2>(words, weights, stride, lane, false, out);
     }
   }
   for (; lane < n_lanes; lane += S::kLanes) {
-    SumWords<S, kBits, kQueries, 1>(words, weights, stride, lane, sums);
+    SumWords<S, kBits, kQueries, 1>(words, weights, stride, lane, n_lanes - lane < S::kLanes, out);
   }
 }
 
-template <class S, int kBits>
-void SumQueries(const Words& words, const int32_t* weights, int64_t stride, int n_queries,
-                int n_lanes, int32_t* sums) {
-  if (n_queries == 3) return SumLanes<S, kBits, 3>(words, weights, stride, n_lanes, sums);
-  if (n_queries == 2) return SumLanes<S, kBits, 2>(words, weights, stride, n_lanes, sums);
-  SumLanes<S, kBits, 1>(words, weights, stride, n_lanes, sums);
+// Sums of codes of so many bits for up to kQueryTile queries.
+template <class Out>
+using SumFunction = void (*)(const Words& words, const int32_t* weights, int64_t stride,
+                             int n_lanes, const Out& out);
+
+template <class S, int kBits, class Out>
+SumFunction<Out> SumsOfQueries(int n_queries) {
+  if (n_queries == 3) return SumLanes<S, kBits, 3, Out>;
+  if (n_queries == 2) return SumLanes<S, kBits, 2, Out>;
+  return SumLanes<S, kBits, 1, Out>;
 }
 
-// sums[query][lane], rows kMostChannels apart, of up to kQueryTile queries.
-template <class S>
-void Dot(int bits, const Words& words, const int32_t* weights, int64_t stride, int n_queries,
-         int n_lanes, int32_t* sums) {
+template <class S, class Out>
+SumFunction<Out> SumsOf(int bits, int n_queries) {
   switch (bits) {
     case 1:
-      return SumQueries<S, 1>(words, weights, stride, n_queries, n_lanes, sums);
+      return SumsOfQueries<S, 1, Out>(n_queries);
     case 2:
-      return SumQueries<S, 2>(words, weights, stride, n_queries, n_lanes, sums);
+      return SumsOfQueries<S, 2, Out>(n_queries);
     case 3:
-      return SumQueries<S, 3>(words, weights, stride, n_queries, n_lanes, sums);
+      return SumsOfQueries<S, 3, Out>(n_queries);
     case 4:
-      return SumQueries<S, 4>(words, weights, stride, n_queries, n_lanes, sums);
+      return SumsOfQueries<S, 4, Out>(n_queries);
     default:
-      return SumQueries<S, 8>(words, weights, stride, n_queries, n_lanes, sums);
+      return SumsOfQueries<S, 8, Out>(n_queries);
   }
 }

@@ -2,17 +2,6 @@
 // Over the primitives of code_dot-inl.h. Included inside a target region and an anonymous
 // namespace.
 
-// What sums of products with rounded weights stand for: weight = step * integer; offset: what is
-// added to step * sum; total: of the floats.
-struct Scaling {
-  float step, offset, total;
-};
-// The same of up to four queries.
-struct alignas(16) Rounded {
-  float step[4], offset[4], total[4];
-  Scaling Of(int query) const { return {step[query], offset[query], total[query]}; }
-};
-
 // Half of the codes' range: what they are counted from.
 HWY_INLINE float MiddleOf(const Grid& grid) {
   return grid.has_min ? static_cast<float>((1 << grid.bits) - 1) / 2 : grid.zero;
@@ -63,8 +52,8 @@ void MaskConstants(uint64_t seen, Constants& constants) {
 }
 
 // The words of `lane` and the lanes after it in one inner group.
-Words WordsAt(const Grid& grid, const std::byte* plane, const std::byte* next, int inner_group,
-              int n_inner, int lane) {
+HWY_INLINE Words WordsAt(const Grid& grid, const std::byte* plane, const std::byte* next,
+                         int inner_group, int n_inner, int lane) {
   const int bits = grid.bits == 3 ? 2 : grid.bits;
   const int64_t row = grid.n_lanes();
   const int64_t low = BlocksBefore(grid, inner_group, bits) * row + lane;
@@ -78,25 +67,39 @@ Words WordsAt(const Grid& grid, const std::byte* plane, const std::byte* next, i
           next == nullptr ? nullptr : at(next + grid.codes, ahead), row, n};
 }
 
-// out = step * sum + (out + offset)
-template <class S>
-HWY_INLINE void AddSums(const int32_t* sums, int n, const Scaling& r, bool add, float* out) {
-  OverLanes<S>(n, [&]<class L>(L, int i) {
-    const auto offset = L::Set(r.offset);
-    const auto before = add ? L::Add(L::Load(out + i), offset) : offset;
-    L::Store(L::Fma(L::Set(r.step), L::LoadInts(sums + i), before), out + i);
-  });
-}
+// Where sums go. out = step * sum + (out + offset), rows `stride` apart; out counts as 0 unless
+// add.
+struct AddTo {
+  const Rounded& rounded;
+  float* out;
+  int64_t stride;
+  bool add;
+
+  template <class L>
+  HWY_INLINE void Put(int query, int lane, typename L::V sum) const {
+    float* to = out + query * stride + lane;
+    const auto offset = L::Set(rounded.offset[query]);
+    const auto before = add ? L::Add(L::Load(to), offset) : offset;
+    L::Store(L::Fma(L::Set(rounded.step[query]), sum, before), to);
+  }
+};
 
 // out = total * min + (scale * (step * sum + offset) + out), min and scale being the lane's.
-template <class S>
-HWY_INLINE void AddScaledSums(const int32_t* sums, int n, const Scaling& r,
-                              const Constants& constants, bool has_min, bool add, float* out) {
-  OverLanes<S>(n, [&]<class L>(L, int i) {
-    const auto before = add ? L::Load(out + i) : L::Set(0.0f);
-    const auto product = L::Fma(L::Set(r.step), L::LoadInts(sums + i), L::Set(r.offset));
-    auto x = L::Fma(L::Load(constants.scale + i), product, before);
-    if (has_min) x = L::Fma(L::Set(r.total), L::Load(constants.min + i), x);
-    L::Store(x, out + i);
-  });
-}
+struct AddScaledTo {
+  const Rounded& rounded;
+  float* out;
+  int64_t stride;
+  bool add;
+  const Constants& constants;
+  bool has_min;
+
+  template <class L>
+  HWY_INLINE void Put(int query, int lane, typename L::V sum) const {
+    float* to = out + query * stride + lane;
+    const auto before = add ? L::Load(to) : L::Set(0.0f);
+    const auto product = L::Fma(L::Set(rounded.step[query]), sum, L::Set(rounded.offset[query]));
+    auto x = L::Fma(L::Load(constants.scale + lane), product, before);
+    if (has_min) x = L::Fma(L::Set(rounded.total[query]), L::Load(constants.min + lane), x);
+    L::Store(x, to);
+  }
+};

@@ -1,4 +1,5 @@
-// Eight floats: what every path has, for what is left over of sixteen. Included inside a target region and an anonymous namespace.
+// Eight floats: what every path has, for what is left over of sixteen. Included inside a target
+// region and an anonymous namespace.
 
 struct Floats8 {
   static constexpr int kLanes = 8;
@@ -8,9 +9,7 @@ struct Floats8 {
   static HWY_INLINE V LoadF16(const uint16_t* at) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
   }
-  static HWY_INLINE V LoadInts(const int32_t* at) {
-    return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-  }
+  static HWY_INLINE V FromInts(__m256i x) { return _mm256_cvtepi32_ps(x); }
   static HWY_INLINE void Store(V x, float* at) { _mm256_storeu_ps(at, x); }
   static HWY_INLINE V Add(V a, V b) { return _mm256_add_ps(a, b); }
   static HWY_INLINE V Mul(V a, V b) { return _mm256_mul_ps(a, b); }
@@ -18,6 +17,7 @@ struct Floats8 {
   static HWY_INLINE V MaxAbs(V a, V most) {
     return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a), most);
   }
+  static HWY_INLINE V Low(V x) { return x; }
 };
 
 // The lanes of each of four vectors, put together in one order: four chains of latencies at once,
@@ -45,8 +45,8 @@ struct AddIntsOp {
   }
 };
 
-// f(a type of vectors, first lane) over n lanes, a multiple of 8: sixteens (S::Floats), and the eight
-// that may be left over.
+// f(a type of vectors, first lane) over n lanes, a multiple of 8: sixteens (S::Floats), and the
+// eight that may be left over.
 template <class S, class F>
 HWY_INLINE void OverLanes(int n, const F& f) {
   int i = 0;
