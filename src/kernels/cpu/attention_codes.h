@@ -56,12 +56,12 @@ struct CodedQueries {
 struct CodedPages {
   int n = 0;
   const std::byte* plane[kPagesPerSplit];
-  // Planes to prefetch meanwhile, taken to be like these; or null.
+  // Planes to prefetch meanwhile, taken to be like these; itself where there is none.
   const std::byte* next[kPagesPerSplit];
   uint64_t seen[kPagesPerSplit];  // slots that some query sees
 
   void Add(const std::byte* plane_of, const std::byte* next_of, uint64_t seen_of) {
-    plane[n] = plane_of, next[n] = next_of, seen[n] = seen_of;
+    plane[n] = plane_of, next[n] = next_of == nullptr ? plane_of : next_of, seen[n] = seen_of;
     ++n;
   }
 };

@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "hwy/base.h"
 #include "kernels/cpu/attention_codes.h"
@@ -17,8 +18,9 @@ namespace {
 
 #include "kernels/cpu/code_vectors-inl.h"
 //
+#include "kernels/cpu/code_blocks-inl.h"
+//
 #include "kernels/cpu/code_dot-inl.h"
-#include "kernels/cpu/code_sums-inl.h"
 //
 #include "kernels/cpu/code_weights-inl.h"
 //

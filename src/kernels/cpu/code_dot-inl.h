@@ -18,15 +18,6 @@ constexpr int kMostWeights = kMostChannels / 2;
 // Weights of codes of so many bits have 8 bits, four in a word, or 16, two words for four.
 constexpr bool WeightsHave8Bits(int bits) { return bits <= 2; }
 
-// Words of `kVectors` vectors of lanes, and what belongs to them.
-struct Words {
-  const uint32_t* low;
-  const uint32_t* high;  // of three bits
-  const uint32_t* next;  // of the next plane: to prefetch, from there on; or null
-  int64_t row;           // words from a block to the next
-  int n;                 // blocks
-};
-
 // The codes from bit `shift` on of each byte.
 template <class S, int kBits>
 HWY_INLINE typename S::I Field(typename S::I words, int shift) {
@@ -53,14 +44,14 @@ HWY_INLINE typename S::I WeightAt(const int32_t* at) {
   return weight;
 }
 
-// Sums over the words of some vectors of lanes, for each of the queries, whose weights are `stride`
-// apart; half: of the last vector the lower half only. As many words of the next plane are
-// prefetched while these are multiplied, in the order of their addresses: at once their lines would
-// wait for each other.
-template <class S, int kBits, int kQueries, int kVectors, class Out>
-HWY_INLINE void SumWords(const Words words, const int32_t* HWY_RESTRICT weights, int64_t stride,
-                         int lane, bool half, const Out out) {
+// Sums over the words of some vectors of lanes from `lane` on, for each of the queries; half: of
+// the last vector the lower half only. As many words of the next plane are prefetched while these
+// are multiplied, in the order of their addresses: at once their lines would wait for each other.
+// kWords: of a lane, or 0 where that is not known beforehand.
+template <class S, int kBits, int kQueries, int kVectors, int kWords, class Out>
+HWY_INLINE void SumWords(const Block block, const SumShape shape, int lane, bool half) {
   using I = typename S::I;
+  const int n_words = kWords > 0 ? kWords : shape.n_words;
   constexpr bool kBytes = WeightsHave8Bits(kBits);
   constexpr bool kTo16 = kBytes && S::kBytesAddTo16;
   constexpr int kQuads = 8 / (kBits == 3 ? 2 : kBits);  // of codes a word
@@ -70,33 +61,32 @@ HWY_INLINE void SumWords(const Words words, const int32_t* HWY_RESTRICT weights,
   // Two sums each: of low and high halves of weights, or of 16 bits and 32; or of even and odd
   // quads, where one could not hide the latency of additions.
   constexpr bool kTwoSums = !kBytes ? S::kHalves : !kTo16 && kVectors < 4;
-  const uint32_t* low_at = words.low + lane;
-  const uint32_t* next_at = words.next == nullptr ? nullptr : words.next + int64_t{lane} * words.n;
+  const uint32_t* low_at = block.low + lane;
+  const uint32_t* next_at = block.next + int64_t{lane} * n_words;
   const int32_t* at[kQueries];
   HWY_UNROLL(3)
-  for (int i = 0; i < kQueries; ++i) at[i] = weights + i * stride;
+  for (int i = 0; i < kQueries; ++i) at[i] = block.weights + i * shape.weight_stride;
   alignas(64) [[maybe_unused]] int32_t earlier[kTo16 ? kQueries * kVectors * S::kLanes : 1];
-  const int n_at_once = kTo16 ? kWordsAtOnce : words.n;
-  for (int first = 0; first < words.n; first += n_at_once) {
-    const int end = HWY_MIN(first + n_at_once, words.n);
+  const int n_at_once = kTo16 ? kWordsAtOnce : n_words;
+  for (int first = 0; first < n_words; first += n_at_once) {
+    const int end = HWY_MIN(first + n_at_once, n_words);
     I a[kQueries][kVectors], b[kQueries][kVectors];
     HWY_UNROLL(3)
     for (int i = 0; i < kQueries; ++i) {
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) a[i][v] = b[i][v] = S::Zero();
     }
-    for (int w = first; w < end; ++w, low_at += words.row) {
-      if (next_at != nullptr) {
-        for (int v = 0; v < kVectors * S::kLanes; v += 16) __builtin_prefetch(next_at + v, 0, 3);
-        next_at += kVectors * S::kLanes;
-      }
+    HWY_UNROLL(4)
+    for (int w = first; w < end; ++w, low_at += shape.row) {
+      for (int v = 0; v < kVectors * S::kLanes; v += 16) __builtin_prefetch(next_at + v, 0, 3);
+      next_at += kVectors * S::kLanes;
       I low[kVectors], high[kVectors];
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) {
         low[v] = S::Load(low_at + v * S::kLanes);
         // Two words of low bits share one of high.
         if constexpr (kBits == 3) {
-          high[v] = S::Load(words.high + w / 2 * words.row + lane + v * S::kLanes);
+          high[v] = S::Load(block.high + w / 2 * shape.row + lane + v * S::kLanes);
           high[v] = S::ShiftRight(high[v], w % 2 * 4);
         }
       }
@@ -138,70 +128,80 @@ HWY_INLINE void SumWords(const Words words, const int32_t* HWY_RESTRICT weights,
         if constexpr (kTo16) {
           int32_t* const sofar = earlier + (i * kVectors + v) * S::kLanes;
           if (first > 0) sum = S::Add32(sum, S::Load(reinterpret_cast<const uint32_t*>(sofar)));
-          if (end < words.n) {
+          if (end < n_words) {
             S::Store(sum, sofar);
             continue;
           }
         }
         const auto x = S::Lanes::FromInts(sum);
         if (half) {
-          out.template Put<Floats8>(i, lane, S::Lanes::Low(x));
+          Out::template Put<Floats8>(block, shape, i, lane, S::Lanes::Low(x));
         } else {
-          out.template Put<typename S::Lanes>(i, lane + v * S::kLanes, x);
+          Out::template Put<typename S::Lanes>(block, shape, i, lane + v * S::kLanes, x);
         }
       }
     }
   }
 }
 
-// All lanes, a multiple of 8. Of the last 16 half may be left over: what lies behind the words is
-// read (there are always scales), and what comes of it left out.
-template <class S, int kBits, int kQueries, class Out>
-HWY_NOINLINE void SumLanes(const Words& words_of, const int32_t* weights, int64_t stride,
-                           int n_lanes, const Out& out_of) {
-  const Words words = words_of;  // where no store can change them
-  const Out out = out_of;
-  // Vectors at once: what the registers hold.
-  constexpr int kVectors = S::kHalves && WeightsHave8Bits(kBits) ? 4 : 2;
+// Lanes [begin, end) of blocks, some vectors at a time.
+template <class S, int kBits, int kQueries, int kVectors, int kWords, class Out>
+HWY_NOINLINE void SumTiles(const Block* blocks, int n_blocks, const SumShape& shape_of, int begin,
+                           int end) {
   constexpr int kTile = kVectors * S::kLanes;
-  int lane = 0;
-  for (; lane + kTile <= n_lanes; lane += kTile) {
-    SumWords<S, kBits, kQueries, kVectors>(words, weights, stride, lane, false, out);
-  }
-  if constexpr (kVectors == 4) {
-    for (; lane + kTile / 2 <= n_lanes; lane += kTile / 2) {
-      SumWords<S, kBits, kQueries, 2>(words, weights, stride, lane, false, out);
+  const SumShape shape = shape_of;  // where no store can change it
+  for (int b = 0; b < n_blocks; ++b) {
+    for (int lane = begin; lane < end; lane += kTile) {
+      const bool half = kVectors == 1 && end - lane < kTile;
+      SumWords<S, kBits, kQueries, kVectors, kWords, Out>(blocks[b], shape, lane, half);
     }
   }
-  for (; lane < n_lanes; lane += S::kLanes) {
-    SumWords<S, kBits, kQueries, 1>(words, weights, stride, lane, n_lanes - lane < S::kLanes, out);
-  }
 }
 
-// Sums of codes of so many bits for up to kQueryTile queries.
-template <class Out>
-using SumFunction = void (*)(const Words& words, const int32_t* weights, int64_t stride,
-                             int n_lanes, const Out& out);
+// All n lanes, a multiple of 8, of blocks that have as many. Of the last 16 half may be left over:
+// what lies behind the words is read (there are always scales), and what comes of it left out.
+template <class S, int kBits, int kQueries, int kWords, class Out>
+void SumLanes(const Block* blocks, int n_blocks, const SumShape& shape, int n) {
+  // Vectors at once: what the registers hold.
+  constexpr int kVectors = S::kHalves && WeightsHave8Bits(kBits) ? 4 : 2;
+  constexpr int kTile = kVectors * S::kLanes, kPair = 2 * S::kLanes;
+  const int tiles = n / kTile * kTile, pairs = n / kPair * kPair;
+  if (tiles > 0) {
+    SumTiles<S, kBits, kQueries, kVectors, kWords, Out>(blocks, n_blocks, shape, 0, tiles);
+  }
+  if (tiles < pairs) {
+    SumTiles<S, kBits, kQueries, 2, kWords, Out>(blocks, n_blocks, shape, tiles, pairs);
+  }
+  if (pairs < n) SumTiles<S, kBits, kQueries, 1, 0, Out>(blocks, n_blocks, shape, pairs, n);
+}
+
+template <class S, int kBits, int kQueries, class Out>
+void SumBlocksOf(const Block* blocks, int n_blocks, const SumShape& shape) {
+  constexpr int kWords = WordsOf(64, kBits == 3 ? 2 : kBits);  // of 64 slots, or as many channels
+  const auto sum = shape.n_words == kWords ? SumLanes<S, kBits, kQueries, kWords, Out>
+                                           : SumLanes<S, kBits, kQueries, 0, Out>;
+  for (int begin = 0, end; begin < n_blocks; begin = end) {
+    const int n = blocks[begin].n_lanes;
+    for (end = begin + 1; end < n_blocks && blocks[end].n_lanes == n;) ++end;
+    sum(blocks + begin, end - begin, shape, n);
+  }
+}
 
 template <class S, int kBits, class Out>
-SumFunction<Out> SumsOfQueries(int n_queries) {
-  if (n_queries == 3) return SumLanes<S, kBits, 3, Out>;
-  if (n_queries == 2) return SumLanes<S, kBits, 2, Out>;
-  return SumLanes<S, kBits, 1, Out>;
+void SumBlocksOfBits(int n_queries, const Block* blocks, int n_blocks, const SumShape& shape) {
+  const auto sum = n_queries == 3   ? SumBlocksOf<S, kBits, 3, Out>
+                   : n_queries == 2 ? SumBlocksOf<S, kBits, 2, Out>
+                                    : SumBlocksOf<S, kBits, 1, Out>;
+  sum(blocks, n_blocks, shape);
 }
 
+// The sums of blocks for up to kQueryTile queries.
 template <class S, class Out>
-SumFunction<Out> SumsOf(int bits, int n_queries) {
-  switch (bits) {
-    case 1:
-      return SumsOfQueries<S, 1, Out>(n_queries);
-    case 2:
-      return SumsOfQueries<S, 2, Out>(n_queries);
-    case 3:
-      return SumsOfQueries<S, 3, Out>(n_queries);
-    case 4:
-      return SumsOfQueries<S, 4, Out>(n_queries);
-    default:
-      return SumsOfQueries<S, 8, Out>(n_queries);
-  }
+void SumBlocks(int bits, int n_queries, const Block* blocks, int n_blocks, const SumShape& shape) {
+  const auto sum = bits == 1   ? SumBlocksOfBits<S, 1, Out>
+                   : bits == 2 ? SumBlocksOfBits<S, 2, Out>
+                   : bits == 3 ? SumBlocksOfBits<S, 3, Out>
+                   : bits == 4 ? SumBlocksOfBits<S, 4, Out>
+                               : SumBlocksOfBits<S, 8, Out>;
+  sum(n_queries, blocks, n_blocks, shape);
 }
