@@ -1,69 +1,69 @@
 // Attention on low-bit planes (attention_codes.h), over the primitives of code_dot-inl.h. Included
 // inside a target region and an anonymous namespace.
 
+inline Shape ShapeOf(const Grid& grid, int n_inner) {
+  Shape shape{};
+  shape.row = grid.n_lanes();
+  shape.n_words = WordsOf(n_inner, grid.bits == 3 ? 2 : grid.bits);
+  shape.add = true;
+  shape.has_min = grid.has_min;
+  shape.factor = grid.factor;
+  shape.middle = MiddleOf(grid);
+  return shape;
+}
+
 template <class S>
 void RoundQueries(const Grid& grid, const CodedQueries& queries) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
+  Shape shape = ShapeOf(grid, grid.group);
+  shape.x_stride = queries.stride;
+  shape.weight_stride = n_groups * group_weights;
   Rounded* rounded = queries.rounded;
   for (int query = 0; query < queries.n; query += kQueryTile) {
-    const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
     for (int g = 0; g < n_groups; ++g) {
-      const int n = HWY_MIN((grid.group + 7) / 8 * 8, grid.padded_channels() - g * grid.group);
-      Block block;
+      shape.n_weights = HWY_MIN((grid.group + 7) / 8 * 8, grid.padded_channels() - g * grid.group);
+      Block block{};
       block.x = queries.rows + query * queries.stride + g * grid.group;
-      RoundBlocks<S, false>(grid, &block, 1, queries.stride, n_queries, n,
-                            queries.weights + (int64_t{query} * n_groups + g) * group_weights,
-                            n_groups * group_weights, rounded++);
+      RoundBlocks<S, Scales::kNone>(
+          grid.bits, HWY_MIN(kQueryTile, queries.n - query), &block, 1, shape,
+          queries.weights + (int64_t{query} * n_groups + g) * group_weights, rounded++);
     }
   }
 }
 
-// Where the parts of a plane are that become blocks: one half of the slots, or a group of channels.
+// Where a part of a plane lies that becomes a block: one half of the slots, or a group of channels.
 struct Part {
   int64_t scales, mins, low, high, next;  // bytes from the plane's begin
   int x, out;                             // floats
-  int n_lanes;
-  uint64_t slots;  // that it has
+  uint64_t slots;                         // that it has
 };
 
-// The part of a grid with the constants from `constant` on and the words of `n_inner` codes a lane
-// from this lane of an inner group on.
-inline Part PartOf(const Grid& grid, int constant, int inner_group, int n_inner, int lane,
-                   int n_lanes) {
+// With the constants from `constant` on and the words of `n_inner` codes a lane from this lane of
+// an inner group on.
+inline Part PartOf(const Grid& grid, int constant, int inner_group, int n_inner, int lane) {
   const int bits = grid.bits == 3 ? 2 : grid.bits;
   const int64_t row = grid.n_lanes(), before = BlocksBefore(grid, inner_group, bits) * row;
-  Part part{};
-  part.scales = grid.scales + int64_t{constant} * grid.scale_bytes();
-  part.mins = grid.mins + int64_t{constant} * grid.scale_bytes();
-  part.low = grid.codes + (before + lane) * 4;
-  part.high = grid.high_codes + (BlocksBefore(grid, inner_group, 1) * row + lane) * 4;
-  part.next = grid.codes + (before + int64_t{lane} * WordsOf(n_inner, bits)) * 4;
-  part.n_lanes = n_lanes;
-  part.slots = ~uint64_t{0};
-  return part;
+  return {.scales = grid.scales + int64_t{constant} * grid.scale_bytes(),
+          .mins = grid.mins + int64_t{constant} * grid.scale_bytes(),
+          .low = grid.codes + (before + lane) * 4,
+          .high = grid.high_codes + (BlocksBefore(grid, inner_group, 1) * row + lane) * 4,
+          .next = grid.codes + (before + int64_t{lane} * WordsOf(n_inner, bits)) * 4,
+          .x = 0,
+          .out = 0,
+          .slots = ~uint64_t{0}};
 }
 
-inline SumShape ShapeOf(const Grid& grid, int n_inner) {
-  return {.row = grid.n_lanes(),
-          .n_words = WordsOf(n_inner, grid.bits == 3 ? 2 : grid.bits),
-          .weight_stride = 0,
-          .out_stride = 0,
-          .add = true,
-          .has_min = grid.has_min};
-}
-
-inline Block BlockOf(const CodedPages& pages, int page, const Part& part) {
-  const std::byte* plane = pages.plane[page];
-  Block block;
-  block.low = reinterpret_cast<const uint32_t*>(plane + part.low);
-  block.high = reinterpret_cast<const uint32_t*>(plane + part.high);
-  block.next = reinterpret_cast<const uint32_t*>(pages.next[page] + part.next);
-  block.scales = plane + part.scales;
-  block.mins = plane + part.mins;
-  block.seen = pages.seen[page];
-  block.n_lanes = part.n_lanes;
-  return block;
+HWY_INLINE Block BlockOf(const std::byte* plane, const std::byte* next, const Part& part,
+                         const float* x, float* out) {
+  const auto words = [](const std::byte* at) { return reinterpret_cast<const uint32_t*>(at); };
+  return {.low = words(plane + part.low),
+          .high = words(plane + part.high),
+          .next = words(next + part.next),
+          .scales = plane + part.scales,
+          .mins = plane + part.mins,
+          .x = x + part.x,
+          .out = out + part.out};
 }
 
 // The constants of the next plane into the first level; its codes follow while those of this plane
@@ -78,88 +78,95 @@ void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries
                    float* logits) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
-  Constants constants[kPagesPerSplit];
+  const auto sum = grid.f32 ? SumBlocks<S, AddScaledTo<true>> : SumBlocks<S, AddScaledTo<false>>;
   Block blocks[kPagesPerSplit];
+  Rounded rounded[kPagesPerSplit];
   for (int g = 0; g < n_groups; ++g) {
     const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
-    const Part part = PartOf(grid, g * kPageEntries, g, n, 0, kPageEntries);
+    const Part part = PartOf(grid, g * kPageEntries, g, n, 0);
     for (int page = 0; page < pages.n; ++page) {
       if (g == 0) PrefetchConstants(grid, pages.next[page]);
-      blocks[page] = BlockOf(pages, page, part);
-      blocks[page].constants = &constants[page];
+      blocks[page] =
+          BlockOf(pages.plane[page], pages.next[page], part, nullptr, logits + page * kPageEntries);
     }
-    ReadConstants<S>(grid, blocks, pages.n, kPageEntries);
-    SumShape shape = ShapeOf(grid, n);
+    Shape shape = ShapeOf(grid, n);
+    shape.n_lanes = kPageEntries;
     shape.weight_stride = n_groups * group_weights;
     shape.out_stride = kLogitStride;
     shape.add = add || g > 0;
-    const Rounded* rounded = queries.rounded + g;
-    for (int query = 0; query < queries.n; query += kQueryTile, rounded += n_groups) {
-      for (int page = 0; page < pages.n; ++page) {
-        blocks[page].weights = queries.weights + (int64_t{query} * n_groups + g) * group_weights;
-        blocks[page].rounded = rounded;
-        blocks[page].out = logits + int64_t{query} * kLogitStride + page * kPageEntries;
-      }
-      SumBlocks<S, AddScaledTo>(grid.bits, HWY_MIN(kQueryTile, queries.n - query), blocks, pages.n,
-                                shape);
+    for (int query = 0; query < queries.n; query += kQueryTile) {
+      std::fill_n(rounded, pages.n, queries.rounded[query / kQueryTile * n_groups + g]);
+      sum(grid.bits, HWY_MIN(kQueryTile, queries.n - query), blocks, pages.n,
+          queries.weights + (int64_t{query} * n_groups + g) * group_weights, rounded, shape);
+      for (int page = 0; page < pages.n; ++page) blocks[page].out += kQueryTile * kLogitStride;
     }
   }
 }
 
-// Weights that differ from page to page, and so are rounded with each: x [queries][...], rows
-// x_stride and pages x_page floats apart, n_weights a part. Sums go to `out`, in the same way.
-struct PageWeights {
-  const float* x;
-  int64_t x_stride;
-  int x_page, n_weights;
-  int n_queries;
-  float* out;
-  int out_page;
-};
-
-// For all pages and parts of them. kScaled: the constants belong to the weights, else to the lanes.
-template <class S, bool kScaled>
-void SumParts(const Grid& grid, const CodedPages& pages, const Part* parts, int n_parts,
-              const PageWeights& weights, SumShape shape) {
-  using Out = std::conditional_t<kScaled, AddTo, AddScaledTo>;
-  Constants constants[kBlocksAtOnce];
-  Block blocks[kBlocksAtOnce];
+// Blocks whose weights are rounded, for each page anew, and multiplied with their codes. kScales:
+// of the weights; or else of the lanes.
+template <class S, Scales kScales, class Out>
+void SumRounded(const Grid& grid, int n_queries, Block* blocks, int n_blocks, const Shape& shape) {
   Rounded rounded[kBlocksAtOnce];
-  alignas(64) int32_t integers[kBlocksAtOnce * kQueryTile * kMostWeights];
-  shape.weight_stride = PaddedWeights(weights.n_weights) / 2;
-  int page_of[kBlocksAtOnce];
-  const Part* part_of[kBlocksAtOnce];
-  for (int at = 0, n_all = pages.n * n_parts; at < n_all;) {
-    int n = 0;
-    for (; n < kBlocksAtOnce && at < n_all; ++at) {
-      const int page = at / n_parts;
-      const Part& part = parts[at % n_parts];
-      // Those with no slot that is seen are not encoded, perhaps.
-      if ((pages.seen[page] & part.slots) == 0) continue;
-      if (&part == parts) PrefetchConstants(grid, pages.next[page]);
-      page_of[n] = page;
-      part_of[n] = &part;
-      blocks[n] = BlockOf(pages, page, part);
-      blocks[n].constants = &constants[n];
-      blocks[n].weights = integers + n * kQueryTile * shape.weight_stride;
-      blocks[n].rounded = &rounded[n];
-      ++n;
-    }
-    ReadConstants<S>(grid, blocks, n, kScaled ? weights.n_weights : grid.padded_channels());
-    if (kScaled && !grid.keys) MaskConstants(blocks, n);
-    for (int query = 0; query < weights.n_queries; query += kQueryTile) {
-      const int n_queries = HWY_MIN(kQueryTile, weights.n_queries - query);
-      for (int b = 0; b < n; ++b) {
-        blocks[b].x =
-            weights.x + query * weights.x_stride + page_of[b] * weights.x_page + part_of[b]->x;
-        blocks[b].out = weights.out + query * shape.out_stride + page_of[b] * weights.out_page +
-                        part_of[b]->out;
-      }
-      RoundBlocks<S, kScaled>(grid, blocks, n, weights.x_stride, n_queries, weights.n_weights,
-                              integers, shape.weight_stride, rounded);
-      SumBlocks<S, Out>(grid.bits, n_queries, blocks, n, shape);
+  alignas(64) int32_t weights[kBlocksAtOnce * kQueryTile * kMostWeights];
+  for (int query = 0; query < n_queries; query += kQueryTile) {
+    const int n = HWY_MIN(kQueryTile, n_queries - query);
+    RoundBlocks<S, kScales>(grid.bits, n, blocks, n_blocks, shape, weights, rounded);
+    SumBlocks<S, Out>(grid.bits, n, blocks, n_blocks, weights, rounded, shape);
+    if (query + kQueryTile >= n_queries) break;
+    for (int b = 0; b < n_blocks; ++b) {
+      blocks[b].x += kQueryTile * shape.x_stride;
+      blocks[b].out += kQueryTile * shape.out_stride;
     }
   }
+}
+
+// The scales and minima of a group of values, of slots that are not seen zeros: there may be
+// anything.
+struct Masked {
+  alignas(8) std::byte scales[kPageEntries * 4], mins[kPageEntries * 4];
+};
+inline void Mask(const Grid& grid, uint64_t seen, Block& block, Masked& masked) {
+  const int size = grid.scale_bytes();
+  std::memcpy(masked.scales, block.scales, kPageEntries * size);
+  if (grid.has_min) std::memcpy(masked.mins, block.mins, kPageEntries * size);
+  for (uint64_t hidden = ~seen; hidden != 0; hidden &= hidden - 1) {
+    const int64_t at = int64_t{__builtin_ctzll(hidden)} * size;
+    std::memset(masked.scales + at, 0, size);
+    std::memset(masked.mins + at, 0, size);
+  }
+  block.scales = masked.scales;
+  block.mins = masked.mins;
+}
+
+// All parts of pages, some blocks at a time. x and out: of the first page, the others' so many
+// floats apart.
+template <class S, bool kScaled>
+void SumParts(const Grid& grid, const CodedPages& pages, const Part* parts, int n_parts,
+              int n_queries, const float* x, int x_page, float* out, int out_page, Shape& shape) {
+  const auto sum = !kScaled   ? grid.f32 ? SumRounded<S, Scales::kNone, AddScaledTo<true>>
+                                         : SumRounded<S, Scales::kNone, AddScaledTo<false>>
+                     : grid.f32 ? SumRounded<S, Scales::kF32, AddTo>
+                              : SumRounded<S, Scales::kF16, AddTo>;
+  Block blocks[kBlocksAtOnce];
+  Masked masked[kBlocksAtOnce];
+  shape.weight_stride = PaddedWeights(shape.n_weights) / 2;
+  shape.block_stride = kQueryTile * shape.weight_stride;
+  int n = 0;
+  for (int page = 0; page < pages.n; ++page, x += x_page, out += out_page) {
+    const uint64_t seen = pages.seen[page];
+    PrefetchConstants(grid, pages.next[page]);
+    for (int part = 0; part < n_parts; ++part) {
+      // Those with no slot that is seen are not encoded, perhaps.
+      if ((seen & parts[part].slots) == 0) continue;
+      blocks[n] = BlockOf(pages.plane[page], pages.next[page], parts[part], x, out);
+      if (kScaled && !grid.keys && seen != ~uint64_t{0}) Mask(grid, seen, blocks[n], masked[n]);
+      if (++n < kBlocksAtOnce) continue;
+      sum(grid, n_queries, blocks, n, shape);
+      n = 0;
+    }
+  }
+  if (n > 0) sum(grid, n_queries, blocks, n, shape);
 }
 
 constexpr int kHalves = kPageEntries / kGroupSlots;
@@ -172,22 +179,18 @@ void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueri
   Part parts[kHalves];
   for (int half = 0; half < kHalves; ++half) {
     const int slot = half * kGroupSlots;
-    parts[half] = PartOf(grid, grid.ScaleIndex(0, slot), 0, grid.n_channels, slot, kGroupSlots);
+    parts[half] = PartOf(grid, grid.ScaleIndex(0, slot), 0, grid.n_channels, slot);
     parts[half].out = slot;
     parts[half].slots = SlotsOf(half);
   }
-  SumShape shape = ShapeOf(grid, grid.n_channels);
+  Shape shape = ShapeOf(grid, grid.n_channels);
+  shape.n_lanes = kGroupSlots;
+  shape.x_stride = queries.stride;
+  shape.n_weights = grid.padded_channels();
   shape.out_stride = kLogitStride;
   shape.add = add;
-  SumParts<S, true>(grid, pages, parts, kHalves,
-                    {.x = queries.rows + RowBegin(grid),
-                     .x_stride = queries.stride,
-                     .x_page = 0,
-                     .n_weights = grid.padded_channels(),
-                     .n_queries = queries.n,
-                     .out = logits,
-                     .out_page = kPageEntries},
-                    shape);
+  SumParts<S, true>(grid, pages, parts, kHalves, queries.n, queries.rows + RowBegin(grid), 0,
+                    logits, kPageEntries, shape);
 }
 
 template <class S>
@@ -197,27 +200,28 @@ void Logits(const Grid& grid, const CodedPages& pages, const CodedQueries& queri
   of(grid, pages, queries, add, logits);
 }
 
-// Values by entry: for every group of channels the scales go into the probabilities.
+// Values by entry: for every group of channels the scales go into the probabilities. Groups of as
+// many channels together: the last one may have fewer.
 template <class S>
 void ValuesByEntry(const Grid& grid, const CodedPages& pages, int n_queries, const float* p,
                    float* acc) {
   Part parts[kMostChannels];
-  for (int g = 0; g < grid.n_groups(); ++g) {
-    const int first = g * grid.group, n_lanes = HWY_MIN(grid.group, grid.n_channels - first);
-    parts[g] = PartOf(grid, g * kPageEntries, 0, kPageEntries, first, n_lanes);
-    parts[g].out = first;
+  const int n_groups = grid.n_groups(), n_whole = grid.n_channels / grid.group;
+  for (int g = 0; g < n_groups; ++g) {
+    parts[g] = PartOf(grid, g * kPageEntries, 0, kPageEntries, g * grid.group);
+    parts[g].out = g * grid.group;
   }
-  SumShape shape = ShapeOf(grid, kPageEntries);
+  Shape shape = ShapeOf(grid, kPageEntries);
+  shape.x_stride = kLogitStride;
+  shape.n_weights = kPageEntries;
   shape.out_stride = grid.n_channels;
-  SumParts<S, true>(grid, pages, parts, grid.n_groups(),
-                    {.x = p,
-                     .x_stride = kLogitStride,
-                     .x_page = kPageEntries,
-                     .n_weights = kPageEntries,
-                     .n_queries = n_queries,
-                     .out = acc,
-                     .out_page = 0},
-                    shape);
+  for (int begin = 0; begin < n_groups; begin = n_whole) {
+    const int end = begin < n_whole ? n_whole : n_groups;
+    shape.n_lanes = begin < n_whole ? grid.group : grid.n_channels % grid.group;
+    SumParts<S, true>(grid, pages, parts + begin, end - begin, n_queries, p, kPageEntries, acc, 0,
+                      shape);
+    if (end == n_groups) break;
+  }
 }
 
 // Values by channel: a sum for each 32 slots, scaled channel by channel.
@@ -227,21 +231,16 @@ void ValuesByChannel(const Grid& grid, const CodedPages& pages, int n_queries, c
   Part parts[kHalves];
   for (int half = 0; half < kHalves; ++half) {
     const int slot = half * kGroupSlots;
-    parts[half] = PartOf(grid, grid.ScaleIndex(0, slot), half, kGroupSlots, 0, grid.n_channels);
+    parts[half] = PartOf(grid, grid.ScaleIndex(0, slot), half, kGroupSlots, 0);
     parts[half].x = slot;
     parts[half].slots = SlotsOf(half);
   }
-  SumShape shape = ShapeOf(grid, kGroupSlots);
+  Shape shape = ShapeOf(grid, kGroupSlots);
+  shape.n_lanes = grid.n_channels;
+  shape.x_stride = kLogitStride;
+  shape.n_weights = kGroupSlots;
   shape.out_stride = grid.n_channels;
-  SumParts<S, false>(grid, pages, parts, kHalves,
-                     {.x = p,
-                      .x_stride = kLogitStride,
-                      .x_page = kPageEntries,
-                      .n_weights = kGroupSlots,
-                      .n_queries = n_queries,
-                      .out = acc,
-                      .out_page = 0},
-                     shape);
+  SumParts<S, false>(grid, pages, parts, kHalves, n_queries, p, kPageEntries, acc, 0, shape);
 }
 
 template <class S>

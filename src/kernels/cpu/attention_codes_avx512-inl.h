@@ -16,6 +16,7 @@ struct Floats16 {
   static HWY_INLINE V MaxAbs(V a, V most) {
     return _mm512_range_ps(a, most, 0b1011);  // of absolute values the larger, without a sign
   }
+  static HWY_INLINE V Part(V x) { return x; }
   static HWY_INLINE __m256 Low(V x) { return _mm512_castps512_ps256(x); }
   static HWY_INLINE __m256 High(V x) { return _mm512_extractf32x8_ps(x, 1); }
 };

@@ -1,7 +1,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <type_traits>
+#include <cstring>
 
 #include "hwy/base.h"
 #include "kernels/cpu/attention_codes.h"

@@ -44,12 +44,26 @@ HWY_INLINE typename S::I WeightAt(const int32_t* at) {
   return weight;
 }
 
+// The sums of one vector of lanes, or of its lower half, to where they go.
+template <class S, class L, int kQueries, class Out>
+HWY_INLINE void Put(const Block& block, const Rounded& rounded, const Shape& shape, int lane,
+                    const typename S::I (&sums)[kQueries]) {
+  const auto lanes = Out::template Lanes<L>::At(block, shape, lane);
+  float* to = block.out + lane;
+  HWY_UNROLL(3)
+  for (int i = 0; i < kQueries; ++i, to += shape.out_stride) {
+    const auto sum = L::Part(S::Lanes::FromInts(sums[i]));
+    L::Store(lanes.Add(rounded, i, sum, shape.add ? to : nullptr), to);
+  }
+}
+
 // Sums over the words of some vectors of lanes from `lane` on, for each of the queries; half: of
 // the last vector the lower half only. As many words of the next plane are prefetched while these
 // are multiplied, in the order of their addresses: at once their lines would wait for each other.
 // kWords: of a lane, or 0 where that is not known beforehand.
 template <class S, int kBits, int kQueries, int kVectors, int kWords, class Out>
-HWY_INLINE void SumWords(const Block block, const SumShape shape, int lane, bool half) {
+HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
+                         const Rounded& rounded, const Shape shape, int lane, bool half) {
   using I = typename S::I;
   const int n_words = kWords > 0 ? kWords : shape.n_words;
   constexpr bool kBytes = WeightsHave8Bits(kBits);
@@ -65,7 +79,7 @@ HWY_INLINE void SumWords(const Block block, const SumShape shape, int lane, bool
   const uint32_t* next_at = block.next + int64_t{lane} * n_words;
   const int32_t* at[kQueries];
   HWY_UNROLL(3)
-  for (int i = 0; i < kQueries; ++i) at[i] = block.weights + i * shape.weight_stride;
+  for (int i = 0; i < kQueries; ++i) at[i] = weights + i * shape.weight_stride;
   alignas(64) [[maybe_unused]] int32_t earlier[kTo16 ? kQueries * kVectors * S::kLanes : 1];
   const int n_at_once = kTo16 ? kWordsAtOnce : n_words;
   for (int first = 0; first < n_words; first += n_at_once) {
@@ -119,26 +133,26 @@ HWY_INLINE void SumWords(const Block block, const SumShape shape, int lane, bool
       HWY_UNROLL(3)
       for (int i = 0; i < kQueries; ++i) at[i] += kQuads * (kBytes ? 1 : 2);
     }
-    HWY_UNROLL(3)
-    for (int i = 0; i < kQueries; ++i) {
-      HWY_UNROLL(4)
-      for (int v = 0; v < kVectors; ++v) {
-        I sum = kTo16 ? S::Widen(a[i][v]) : S::Add32(a[i][v], b[i][v]);
-        if constexpr (!kBytes && S::kHalves) sum = S::AddHalves(a[i][v], b[i][v]);
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) {
+      I sums[kQueries];
+      HWY_UNROLL(3)
+      for (int i = 0; i < kQueries; ++i) {
+        sums[i] = kTo16 ? S::Widen(a[i][v]) : S::Add32(a[i][v], b[i][v]);
+        if constexpr (!kBytes && S::kHalves) sums[i] = S::AddHalves(a[i][v], b[i][v]);
         if constexpr (kTo16) {
           int32_t* const sofar = earlier + (i * kVectors + v) * S::kLanes;
-          if (first > 0) sum = S::Add32(sum, S::Load(reinterpret_cast<const uint32_t*>(sofar)));
-          if (end < n_words) {
-            S::Store(sum, sofar);
-            continue;
+          if (first > 0) {
+            sums[i] = S::Add32(sums[i], S::Load(reinterpret_cast<const uint32_t*>(sofar)));
           }
+          if (end < n_words) S::Store(sums[i], sofar);
         }
-        const auto x = S::Lanes::FromInts(sum);
-        if (half) {
-          Out::template Put<Floats8>(block, shape, i, lane, S::Lanes::Low(x));
-        } else {
-          Out::template Put<typename S::Lanes>(block, shape, i, lane + v * S::kLanes, x);
-        }
+      }
+      if (kTo16 && end < n_words) continue;
+      if (half) {
+        Put<S, Floats8, kQueries, Out>(block, rounded, shape, lane, sums);
+      } else {
+        Put<S, typename S::Lanes, kQueries, Out>(block, rounded, shape, lane + v * S::kLanes, sums);
       }
     }
   }
@@ -146,62 +160,56 @@ HWY_INLINE void SumWords(const Block block, const SumShape shape, int lane, bool
 
 // Lanes [begin, end) of blocks, some vectors at a time.
 template <class S, int kBits, int kQueries, int kVectors, int kWords, class Out>
-HWY_NOINLINE void SumTiles(const Block* blocks, int n_blocks, const SumShape& shape_of, int begin,
-                           int end) {
+HWY_NOINLINE void SumTiles(const Block* blocks, int n_blocks, const int32_t* weights,
+                           const Rounded* rounded, const Shape& shape_of, int begin, int end) {
   constexpr int kTile = kVectors * S::kLanes;
-  const SumShape shape = shape_of;  // where no store can change it
-  for (int b = 0; b < n_blocks; ++b) {
+  const Shape shape = shape_of;  // where no store can change it
+  for (int b = 0; b < n_blocks; ++b, weights += shape.block_stride) {
     for (int lane = begin; lane < end; lane += kTile) {
       const bool half = kVectors == 1 && end - lane < kTile;
-      SumWords<S, kBits, kQueries, kVectors, kWords, Out>(blocks[b], shape, lane, half);
+      SumWords<S, kBits, kQueries, kVectors, kWords, Out>(blocks[b], weights, rounded[b], shape,
+                                                          lane, half);
     }
   }
 }
 
-// All n lanes, a multiple of 8, of blocks that have as many. Of the last 16 half may be left over:
-// what lies behind the words is read (there are always scales), and what comes of it left out.
+// All lanes. Of the last 16 half may be left over: what lies behind the words is read (there are
+// always scales), and what comes of it left out.
 template <class S, int kBits, int kQueries, int kWords, class Out>
-void SumLanes(const Block* blocks, int n_blocks, const SumShape& shape, int n) {
+void SumLanes(const Block* blocks, int n_blocks, const int32_t* weights, const Rounded* rounded,
+              const Shape& shape) {
   // Vectors at once: what the registers hold.
   constexpr int kVectors = S::kHalves && WeightsHave8Bits(kBits) ? 4 : 2;
   constexpr int kTile = kVectors * S::kLanes, kPair = 2 * S::kLanes;
-  const int tiles = n / kTile * kTile, pairs = n / kPair * kPair;
-  if (tiles > 0) {
-    SumTiles<S, kBits, kQueries, kVectors, kWords, Out>(blocks, n_blocks, shape, 0, tiles);
-  }
-  if (tiles < pairs) {
-    SumTiles<S, kBits, kQueries, 2, kWords, Out>(blocks, n_blocks, shape, tiles, pairs);
-  }
-  if (pairs < n) SumTiles<S, kBits, kQueries, 1, 0, Out>(blocks, n_blocks, shape, pairs, n);
-}
-
-template <class S, int kBits, int kQueries, class Out>
-void SumBlocksOf(const Block* blocks, int n_blocks, const SumShape& shape) {
-  constexpr int kWords = WordsOf(64, kBits == 3 ? 2 : kBits);  // of 64 slots, or as many channels
-  const auto sum = shape.n_words == kWords ? SumLanes<S, kBits, kQueries, kWords, Out>
-                                           : SumLanes<S, kBits, kQueries, 0, Out>;
-  for (int begin = 0, end; begin < n_blocks; begin = end) {
-    const int n = blocks[begin].n_lanes;
-    for (end = begin + 1; end < n_blocks && blocks[end].n_lanes == n;) ++end;
-    sum(blocks + begin, end - begin, shape, n);
-  }
+  const int n = shape.n_lanes, tiles = n / kTile * kTile, pairs = n / kPair * kPair;
+  const auto sum = [&](auto tiles_of, int begin, int end) {
+    if (begin < end) tiles_of(blocks, n_blocks, weights, rounded, shape, begin, end);
+  };
+  sum(SumTiles<S, kBits, kQueries, kVectors, kWords, Out>, 0, tiles);
+  sum(SumTiles<S, kBits, kQueries, 2, kWords, Out>, tiles, pairs);
+  sum(SumTiles<S, kBits, kQueries, 1, 0, Out>, pairs, n);
 }
 
 template <class S, int kBits, class Out>
-void SumBlocksOfBits(int n_queries, const Block* blocks, int n_blocks, const SumShape& shape) {
-  const auto sum = n_queries == 3   ? SumBlocksOf<S, kBits, 3, Out>
-                   : n_queries == 2 ? SumBlocksOf<S, kBits, 2, Out>
-                                    : SumBlocksOf<S, kBits, 1, Out>;
-  sum(blocks, n_blocks, shape);
+void SumBlocksOf(int n_queries, const Block* blocks, int n_blocks, const int32_t* weights,
+                 const Rounded* rounded, const Shape& shape) {
+  constexpr int kWords = WordsOf(64, kBits == 3 ? 2 : kBits);  // of 64 slots, or as many channels
+  const bool whole = shape.n_words == kWords;
+  const auto sum = n_queries == 3
+                       ? whole ? SumLanes<S, kBits, 3, kWords, Out> : SumLanes<S, kBits, 3, 0, Out>
+                   : n_queries == 2 ? SumLanes<S, kBits, 2, 0, Out>
+                                    : SumLanes<S, kBits, 1, 0, Out>;
+  sum(blocks, n_blocks, weights, rounded, shape);
 }
 
-// The sums of blocks for up to kQueryTile queries.
+// The sums of blocks for up to kQueryTile queries; weights and what they stand for block by block.
 template <class S, class Out>
-void SumBlocks(int bits, int n_queries, const Block* blocks, int n_blocks, const SumShape& shape) {
-  const auto sum = bits == 1   ? SumBlocksOfBits<S, 1, Out>
-                   : bits == 2 ? SumBlocksOfBits<S, 2, Out>
-                   : bits == 3 ? SumBlocksOfBits<S, 3, Out>
-                   : bits == 4 ? SumBlocksOfBits<S, 4, Out>
-                               : SumBlocksOfBits<S, 8, Out>;
-  sum(n_queries, blocks, n_blocks, shape);
+void SumBlocks(int bits, int n_queries, const Block* blocks, int n_blocks, const int32_t* weights,
+               const Rounded* rounded, const Shape& shape) {
+  const auto sum = bits == 1   ? SumBlocksOf<S, 1, Out>
+                   : bits == 2 ? SumBlocksOf<S, 2, Out>
+                   : bits == 3 ? SumBlocksOf<S, 3, Out>
+                   : bits == 4 ? SumBlocksOf<S, 4, Out>
+                               : SumBlocksOf<S, 8, Out>;
+  sum(n_queries, blocks, n_blocks, weights, rounded, shape);
 }

@@ -17,7 +17,11 @@ struct Floats8 {
   static HWY_INLINE V MaxAbs(V a, V most) {
     return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a), most);
   }
-  static HWY_INLINE V Low(V x) { return x; }
+  // The lower half of wider ones.
+  template <class W>
+  static HWY_INLINE V Part(W x) {
+    return *reinterpret_cast<const V*>(&x);
+  }
 };
 
 // The lanes of each of four vectors, put together in one order: four chains of latencies at once,

@@ -20,35 +20,45 @@ struct RoundScratch {
   alignas(64) int32_t sum[kBlocksAtOnce * 4];
 };
 
-// Products of blocks; the largest of each query, and totals of x * min or of x. kCount: n, or 0.
-template <class S, bool kScaled, int kQueries, int kCount>
-HWY_NOINLINE void Multiply(const Block* blocks, int n_blocks, int64_t stride, int count,
+enum class Scales : uint8_t { kNone, kF16, kF32 };  // that weights are multiplied with
+
+// Products of blocks; the largest of each query, and totals of x * min or of x. kCount: of weights,
+// or 0.
+template <class S, Scales kScales, int kQueries, int kCount>
+HWY_NOINLINE void Multiply(const Block* blocks, int n_blocks, const Shape& shape_of,
                            RoundScratch& scratch) {
   using Wide = typename S::Floats;
-  const int n = kCount > 0 ? kCount : count, padded = PaddedWeights(n);
+  constexpr bool kScaled = kScales != Scales::kNone, kF32 = kScales == Scales::kF32;
+  const Shape shape = shape_of;  // where no store can change it
+  const int n = kCount > 0 ? kCount : shape.n_weights, padded = PaddedWeights(n);
+  const int64_t stride = shape.x_stride;
   float* HWY_RESTRICT products = scratch.products;
   for (int b = 0; b < n_blocks; ++b, products += kQueries * padded) {
     const float* HWY_RESTRICT x = blocks[b].x;
-    const float* HWY_RESTRICT scales = kScaled ? blocks[b].constants->scale : nullptr;
-    const float* HWY_RESTRICT mins = kScaled ? blocks[b].constants->min : nullptr;
     typename Wide::V most[kQueries], sums[kQueries];  // sixteen lanes on every path: the same bits
     HWY_UNROLL(3)
     for (int q = 0; q < kQueries; ++q) most[q] = sums[q] = Wide::Set(0.0f);
     int i = 0;
     HWY_UNROLL(4)
     for (; i + Wide::kLanes <= n; i += Wide::kLanes) {
+      Constants<Wide, kF32> c;
+      if constexpr (kScaled) c = Constants<Wide, kF32>::At(blocks[b], shape, i);
       HWY_UNROLL(3)
       for (int q = 0; q < kQueries; ++q) {
         typename Wide::V v = Wide::Load(x + q * stride + i);
         if constexpr (kScaled) {
-          sums[q] = Wide::Fma(v, Wide::Load(mins + i), sums[q]);
-          v = Wide::Mul(v, Wide::Load(scales + i));
+          sums[q] = Wide::Fma(v, c.min, sums[q]);
+          v = Wide::Mul(v, c.scale);
         } else {
           sums[q] = Wide::Add(sums[q], v);
         }
         most[q] = Wide::MaxAbs(v, most[q]);
         Wide::Store(v, products + q * padded + i);
       }
+    }
+    Constants<Floats8, kF32> c;
+    if constexpr (kScaled) {
+      if (i < n) c = Constants<Floats8, kF32>::At(blocks[b], shape, i);
     }
     Floats8::V most8[4], sums8[4];
     HWY_UNROLL(4)
@@ -60,8 +70,8 @@ HWY_NOINLINE void Multiply(const Block* blocks, int n_blocks, int64_t stride, in
       if (i < n) {
         Floats8::V v = Floats8::Load(x + q * stride + i);
         if constexpr (kScaled) {
-          sums8[q] = Floats8::Fma(v, Floats8::Load(mins + i), sums8[q]);
-          v = Floats8::Mul(v, Floats8::Load(scales + i));
+          sums8[q] = Floats8::Fma(v, c.min, sums8[q]);
+          v = Floats8::Mul(v, c.scale);
         } else {
           sums8[q] = Floats8::Add(sums8[q], v);
         }
@@ -80,11 +90,12 @@ HWY_NOINLINE void Multiply(const Block* blocks, int n_blocks, int64_t stride, in
 
 // The integers of blocks, and their sums.
 template <class S, bool kBytes, int kQueries, int kCount>
-HWY_NOINLINE void Pack(int n_blocks, int count, int32_t* HWY_RESTRICT out, int64_t out_stride,
+HWY_NOINLINE void Pack(int n_blocks, const Shape& shape, int32_t* HWY_RESTRICT out,
                        RoundScratch& scratch) {
-  const int padded = PaddedWeights(kCount > 0 ? kCount : count);
+  const int padded = PaddedWeights(kCount > 0 ? kCount : shape.n_weights);
+  const int64_t query_stride = shape.weight_stride, block_stride = shape.block_stride;
   const float* HWY_RESTRICT products = scratch.products;
-  for (int b = 0; b < n_blocks; ++b, products += kQueries * padded) {
+  for (int b = 0; b < n_blocks; ++b, products += kQueries * padded, out += block_stride) {
     __m256 sums[4];
     HWY_UNROLL(4)
     for (int q = 0; q < 4; ++q) {
@@ -92,7 +103,7 @@ HWY_NOINLINE void Pack(int n_blocks, int count, int32_t* HWY_RESTRICT out, int64
       if (q >= kQueries) continue;
       const float* from = products + q * padded;
       const float inverse = scratch.inverse[b * 4 + q];
-      int32_t* const to = out + (b * kQueryTile + q) * out_stride;
+      int32_t* const to = out + q * query_stride;
       sums[q] = _mm256_castsi256_ps(kBytes ? S::PackBytes(from, inverse, padded, to)
                                            : S::PackWide(from, inverse, padded, to));
     }
@@ -100,20 +111,19 @@ HWY_NOINLINE void Pack(int n_blocks, int count, int32_t* HWY_RESTRICT out, int64
   }
 }
 
-// Weights of blocks as integers: those of block b and query q from
-// out + (b * kQueryTile + q) * out_stride on. Sums count codes from the middle of their range:
-// where the scales are in the weights, so are the minima, in the offset; else the offset is of what
-// the lanes' scales multiply.
-template <class S, bool kScaled, int kQueries, int kCount>
-void RoundBlocksOf(const Grid& grid, const Block* blocks, int n_blocks, int64_t stride, int count,
-                   int32_t* out, int64_t out_stride, Rounded* rounded) {
+// Weights of blocks as integers to `out`. Sums count codes from the middle of their range: where
+// the scales are in the weights, so are the minima, in the offset; else the offset is of what the
+// lanes' scales multiply.
+template <class S, Scales kScales, int kQueries, int kCount>
+void RoundBlocksOf(int bits, const Block* blocks, int n_blocks, const Shape& shape, int32_t* out,
+                   Rounded* rounded) {
+  constexpr bool kScaled = kScales != Scales::kNone;
   RoundScratch scratch;
-  Multiply<S, kScaled, kQueries, kCount>(blocks, n_blocks, stride, count, scratch);
-  const bool bytes = WeightsHave8Bits(grid.bits);
-  const __m256 most_integer = _mm256_set1_ps(MostInteger(bytes));
+  Multiply<S, kScales, kQueries, kCount>(blocks, n_blocks, shape, scratch);
+  const bool bytes = WeightsHave8Bits(bits);
   // Two blocks at once. Below 1e-30, and where the division would overflow, nothing is left of a
   // weight.
-  const __m256 least = _mm256_set1_ps(1e-30f);
+  const __m256 most_integer = _mm256_set1_ps(MostInteger(bytes)), least = _mm256_set1_ps(1e-30f);
   for (int i = 0; i < n_blocks * 4; i += 8) {
     const __m256 largest = _mm256_load_ps(scratch.largest + i);
     const __m256 some = _mm256_cmp_ps(largest, least, _CMP_GT_OQ);
@@ -122,8 +132,8 @@ void RoundBlocksOf(const Grid& grid, const Block* blocks, int n_blocks, int64_t 
     _mm256_store_ps(scratch.largest + i, step);
   }
   const auto pack = bytes ? Pack<S, true, kQueries, kCount> : Pack<S, false, kQueries, kCount>;
-  pack(n_blocks, count, out, out_stride, scratch);
-  const __m128 middle_code = _mm_set1_ps(MiddleOf(grid)), none = _mm_setzero_ps();
+  pack(n_blocks, shape, out, scratch);
+  const __m128 middle_code = _mm_set1_ps(shape.middle), none = _mm_setzero_ps();
   for (int b = 0; b < n_blocks; ++b) {
     const __m128 sum =
         _mm_cvtepi32_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scratch.sum + b * 4)));
@@ -136,12 +146,12 @@ void RoundBlocksOf(const Grid& grid, const Block* blocks, int n_blocks, int64_t 
   }
 }
 
-template <class S, bool kScaled>
-void RoundBlocks(const Grid& grid, const Block* blocks, int n_blocks, int64_t stride, int n_queries,
-                 int n, int32_t* out, int64_t out_stride, Rounded* rounded) {
-  const auto round =
-      n_queries == 3 ? n == 64 ? RoundBlocksOf<S, kScaled, 3, 64> : RoundBlocksOf<S, kScaled, 3, 0>
-      : n_queries == 2 ? RoundBlocksOf<S, kScaled, 2, 0>
-                       : RoundBlocksOf<S, kScaled, 1, 0>;
-  round(grid, blocks, n_blocks, stride, n, out, out_stride, rounded);
+template <class S, Scales kScales>
+void RoundBlocks(int bits, int n_queries, const Block* blocks, int n_blocks, const Shape& shape,
+                 int32_t* out, Rounded* rounded) {
+  const auto round = n_queries == 3   ? shape.n_weights == 64 ? RoundBlocksOf<S, kScales, 3, 64>
+                                                              : RoundBlocksOf<S, kScales, 3, 0>
+                       : n_queries == 2 ? RoundBlocksOf<S, kScales, 2, 0>
+                                      : RoundBlocksOf<S, kScales, 1, 0>;
+  round(bits, blocks, n_blocks, shape, out, rounded);
 }
