@@ -56,6 +56,12 @@ struct Avx2 {
   static HWY_INLINE I Load(const uint32_t* at) {
     return _mm256_loadu_si256(reinterpret_cast<const I*>(at));
   }
+  // As a statement: GCC 12 would load all weights first, and spill them.
+  static HWY_INLINE I WeightAt(const int32_t* at) {
+    I weight;
+    asm volatile("vpbroadcastd %1, %0" : "=x"(weight) : "m"(*at));
+    return weight;
+  }
   static HWY_INLINE void Store(I x, int32_t* at) {
     _mm256_storeu_si256(reinterpret_cast<I*>(at), x);
   }

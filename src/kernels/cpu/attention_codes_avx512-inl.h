@@ -30,6 +30,12 @@ struct Avx512Codes {
   static HWY_INLINE I Zero() { return _mm512_setzero_si512(); }
   static HWY_INLINE I Set(int32_t x) { return _mm512_set1_epi32(x); }
   static HWY_INLINE I Load(const uint32_t* at) { return _mm512_loadu_si512(at); }
+  // As a statement: GCC 12 would load all weights first, and spill them.
+  static HWY_INLINE I WeightAt(const int32_t* at) {
+    I weight;
+    asm volatile("vpbroadcastd %1, %0" : "=v"(weight) : "m"(*at));
+    return weight;
+  }
   static HWY_INLINE void Store(I x, int32_t* at) { _mm512_storeu_si512(at, x); }
   static HWY_INLINE I And(I a, I b) { return _mm512_and_si512(a, b); }
   static HWY_INLINE I Or(I a, I b) { return _mm512_or_si512(a, b); }

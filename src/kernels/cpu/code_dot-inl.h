@@ -1,6 +1,7 @@
 // Products of codes with weights as integers, over the primitives of an instruction set:
 //   kLanes; I: a vector of that many 32-bit words; Zero, Set, Load, Store, ShiftRight, ShiftLeft2,
 //   And, Or, Add32
+//   WeightAt(at): the word there in all lanes
 //   AddBytes(sum, codes, weights): adds the products of four bytes of codes, unsigned, with four of
 //   weights, signed; where kBytesAddTo16 to two 16-bit sums, which Widen adds up to 32
 //   AddWide0, AddWide1(sum, codes, weights): the same with one and with the other of the two words
@@ -37,33 +38,13 @@ HWY_INLINE typename S::I Quad(typename S::I low, [[maybe_unused]] typename S::I 
   }
 }
 
-template <class S>
-HWY_INLINE typename S::I WeightAt(const int32_t* at) {
-  typename S::I weight = S::Set(*at);
-  asm volatile("" : "+v"(weight));  // stays here: GCC 12 would load all of them first, and spill
-  return weight;
-}
-
-// The sums of one vector of lanes, or of its lower half, to where they go.
-template <class S, class L, int kQueries, class Out>
-HWY_INLINE void Put(const Block& block, const Rounded& rounded, const Shape& shape, int lane,
-                    const typename S::I (&sums)[kQueries]) {
-  const auto lanes = Out::template Lanes<L>::At(block, shape, lane);
-  float* to = block.out + lane;
-  HWY_UNROLL(3)
-  for (int i = 0; i < kQueries; ++i, to += shape.out_stride) {
-    const auto sum = L::Part(S::Lanes::FromInts(sums[i]));
-    L::Store(lanes.Add(rounded, i, sum, shape.add ? to : nullptr), to);
-  }
-}
-
 // Sums over the words of some vectors of lanes from `lane` on, for each of the queries; half: of
 // the last vector the lower half only. As many words of the next plane are prefetched while these
 // are multiplied, in the order of their addresses: at once their lines would wait for each other.
 // kWords: of a lane, or 0 where that is not known beforehand.
-template <class S, int kBits, int kQueries, int kVectors, int kWords, class Out>
+template <class S, int kBits, int kQueries, int kVectors, int kWords, class Out, class L>
 HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
-                         const Rounded& rounded, const Shape shape, int lane, bool half) {
+                         const Rounded& rounded, const Shape shape, int lane) {
   using I = typename S::I;
   const int n_words = kWords > 0 ? kWords : shape.n_words;
   constexpr bool kBytes = WeightsHave8Bits(kBits);
@@ -79,7 +60,10 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
   const uint32_t* next_at = block.next + int64_t{lane} * n_words;
   const int32_t* at[kQueries];
   HWY_UNROLL(3)
-  for (int i = 0; i < kQueries; ++i) at[i] = weights + i * shape.weight_stride;
+  for (int i = 0; i < kQueries; ++i) {
+    at[i] = weights + i * shape.weight_stride;
+    asm("" : "+r"(at[i]));  // one address: GCC 12 would keep that of each weight, and spill them
+  }
   alignas(64) [[maybe_unused]] int32_t earlier[kTo16 ? kQueries * kVectors * S::kLanes : 1];
   const int n_at_once = kTo16 ? kWordsAtOnce : n_words;
   for (int first = 0; first < n_words; first += n_at_once) {
@@ -114,16 +98,16 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
         HWY_UNROLL(3)
         for (int i = 0; i < kQueries; ++i) {
           if constexpr (kBytes) {
-            const I weight = WeightAt<S>(at[i] + j);
+            const I weight = S::WeightAt(at[i] + j);
             HWY_UNROLL(4)
             for (int v = 0; v < kVectors; ++v) {
               S::AddBytes(kTwoSums && j % 2 == 1 ? b[i][v] : a[i][v], codes[v], weight);
             }
           } else {
-            const I w0 = WeightAt<S>(at[i] + 2 * j);
+            const I w0 = S::WeightAt(at[i] + 2 * j);
             HWY_UNROLL(4)
             for (int v = 0; v < kVectors; ++v) S::AddWide0(a[i][v], codes[v], w0);
-            const I w1 = WeightAt<S>(at[i] + 2 * j + 1);
+            const I w1 = S::WeightAt(at[i] + 2 * j + 1);
             HWY_UNROLL(4)
             for (int v = 0; v < kVectors; ++v)
               S::AddWide1(kTwoSums ? b[i][v] : a[i][v], codes[v], w1);
@@ -135,24 +119,23 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
     }
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) {
-      I sums[kQueries];
+      const int at_lane = lane + v * S::kLanes;
+      const auto lanes = Out::template Lanes<L>::At(block, shape, at_lane);
+      float* to = block.out + at_lane;
       HWY_UNROLL(3)
-      for (int i = 0; i < kQueries; ++i) {
-        sums[i] = kTo16 ? S::Widen(a[i][v]) : S::Add32(a[i][v], b[i][v]);
-        if constexpr (!kBytes && S::kHalves) sums[i] = S::AddHalves(a[i][v], b[i][v]);
+      for (int i = 0; i < kQueries; ++i, to += shape.out_stride) {
+        I sum = kTo16 ? S::Widen(a[i][v]) : S::Add32(a[i][v], b[i][v]);
+        if constexpr (!kBytes && S::kHalves) sum = S::AddHalves(a[i][v], b[i][v]);
         if constexpr (kTo16) {
           int32_t* const sofar = earlier + (i * kVectors + v) * S::kLanes;
-          if (first > 0) {
-            sums[i] = S::Add32(sums[i], S::Load(reinterpret_cast<const uint32_t*>(sofar)));
+          if (first > 0) sum = S::Add32(sum, S::Load(reinterpret_cast<const uint32_t*>(sofar)));
+          if (end < n_words) {
+            S::Store(sum, sofar);
+            continue;
           }
-          if (end < n_words) S::Store(sums[i], sofar);
         }
-      }
-      if (kTo16 && end < n_words) continue;
-      if (half) {
-        Put<S, Floats8, kQueries, Out>(block, rounded, shape, lane, sums);
-      } else {
-        Put<S, typename S::Lanes, kQueries, Out>(block, rounded, shape, lane + v * S::kLanes, sums);
+        const auto x = L::Part(S::Lanes::FromInts(sum));
+        L::Store(lanes.Add(rounded, i, x, shape.add ? to : nullptr), to);
       }
     }
   }
@@ -166,9 +149,14 @@ HWY_NOINLINE void SumTiles(const Block* blocks, int n_blocks, const int32_t* wei
   const Shape shape = shape_of;  // where no store can change it
   for (int b = 0; b < n_blocks; ++b, weights += shape.block_stride) {
     for (int lane = begin; lane < end; lane += kTile) {
-      const bool half = kVectors == 1 && end - lane < kTile;
-      SumWords<S, kBits, kQueries, kVectors, kWords, Out>(blocks[b], weights, rounded[b], shape,
-                                                          lane, half);
+      using Lanes = typename S::Lanes;
+      if (kVectors == 1 && end - lane < kTile) {
+        SumWords<S, kBits, kQueries, 1, kWords, Out, Floats8>(blocks[b], weights, rounded[b], shape,
+                                                              lane);
+      } else {
+        SumWords<S, kBits, kQueries, kVectors, kWords, Out, Lanes>(blocks[b], weights, rounded[b],
+                                                                   shape, lane);
+      }
     }
   }
 }
