@@ -56,6 +56,7 @@ struct Avx2 {
   static HWY_INLINE I Load(const uint32_t* at) {
     return _mm256_loadu_si256(reinterpret_cast<const I*>(at));
   }
+  static HWY_INLINE void Keep(I& x) { asm("" : "+x"(x)); }
   // As a statement: GCC 12 would load all weights first, and spill them.
   static HWY_INLINE I WeightAt(const int32_t* at) {
     I weight;

@@ -30,6 +30,7 @@ struct Avx512Codes {
   static HWY_INLINE I Zero() { return _mm512_setzero_si512(); }
   static HWY_INLINE I Set(int32_t x) { return _mm512_set1_epi32(x); }
   static HWY_INLINE I Load(const uint32_t* at) { return _mm512_loadu_si512(at); }
+  static HWY_INLINE void Keep(I& x) { asm("" : "+v"(x)); }
   // As a statement: GCC 12 would load all weights first, and spill them.
   static HWY_INLINE I WeightAt(const int32_t* at) {
     I weight;

@@ -82,6 +82,7 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) {
         low[v] = S::Load(low_at + v * S::kLanes);
+        S::Keep(low[v]);  // stays there: GCC 12 would load it for each shift
         // Two words of low bits share one of high.
         if constexpr (kBits == 3) {
           high[v] = S::Load(block.high + w / 2 * shape.row + lane + v * S::kLanes);
