@@ -34,9 +34,10 @@ void RoundQueries(const Grid& grid, const CodedQueries& queries) {
 
 // Where a part of a plane lies that becomes a block: one half of the slots, or a group of channels.
 struct Part {
-  int64_t scales, mins, low, high, next;  // bytes from the plane's begin
-  int x, out;                             // floats
-  uint64_t slots;                         // that it has
+  int64_t scales, mins, low, high;  // bytes from the plane's begin
+  int64_t next, next_scales;
+  int x, out;      // floats
+  uint64_t slots;  // that it has
 };
 
 // With the constants from `constant` on and the words of `n_inner` codes a lane from this lane of
@@ -44,11 +45,13 @@ struct Part {
 inline Part PartOf(const Grid& grid, int constant, int inner_group, int n_inner, int lane) {
   const int bits = grid.bits == 3 ? 2 : grid.bits;
   const int64_t row = grid.n_lanes(), before = BlocksBefore(grid, inner_group, bits) * row;
+  const int64_t ahead = (before + int64_t{lane} * WordsOf(n_inner, bits)) * 4;
   return {.scales = grid.scales + int64_t{constant} * grid.scale_bytes(),
           .mins = grid.mins + int64_t{constant} * grid.scale_bytes(),
           .low = grid.codes + (before + lane) * 4,
           .high = grid.high_codes + (BlocksBefore(grid, inner_group, 1) * row + lane) * 4,
-          .next = grid.codes + (before + int64_t{lane} * WordsOf(n_inner, bits)) * 4,
+          .next = grid.codes + ahead,
+          .next_scales = grid.scales + ahead / CodesPerConstant(grid.bits),
           .x = 0,
           .out = 0,
           .slots = ~uint64_t{0}};
@@ -59,17 +62,12 @@ HWY_INLINE Block BlockOf(const std::byte* plane, const std::byte* next, const Pa
   const auto words = [](const std::byte* at) { return reinterpret_cast<const uint32_t*>(at); };
   return {.low = words(plane + part.low),
           .high = words(plane + part.high),
-          .next = words(next + part.next),
+          .next = next + part.next,
+          .next_scales = next + part.next_scales,
           .scales = plane + part.scales,
           .mins = plane + part.mins,
           .x = x + part.x,
           .out = out + part.out};
-}
-
-// The constants of the next plane into the first level; its codes follow while those of this plane
-// are multiplied.
-inline void PrefetchConstants(const Grid& grid, const std::byte* next) {
-  for (int64_t i = grid.scales; i < grid.end; i += 64) __builtin_prefetch(next + i, 0, 3);
 }
 
 // Keys by entry: a sum for every group of channels, scaled slot by slot.
@@ -85,7 +83,6 @@ void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries
     const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
     const Part part = PartOf(grid, g * kPageEntries, g, n, 0);
     for (int page = 0; page < pages.n; ++page) {
-      if (g == 0) PrefetchConstants(grid, pages.next[page]);
       blocks[page] =
           BlockOf(pages.plane[page], pages.next[page], part, nullptr, logits + page * kPageEntries);
     }
@@ -155,7 +152,6 @@ void SumParts(const Grid& grid, const CodedPages& pages, const Part* parts, int 
   int n = 0;
   for (int page = 0; page < pages.n; ++page, x += x_page, out += out_page) {
     const uint64_t seen = pages.seen[page];
-    PrefetchConstants(grid, pages.next[page]);
     for (int part = 0; part < n_parts; ++part) {
       // Those with no slot that is seen are not encoded, perhaps.
       if ((seen & parts[part].slots) == 0) continue;

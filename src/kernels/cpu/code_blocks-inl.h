@@ -9,12 +9,15 @@ HWY_INLINE float MiddleOf(const Grid& grid) {
 // Codes of one page whose sums are made together because they share their weights: a group of
 // channels, or one half of the slots.
 struct Block {
-  const uint32_t *low, *high;      // words of the first lane; high: of three bits
-  const uint32_t* next;            // of the next plane: to prefetch, from there on
-  const std::byte *scales, *mins;  // of the weights, or of the lanes
-  const float* x;                  // weights before they are rounded, of the first query
-  float* out;                      // of the first lane and query
+  const uint32_t *low, *high;           // words of the first lane; high: of three bits
+  const std::byte *next, *next_scales;  // of the next plane: to prefetch, from there on
+  const std::byte *scales, *mins;       // of the weights, or of the lanes
+  const float* x;                       // weights before they are rounded, of the first query
+  float* out;                           // of the first lane and query
 };
+
+// Bytes of codes for each byte of scales and minima, at most: how many of these to prefetch.
+constexpr int CodesPerConstant(int bits) { return bits <= 3 ? 2 : 4; }
 
 // How blocks are read and where their sums go: the same for all.
 struct Shape {

@@ -57,7 +57,10 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
   // quads, where one could not hide the latency of additions.
   constexpr bool kTwoSums = !kBytes ? S::kHalves : !kTo16 && kVectors < 4;
   const uint32_t* low_at = block.low + lane;
-  const uint32_t* next_at = block.next + int64_t{lane} * n_words;
+  constexpr int kCodeBytes = kVectors * S::kLanes * 4, kPart = CodesPerConstant(kBits);
+  const int64_t ahead = int64_t{lane} * 4 * n_words;
+  const std::byte *next_codes = block.next + ahead,
+                  *next_scales = block.next_scales + ahead / kPart;
   const int32_t* at[kQueries];
   HWY_UNROLL(3)
   for (int i = 0; i < kQueries; ++i) {
@@ -76,8 +79,9 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
     }
     HWY_UNROLL(4)
     for (int w = first; w < end; ++w, low_at += shape.row) {
-      for (int v = 0; v < kVectors * S::kLanes; v += 16) __builtin_prefetch(next_at + v, 0, 3);
-      next_at += kVectors * S::kLanes;
+      for (int i = 0; i < kCodeBytes; i += 64) __builtin_prefetch(next_codes + i, 0, 3);
+      for (int i = 0; i < kCodeBytes / kPart; i += 64) __builtin_prefetch(next_scales + i, 0, 3);
+      next_codes += kCodeBytes, next_scales += kCodeBytes / kPart;
       I low[kVectors], high[kVectors];
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) {
