@@ -40,8 +40,17 @@ struct TwoFloats8 {
   static HWY_INLINE V MaxAbs(V a, V most) {
     return {F::MaxAbs(a.low, most.low), F::MaxAbs(a.high, most.high)};
   }
-  static HWY_INLINE __m256 Low(V x) { return x.low; }
-  static HWY_INLINE __m256 High(V x) { return x.high; }
+  template <class Op>
+  static HWY_INLINE __m128 Fold(const V (&x)[4]) {
+    return F::FoldHalves<Op>(Op::Of(F::FoldFours<Op>(x[0].low, x[1].low, x[2].low, x[3].low),
+                                    F::FoldFours<Op>(x[0].high, x[1].high, x[2].high, x[3].high)));
+  }
+};
+
+// The lower half of sixteen floats from memory, and zeros.
+struct HalfOfTwoFloats8 : TwoFloats8 {
+  static HWY_INLINE V Load(const float* at) { return {F::Load(at), F::Set(0.0f)}; }
+  static HWY_INLINE V LoadF16(const uint16_t* at) { return {F::LoadF16(at), F::Set(0.0f)}; }
 };
 
 struct Avx2 {
@@ -50,6 +59,7 @@ struct Avx2 {
   using I = __m256i;
   using Lanes = Floats8;
   using Floats = TwoFloats8;
+  using HalfFloats = HalfOfTwoFloats8;
 
   static HWY_INLINE I Zero() { return _mm256_setzero_si256(); }
   static HWY_INLINE I Set(int32_t x) { return _mm256_set1_epi32(x); }
@@ -87,6 +97,7 @@ struct Avx2 {
     asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(_mm256_madd_epi16(pairs, weights)));
   }
 
+  static HWY_INLINE __m256 AsFloats(I x) { return _mm256_castsi256_ps(x); }
   static HWY_INLINE I Round(const float* x, __m256 inverse) {
     return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_load_ps(x), inverse));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "hwy/base.h"
 #include "kernels/cpu/attention_codes.h"
@@ -41,7 +42,7 @@ struct Avx512Vnni : Avx512Codes {
   static HWY_INLINE void AddWide1(I& sum, I codes, I high) { AddBytes(sum, codes, high); }
   static HWY_INLINE I AddHalves(I low, I high) { return Add32(low, _mm512_slli_epi32(high, 8)); }
 
-  static HWY_INLINE __m256i PackBytes(const float* x, float inverse, int n, int32_t* out) {
+  static HWY_INLINE I PackBytes(const float* x, float inverse, int n, int32_t* out) {
     const __m512 factor = _mm512_set1_ps(inverse);
     const I ones = _mm512_set1_epi8(1);
     // Packing works in quarters: a word of each vector in turn.
@@ -61,11 +62,11 @@ struct Avx512Vnni : Avx512Codes {
       sum = Add32(sum, codes);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i / 4), _mm512_cvtepi32_epi8(codes));
     }
-    return SumOfHalves(sum);
+    return sum;
   }
 
   // Four low bytes, four high ones, which count in 256.
-  static HWY_INLINE __m256i PackWide(const float* x, float inverse, int n, int32_t* out) {
+  static HWY_INLINE I PackWide(const float* x, float inverse, int n, int32_t* out) {
     const __m512 factor = _mm512_set1_ps(inverse);
     const I half = _mm512_set1_epi16(128);
     // Packing works in quarters: fours of the first vector and of the second in turn.
@@ -82,7 +83,7 @@ struct Avx512Vnni : Avx512Codes {
           _mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaa, words, _mm512_add_epi16(words, half));
       Store(_mm512_shuffle_epi8(bytes, fours), out + i / 2);
     }
-    return SumOfHalves(sum);
+    return sum;
   }
 };
 

@@ -1,5 +1,22 @@
-// Eight floats: what every path has, for what is left over of sixteen. Included inside a target
-// region and an anonymous namespace.
+// Operations that put lanes together, and eight floats: what every path has, for what is left over
+// of sixteen. Included inside a target region and an anonymous namespace.
+
+struct MaxOp {
+  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+  static HWY_INLINE __m256 Of(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+};
+struct AddOp {
+  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_add_ps(a, b); }
+  static HWY_INLINE __m256 Of(__m256 a, __m256 b) { return _mm256_add_ps(a, b); }
+};
+struct AddIntsOp {
+  static HWY_INLINE __m128 Of(__m128 a, __m128 b) {
+    return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(a), _mm_castps_si128(b)));
+  }
+  static HWY_INLINE __m256 Of(__m256 a, __m256 b) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+  }
+};
 
 struct Floats8 {
   static constexpr int kLanes = 8;
@@ -22,38 +39,21 @@ struct Floats8 {
   static HWY_INLINE V Part(W x) {
     return *reinterpret_cast<const V*>(&x);
   }
-};
-
-// The lanes of each of four vectors, put together in one order: four chains of latencies at once,
-// and what follows (a division, say) is done for all four.
-template <class Op>
-HWY_INLINE __m128 FoldEach(const __m256 (&x)[4]) {
-  __m128 m[4];
-  HWY_UNROLL(4)
-  for (int i = 0; i < 4; ++i) {
-    m[i] = Op::Of(_mm256_castps256_ps128(x[i]), _mm256_extractf128_ps(x[i], 1));
+  // Of each of four vectors each four lanes put together, side by side: a b c d, a b c d.
+  template <class Op>
+  static HWY_INLINE V FoldFours(V a, V b, V c, V d) {
+    const V ab = Op::Of(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    const V cd = Op::Of(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    return Op::Of(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
   }
-  const __m128 ab = Op::Of(_mm_unpacklo_ps(m[0], m[1]), _mm_unpackhi_ps(m[0], m[1]));
-  const __m128 cd = Op::Of(_mm_unpacklo_ps(m[2], m[3]), _mm_unpackhi_ps(m[2], m[3]));
-  return Op::Of(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
-}
-struct MaxOp {
-  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
-};
-struct AddOp {
-  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_add_ps(a, b); }
-};
-struct AddIntsOp {
-  static HWY_INLINE __m128 Of(__m128 a, __m128 b) {
-    return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(a), _mm_castps_si128(b)));
+  template <class Op>
+  static HWY_INLINE __m128 FoldHalves(V x) {
+    return Op::Of(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  }
+  // All lanes of each of four vectors put together: four chains of latencies at once, and what
+  // follows (a division, say) is done for all four.
+  template <class Op>
+  static HWY_INLINE __m128 Fold(const V (&x)[4]) {
+    return FoldHalves<Op>(FoldFours<Op>(x[0], x[1], x[2], x[3]));
   }
 };
-
-// f(a type of vectors, first lane) over n lanes, a multiple of 8: sixteens (S::Floats), and the
-// eight that may be left over.
-template <class S, class F>
-HWY_INLINE void OverLanes(int n, const F& f) {
-  int i = 0;
-  for (; i + 16 <= n; i += 16) f(typename S::Floats(), i);
-  if (i < n) f(Floats8(), i);
-}

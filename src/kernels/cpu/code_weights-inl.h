@@ -22,69 +22,63 @@ struct RoundScratch {
 
 enum class Scales : uint8_t { kNone, kF16, kF32 };  // that weights are multiplied with
 
+// Products of sixteen weights from the i-th on; L: of eight that are left over, perhaps.
+template <class L, Scales kScales, int kQueries>
+HWY_INLINE void MultiplyAt(const Block& block, const Shape& shape, int i, float* products,
+                           int padded, typename L::V (&most)[kQueries],
+                           typename L::V (&sums)[kQueries]) {
+  using C = Constants<L, kScales == Scales::kF32>;
+  C c{};
+  if constexpr (kScales != Scales::kNone) c = C::At(block, shape, i);
+  HWY_UNROLL(3)
+  for (int q = 0; q < kQueries; ++q) {
+    typename L::V v = L::Load(block.x + q * shape.x_stride + i);
+    if constexpr (kScales != Scales::kNone) {
+      sums[q] = L::Fma(v, c.min, sums[q]);
+      v = L::Mul(v, c.scale);
+    } else {
+      sums[q] = L::Add(sums[q], v);
+    }
+    most[q] = L::MaxAbs(v, most[q]);
+    L::Store(v, products + q * padded + i);
+  }
+}
+
 // Products of blocks; the largest of each query, and totals of x * min or of x. kCount: of weights,
 // or 0.
 template <class S, Scales kScales, int kQueries, int kCount>
 HWY_NOINLINE void Multiply(const Block* blocks, int n_blocks, const Shape& shape_of,
                            RoundScratch& scratch) {
   using Wide = typename S::Floats;
-  constexpr bool kScaled = kScales != Scales::kNone, kF32 = kScales == Scales::kF32;
   const Shape shape = shape_of;  // where no store can change it
   const int n = kCount > 0 ? kCount : shape.n_weights, padded = PaddedWeights(n);
-  const int64_t stride = shape.x_stride;
-  float* HWY_RESTRICT products = scratch.products;
+  float* products = scratch.products;
   for (int b = 0; b < n_blocks; ++b, products += kQueries * padded) {
-    const float* HWY_RESTRICT x = blocks[b].x;
+    const Block block = blocks[b];
     typename Wide::V most[kQueries], sums[kQueries];  // sixteen lanes on every path: the same bits
     HWY_UNROLL(3)
     for (int q = 0; q < kQueries; ++q) most[q] = sums[q] = Wide::Set(0.0f);
     int i = 0;
     HWY_UNROLL(4)
     for (; i + Wide::kLanes <= n; i += Wide::kLanes) {
-      Constants<Wide, kF32> c;
-      if constexpr (kScaled) c = Constants<Wide, kF32>::At(blocks[b], shape, i);
-      HWY_UNROLL(3)
-      for (int q = 0; q < kQueries; ++q) {
-        typename Wide::V v = Wide::Load(x + q * stride + i);
-        if constexpr (kScaled) {
-          sums[q] = Wide::Fma(v, c.min, sums[q]);
-          v = Wide::Mul(v, c.scale);
-        } else {
-          sums[q] = Wide::Add(sums[q], v);
-        }
-        most[q] = Wide::MaxAbs(v, most[q]);
-        Wide::Store(v, products + q * padded + i);
-      }
+      MultiplyAt<Wide, kScales, kQueries>(block, shape, i, products, padded, most, sums);
     }
-    Constants<Floats8, kF32> c;
-    if constexpr (kScaled) {
-      if (i < n) c = Constants<Floats8, kF32>::At(blocks[b], shape, i);
+    if (i < n) {
+      using Half = typename S::HalfFloats;
+      MultiplyAt<Half, kScales, kQueries>(block, shape, i, products, padded, most, sums);
+      i += Wide::kLanes;
     }
-    Floats8::V most8[4], sums8[4];
+    for (; i < padded; i += Wide::kLanes) {
+      for (int q = 0; q < kQueries; ++q) Wide::Store(Wide::Set(0.0f), products + q * padded + i);
+    }
+    typename Wide::V most4[4], sums4[4];
     HWY_UNROLL(4)
     for (int q = 0; q < 4; ++q) {
-      most8[q] = sums8[q] = Floats8::Set(0.0f);
-      if (q >= kQueries) continue;
-      most8[q] = _mm256_max_ps(Wide::Low(most[q]), Wide::High(most[q]));
-      sums8[q] = Wide::Low(sums[q]);
-      if (i < n) {
-        Floats8::V v = Floats8::Load(x + q * stride + i);
-        if constexpr (kScaled) {
-          sums8[q] = Floats8::Fma(v, c.min, sums8[q]);
-          v = Floats8::Mul(v, c.scale);
-        } else {
-          sums8[q] = Floats8::Add(sums8[q], v);
-        }
-        most8[q] = Floats8::MaxAbs(v, most8[q]);
-        Floats8::Store(v, products + q * padded + i);
-      }
-      sums8[q] = Floats8::Add(sums8[q], Wide::High(sums[q]));
-      for (int end = n; end < padded; end += Floats8::kLanes) {
-        Floats8::Store(Floats8::Set(0.0f), products + q * padded + end);
-      }
+      most4[q] = q < kQueries ? most[q] : Wide::Set(0.0f);
+      sums4[q] = q < kQueries ? sums[q] : Wide::Set(0.0f);
     }
-    _mm_store_ps(scratch.largest + b * 4, FoldEach<MaxOp>(most8));
-    _mm_store_ps(scratch.total + b * 4, FoldEach<AddOp>(sums8));
+    _mm_store_ps(scratch.largest + b * 4, Wide::template Fold<MaxOp>(most4));
+    _mm_store_ps(scratch.total + b * 4, Wide::template Fold<AddOp>(sums4));
   }
 }
 
@@ -96,18 +90,19 @@ HWY_NOINLINE void Pack(int n_blocks, const Shape& shape, int32_t* HWY_RESTRICT o
   const int64_t query_stride = shape.weight_stride, block_stride = shape.block_stride;
   const float* HWY_RESTRICT products = scratch.products;
   for (int b = 0; b < n_blocks; ++b, products += kQueries * padded, out += block_stride) {
-    __m256 sums[4];
+    typename S::Lanes::V sums[4];
     HWY_UNROLL(4)
     for (int q = 0; q < 4; ++q) {
-      sums[q] = _mm256_setzero_ps();
+      sums[q] = S::Lanes::Set(0.0f);
       if (q >= kQueries) continue;
       const float* from = products + q * padded;
       const float inverse = scratch.inverse[b * 4 + q];
       int32_t* const to = out + q * query_stride;
-      sums[q] = _mm256_castsi256_ps(kBytes ? S::PackBytes(from, inverse, padded, to)
-                                           : S::PackWide(from, inverse, padded, to));
+      sums[q] = S::AsFloats(kBytes ? S::PackBytes(from, inverse, padded, to)
+                                   : S::PackWide(from, inverse, padded, to));
     }
-    _mm_store_ps(reinterpret_cast<float*>(scratch.sum + b * 4), FoldEach<AddIntsOp>(sums));
+    _mm_store_ps(reinterpret_cast<float*>(scratch.sum + b * 4),
+                 S::Lanes::template Fold<AddIntsOp>(sums));
   }
 }
 
@@ -139,9 +134,9 @@ void RoundBlocksOf(int bits, const Block* blocks, int n_blocks, const Shape& sha
         _mm_cvtepi32_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scratch.sum + b * 4)));
     const __m128 step = _mm_load_ps(scratch.largest + b * 4);
     const __m128 total = _mm_load_ps(scratch.total + b * 4);
-    const __m128 middle = _mm_mul_ps(step, _mm_mul_ps(middle_code, sum));
+    const __m128 middle = _mm_mul_ps(middle_code, sum);
     _mm_store_ps(rounded[b].step, step);
-    _mm_store_ps(rounded[b].offset, _mm_sub_ps(kScaled ? total : none, middle));
+    _mm_store_ps(rounded[b].offset, _mm_fnmadd_ps(step, middle, kScaled ? total : none));
     _mm_store_ps(rounded[b].total, kScaled ? none : total);
   }
 }
