@@ -19,9 +19,9 @@ struct Floats16 {
   static HWY_INLINE V Part(V x) { return x; }
   template <class Op>
   static HWY_INLINE __m128 Fold(const V (&x)[4]) {
-    const V ab = Of<Op>(_mm512_unpacklo_ps(x[0], x[1]), _mm512_unpackhi_ps(x[0], x[1]));
-    const V cd = Of<Op>(_mm512_unpacklo_ps(x[2], x[3]), _mm512_unpackhi_ps(x[2], x[3]));
-    const V all = Of<Op>(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const V ab = Of<Op>(_mm512_shuffle_ps(x[0], x[1], 0x88), _mm512_shuffle_ps(x[0], x[1], 0xdd));
+    const V cd = Of<Op>(_mm512_shuffle_ps(x[2], x[3], 0x88), _mm512_shuffle_ps(x[2], x[3], 0xdd));
+    const V all = Of<Op>(_mm512_shuffle_ps(ab, cd, 0x88), _mm512_shuffle_ps(ab, cd, 0xdd));
     return Floats8::FoldHalves<Op>(
         Op::Of(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1)));
   }

@@ -42,9 +42,9 @@ struct Floats8 {
   // Of each of four vectors each four lanes put together, side by side: a b c d, a b c d.
   template <class Op>
   static HWY_INLINE V FoldFours(V a, V b, V c, V d) {
-    const V ab = Op::Of(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    const V cd = Op::Of(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-    return Op::Of(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    const V ab = Op::Of(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
+    const V cd = Op::Of(_mm256_shuffle_ps(c, d, 0x88), _mm256_shuffle_ps(c, d, 0xdd));
+    return Op::Of(_mm256_shuffle_ps(ab, cd, 0x88), _mm256_shuffle_ps(ab, cd, 0xdd));
   }
   template <class Op>
   static HWY_INLINE __m128 FoldHalves(V x) {
