@@ -77,25 +77,30 @@ void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
   const auto sum = grid.f32 ? SumBlocks<S, AddScaledTo<true>> : SumBlocks<S, AddScaledTo<false>>;
-  Block blocks[kPagesPerSplit];
-  Rounded rounded[kPagesPerSplit];
-  for (int g = 0; g < n_groups; ++g) {
-    const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
-    const Part part = PartOf(grid, g * kPageEntries, g, n, 0);
-    for (int page = 0; page < pages.n; ++page) {
-      blocks[page] =
-          BlockOf(pages.plane[page], pages.next[page], part, nullptr, logits + page * kPageEntries);
-    }
-    Shape shape = ShapeOf(grid, n);
-    shape.n_lanes = kPageEntries;
-    shape.weight_stride = n_groups * group_weights;
-    shape.out_stride = kLogitStride;
-    shape.add = add || g > 0;
-    for (int query = 0; query < queries.n; query += kQueryTile) {
-      std::fill_n(rounded, pages.n, queries.rounded[query / kQueryTile * n_groups + g]);
-      sum(grid.bits, HWY_MIN(kQueryTile, queries.n - query), blocks, pages.n,
-          queries.weights + (int64_t{query} * n_groups + g) * group_weights, rounded, shape);
-      for (int page = 0; page < pages.n; ++page) blocks[page].out += kQueryTile * kLogitStride;
+  constexpr int kPagesAtOnce = 4;  // the first level holds them until their last group
+  Block blocks[kPagesAtOnce];
+  Rounded rounded[kPagesAtOnce];
+  for (int begin = 0; begin < pages.n;
+       begin += kPagesAtOnce, logits += kPagesAtOnce * kPageEntries) {
+    const int n_pages = HWY_MIN(kPagesAtOnce, pages.n - begin);
+    for (int g = 0; g < n_groups; ++g) {
+      const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
+      const Part part = PartOf(grid, g * kPageEntries, g, n, 0);
+      for (int i = 0; i < n_pages; ++i) {
+        blocks[i] = BlockOf(pages.plane[begin + i], pages.next[begin + i], part, nullptr,
+                            logits + i * kPageEntries);
+      }
+      Shape shape = ShapeOf(grid, n);
+      shape.n_lanes = kPageEntries;
+      shape.weight_stride = n_groups * group_weights;
+      shape.out_stride = kLogitStride;
+      shape.add = add || g > 0;
+      for (int query = 0; query < queries.n; query += kQueryTile) {
+        std::fill_n(rounded, n_pages, queries.rounded[query / kQueryTile * n_groups + g]);
+        sum(grid.bits, HWY_MIN(kQueryTile, queries.n - query), blocks, n_pages,
+            queries.weights + (int64_t{query} * n_groups + g) * group_weights, rounded, shape);
+        for (int i = 0; i < n_pages; ++i) blocks[i].out += kQueryTile * kLogitStride;
+      }
     }
   }
 }

@@ -151,8 +151,10 @@ int PageTile::Collect(int64_t begin, int64_t end) {
   return n;
 }
 
-int PageTile::PagesAhead(CodecId codec) const {
-  return IsFloat(codec) || codec == CodecId::kI16 ? 1 : n_active_;
+int PageTile::PagesAhead(const PlaneFormat& format, PlaneKind kind) const {
+  if (IsFloat(format.codec) || format.codec == CodecId::kI16) return 1;
+  constexpr int64_t kBytes = 12 << 10;  // a fourth of the first level
+  return static_cast<int>(std::clamp<int64_t>(kBytes / PlaneBytes(format, kind), 1, n_active_));
 }
 
 const std::byte* PageTile::KeysAfter(int n) const {
@@ -245,8 +247,9 @@ void PageTile::Logits(bool values_follow, float* logits) {
   for (int begin = 0, end; begin < n_active_; begin = end) {
     end = StretchFrom(begin, alike);
     const PlaneFormat& format = *pages_[begin].k;
+    const int ahead = PagesAhead(format, PlaneKind::kKeys);
     const auto next = [&](int i) -> const std::byte* {
-      const int j = i + PagesAhead(format.codec);
+      const int j = i + ahead;
       if (j < n_active_) return pages_[j].ref->k;
       return values_follow ? pages_[j - n_active_].ref->v : nullptr;
     };
@@ -321,8 +324,9 @@ void PageTile::Values(const float* p, float* acc) {
 // acc[query][the values' channels] += p * values, of active pages [begin, end) that are alike.
 void PageTile::AddValues(int begin, int end, const float* p, float* acc) {
   const PlaneFormat& format = *pages_[begin].v;
+  const int ahead = PagesAhead(format, PlaneKind::kValues);
   const auto next = [&](int i) -> const std::byte* {
-    const int j = i + PagesAhead(format.codec);
+    const int j = i + ahead;
     return j < n_active_ ? pages_[j].ref->v : KeysAfter(j - n_active_);
   };
   if (IsFloat(format.codec)) {
