@@ -186,11 +186,12 @@ void SumLanes(const Block* blocks, int n_blocks, const int32_t* weights, const R
 template <class S, int kBits, class Out>
 void SumBlocksOf(int n_queries, const Block* blocks, int n_blocks, const int32_t* weights,
                  const Rounded* rounded, const Shape& shape) {
-  constexpr int kWords = WordsOf(64, kBits == 3 ? 2 : kBits);  // of 64 slots, or as many channels
-  const bool whole = shape.n_words == kWords;
-  const auto sum = n_queries == 3
-                       ? whole ? SumLanes<S, kBits, 3, kWords, Out> : SumLanes<S, kBits, 3, 0, Out>
-                   : n_queries == 2 ? SumLanes<S, kBits, 2, 0, Out>
+  // Of 64 slots, or as many channels; of a group of 32 channels.
+  constexpr int kLong = WordsOf(64, kBits == 3 ? 2 : kBits), kShort = kLong / 2;
+  const auto sum = n_queries == 3   ? shape.n_words == kLong    ? SumLanes<S, kBits, 3, kLong, Out>
+                                      : shape.n_words == kShort ? SumLanes<S, kBits, 3, kShort, Out>
+                                                                : SumLanes<S, kBits, 3, 0, Out>
+                     : n_queries == 2 ? SumLanes<S, kBits, 2, 0, Out>
                                     : SumLanes<S, kBits, 1, 0, Out>;
   sum(blocks, n_blocks, weights, rounded, shape);
 }
