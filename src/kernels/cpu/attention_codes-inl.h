@@ -5,7 +5,6 @@ inline Shape ShapeOf(const Grid& grid, int n_inner) {
   Shape shape{};
   shape.row = grid.n_lanes();
   shape.n_words = WordsOf(n_inner, grid.bits == 3 ? 2 : grid.bits);
-  shape.add = true;
   shape.has_min = grid.has_min;
   shape.factor = grid.factor;
   shape.middle = MiddleOf(grid);
@@ -72,7 +71,7 @@ HWY_INLINE Block BlockOf(const std::byte* plane, const std::byte* next, const Pa
 
 // Keys by entry: a sum for every group of channels, scaled slot by slot.
 template <class S>
-void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries& queries, bool add,
+void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries& queries,
                    float* logits) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
@@ -94,7 +93,6 @@ void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries
       shape.n_lanes = kPageEntries;
       shape.weight_stride = n_groups * group_weights;
       shape.out_stride = kLogitStride;
-      shape.add = add || g > 0;
       for (int query = 0; query < queries.n; query += kQueryTile) {
         std::fill_n(rounded, n_pages, queries.rounded[query / kQueryTile * n_groups + g]);
         sum(grid.bits, HWY_MIN(kQueryTile, queries.n - query), blocks, n_pages,
@@ -176,7 +174,7 @@ constexpr uint64_t SlotsOf(int half) { return uint64_t{0xffffffff} << half * kGr
 // Keys by channel: the scales of 32 slots go into the queries.
 template <class S>
 void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueries& queries,
-                     bool add, float* logits) {
+                     float* logits) {
   Part parts[kHalves];
   for (int half = 0; half < kHalves; ++half) {
     const int slot = half * kGroupSlots;
@@ -189,7 +187,6 @@ void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueri
   shape.x_stride = queries.stride;
   shape.n_weights = grid.padded_channels();
   shape.out_stride = kLogitStride;
-  shape.add = add;
   SumParts<S, true>(grid, pages, parts, kHalves, queries.n, queries.rows + RowBegin(grid), 0,
                     logits, kPageEntries, shape);
 }
@@ -197,8 +194,11 @@ void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueri
 template <class S>
 void Logits(const Grid& grid, const CodedPages& pages, const CodedQueries& queries, bool add,
             float* logits) {
+  for (int query = 0; query < queries.n && !add; ++query) {
+    std::fill_n(logits + int64_t{query} * kLogitStride, pages.n * kPageEntries, 0.0f);
+  }
   const auto of = grid.by_channel ? LogitsByChannel<S> : LogitsByEntry<S>;
-  of(grid, pages, queries, add, logits);
+  of(grid, pages, queries, logits);
 }
 
 // Values by entry: for every group of channels the scales go into the probabilities. Groups of as

@@ -29,7 +29,6 @@ struct Shape {
   int64_t weight_stride;  // 32-bit units from a query's weights to the next one's
   int64_t block_stride;   // and from a block's
   int64_t out_stride;     // floats from a query's lanes to the next one's
-  bool add;               // to what is in `out`; or write it
   // The constants: value = min + scale * factor * (code - zero), the minima moved to `middle`.
   bool has_min;
   float factor, middle;
@@ -59,10 +58,8 @@ struct AddTo {
   struct Lanes {
     static HWY_INLINE Lanes At(const Block&, const Shape&, int) { return {}; }
     HWY_INLINE typename L::V Add(const Rounded& r, int query, typename L::V sum,
-                                 const float* before) const {
-      typename L::V x = L::Set(r.offset[query]);
-      if (before != nullptr) x = L::Add(L::Load(before), x);
-      return L::Fma(L::Set(r.step[query]), sum, x);
+                                 typename L::V out) const {
+      return L::Fma(L::Set(r.step[query]), sum, L::Add(out, L::Set(r.offset[query])));
     }
   };
 };
@@ -77,10 +74,9 @@ struct AddScaledTo {
       return {Constants<L, kF32>::At(block, shape, lane)};
     }
     HWY_INLINE typename L::V Add(const Rounded& r, int query, typename L::V sum,
-                                 const float* before) const {
+                                 typename L::V out) const {
       const auto product = L::Fma(L::Set(r.step[query]), sum, L::Set(r.offset[query]));
-      const auto x = before == nullptr ? L::Set(0.0f) : L::Load(before);
-      return L::Fma(L::Set(r.total[query]), constants.min, L::Fma(constants.scale, product, x));
+      return L::Fma(L::Set(r.total[query]), constants.min, L::Fma(constants.scale, product, out));
     }
   };
 };

@@ -140,7 +140,7 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
           }
         }
         const auto x = L::Part(S::Lanes::FromInts(sum));
-        L::Store(lanes.Add(rounded, i, x, shape.add ? to : nullptr), to);
+        L::Store(lanes.Add(rounded, i, x, L::Load(to)), to);
       }
     }
   }
