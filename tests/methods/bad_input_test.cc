@@ -118,6 +118,9 @@ TEST(Stacks, NameTheLegalRecipe) {
 // What is written has an effect, or is refused: also where it is the default that is written.
 TEST(Parameters, ThatCountForNothingAreRefused) {
   const std::pair<const char*, const char*> cases[] = {
+      {"adakv:variant=kvpress,normalize=true + snapkv", "leave normalize out"},
+      {"pyramidkv:variant=kvpress,exact_total=true + snapkv", "leave exact_total out"},
+      {"kivi:group_size=64", "32 entries each, and the kernels read no others"},
       {"kvmerger:mode=threshold,budget=50%", "leave budget out"},
       {"kvmerger:budget=50%,eps=0.75", "mode=target meets the budget; leave eps out"},
       {"kvmerger:kernel=rms,sigma=5", "leave sigma out"},
