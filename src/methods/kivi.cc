@@ -66,6 +66,9 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
         "more channels: v_group=64",
         group, kGroupSlots);
   }
+  if (params.GetInt("k_bits") > 0 && params.GetInt("v_bits") > 0) {
+    KV_RETURN_IF_ERROR(params.Without({"bits"}, "k_bits and v_bits say both"));
+  }
   KV_ASSIGN_OR_RETURN(const int64_t residual, GroupedResidual("kivi", params));
   const auto bits = [&](std::string_view name) {
     const int64_t own = params.GetInt(name);

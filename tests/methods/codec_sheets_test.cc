@@ -396,10 +396,12 @@ TEST(MiKv, BytesAreThoseOfTheTable) {
   struct Case {
     int percent, hi, lo;
     double share;
+    int group = 0;
   };
-  const Case cases[] = {{20, 16, 2, .325},     {20, 8, 2, .23125},  {20, 4, 2, .18125},
-                        {20, 2, 2, .15625},    {20, 16, 3, .375},   {20, 16, 4, .425},
-                        {25, 16, 2, .3671875}, {50, 16, 2, .578125}};
+  const Case cases[] = {{20, 16, 2, .325},      {20, 8, 2, .23125},   {20, 4, 2, .18125},
+                        {20, 2, 2, .15625},     {20, 16, 3, .375},    {20, 16, 4, .425},
+                        {25, 16, 2, .3671875},  {50, 16, 2, .578125}, {20, 16, 2, .35, 32},
+                        {20, 16, 2, .3125, 128}};
   constexpr int kTokens = 1280, kDim = 128;
   const Rows keys = Normal(kTokens, kDim, 1);
   Row mass(kTokens);
@@ -407,7 +409,8 @@ TEST(MiKv, BytesAreThoseOfTheTable) {
   for (const Case& c : cases) {
     Head head(keys, keys, CodecId::kF16);
     head.Query(Normal(2, kDim, 2));
-    head.Act(fmt::format("mikv:lo_bits={},hi_bits={} + h2o:budget={}%", c.lo, c.hi, c.percent),
+    head.Act(fmt::format("mikv:lo_bits={},hi_bits={},group={} + h2o:budget={}%", c.lo, c.hi,
+                         c.group, c.percent),
              mass);
     const HeadBytes bytes = head.head().bytes();
     EXPECT_EQ(bytes.keys, std::lround(c.share * kTokens * kDim * 2)) << c.percent << " " << c.hi;
