@@ -139,8 +139,9 @@ class AdaKv final : public Method {
     std::vector<Candidate> candidates;
     std::vector<std::vector<float>> scores;
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const auto safe = static_cast<int64_t>(static_cast<double>(*plan.budget(h)) * floor_);
-      const int64_t n_safe = floor_ > 0 ? std::max<int64_t>(1, safe) : 0;
+      // One at least, also where kvpress has none: no head here is empty.
+      const auto floor = static_cast<int64_t>(static_cast<double>(*plan.budget(h)) * floor_);
+      const auto n_safe = std::max<int64_t>(1, floor);
       scores.push_back(plan.Ranking(h));
       std::vector<int32_t> order(scores[h].size());
       std::iota(order.begin(), order.end(), 0);

@@ -2,10 +2,10 @@
 // Moment: after the base; cost: nothing.
 //
 // The base's scores are summed over the KV heads and averaged over aligned chunks (the last may be
-// shorter); the best floor(chunks * budget / n), at least one, stay, the same in all heads. A count
-// is therefore met from below, and a share is one of the chunks. A text shorter than a chunk is cut
-// as the base does. Differs from the paper: a mean, so that a short last chunk competes fairly, as
-// kvpress has it.
+// shorter); the best floor(chunks * budget / n), at least one, stay, the same in all heads. Where
+// the last chunk is whole a count is therefore met from below; a share is one of the chunks. A text
+// shorter than a chunk is cut as the base does. Differs from the paper: a mean, so that a short
+// last chunk competes fairly, as kvpress has it.
 #include <numeric>
 
 #include "methods/registry.h"
@@ -17,8 +17,8 @@ constexpr ParamInfo kParams[] = {
     {"chunk", ParamKind::kInteger, "20", "1..65536", "entries a chunk"},
 };
 
-// A count is, as a rule, a ratio's whole entries, and of texts of whole chunks this changes
-// nothing: they keep more than a count only by an entry.
+// A count is, as a rule, what a ratio's share was cut to. Added to it, so that half of 597, 298, is
+// half of the 30 chunks; a text of whole chunks has no use for less than an entry.
 constexpr double kCut = 0.95;
 
 class ChunkKv final : public Method {

@@ -10,11 +10,16 @@ namespace {
 using testing::ElementsAre;
 using Scores = std::vector<std::vector<float>>;
 
-// No method here may compute anything.
+// No method here may compute anything but from its entries' places.
 class NoOps final : public Ops {
  public:
   Scores AttentionMass(const LayerView&, const ScoreRequest&) override { return {}; }
-  std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
+  // For criticalkv: the later an entry, the more it weighs.
+  std::vector<float> OutputNorms(const LayerView& at, int h) override {
+    std::vector<float> norms(at.heads[h].size());
+    for (size_t i = 0; i < norms.size(); ++i) norms[i] = static_cast<float>(i + 1) * .01f;
+    return norms;
+  }
   QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
   std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
   std::vector<float> OutputEnergy(const LayerView&, int, int64_t) override { return {}; }
@@ -112,6 +117,33 @@ TEST(AdaKv, WeighsHeadsByWhatTheirShareHolds) {
   EXPECT_EQ(Kept("adakv:normalize=true + given", negative, 2), Kept("adakv + given", negative, 2));
   EXPECT_EQ(Kept("adakv:normalize=true + given", {{0, 0, 0}, {1, 1, 0}}, 1),
             Kept("adakv + given", {{0, 0, 0}, {1, 1, 0}}, 1));
+}
+
+// What is safe stays the best there is for a wrapper outside, however little it weighs there.
+TEST(AdaKv, WhatIsSafeIsSafeFromWrappersOutside) {
+  // Of 8 each head's first four are safe at 50%, which weigh least.
+  const Scores scores = {{.8f, .7f, .6f, .5f, .4f, .3f, .2f, .1f, .0f, .0f},
+                         {.8f, .7f, .6f, .5f, .4f, .3f, .2f, .1f, .0f, .0f}};
+  const auto kept = Kept("criticalkv:first=0 + adakv:variant=kvpress,floor=50% + given", scores, 8);
+  for (const std::vector<int32_t>& head : kept) {
+    EXPECT_EQ(head.size(), 8u);
+    EXPECT_THAT(std::vector(head.begin(), head.begin() + 4), ElementsAre(0, 1, 2, 3));
+  }
+}
+
+// A text of less than a chunk is the base's; a count is not exceeded but by a short last
+// chunk.
+TEST(ChunkKv, CountsChunks) {
+  const auto n_kept = [](const std::string& chunk, int n, int64_t budget) {
+    std::vector<float> scores(n);
+    for (int i = 0; i < n; ++i) scores[i] = static_cast<float>(n - i);
+    return Kept("chunkkv:chunk=" + chunk + " + given", {scores}, budget)[0].size();
+  };
+  EXPECT_EQ(n_kept("20", 19, 7), 7u);
+  EXPECT_EQ(n_kept("20", 20, 7), 1u);  // -1: the only chunk, and all there is
+  EXPECT_EQ(n_kept("20", 600, 119), 100u);
+  EXPECT_EQ(n_kept("20", 600, 120), 120u);
+  EXPECT_EQ(n_kept("20", 597, 298), 300u);  // half of 597, as a ratio has it: 15 of 30 chunks
 }
 
 TEST(AdaKv, FirstLayersShareEvenlyWhereAsked) {
