@@ -235,10 +235,13 @@ Status ReadOneDecoder(const Json& step, TokenizerData& data) {
   } else if (type == "Metaspace") {
     data.escape_spaces = true;
     const std::string_view old = BoolOr(step, "add_prefix_space", true) ? "always" : "never";
-    data.strip_prefix_space = StringOr(step, "prepend_scheme", old) != "never";
+    const bool is_put_first = StringOr(step, "prepend_scheme", old) != "never";
+    data.leading_space = is_put_first ? LeadingSpace::kDropAll : LeadingSpace::kKeep;
   } else if (type == "Strip") {
     const Json* start = Member(step, "start");
-    data.strip_prefix_space = start != nullptr && start->is_number_integer() && *start != 0;
+    if (start != nullptr && start->is_number_integer() && *start != 0) {
+      data.leading_space = LeadingSpace::kDropOne;
+    }
   } else if (type != "ByteLevel" && type != "ByteFallback" && type != "Fuse") {
     return Fail(
         "tokenizer.json: decoder '{}' is not supported; supported: Sequence, ByteLevel, "

@@ -38,7 +38,7 @@ std::string ReplaceMatches(const std::string& text, const Regex& regex, std::str
   return out.append(text, at);
 }
 
-size_t LeadingSpace(std::string_view text) {
+size_t LeadingWhiteSpace(std::string_view text) {
   size_t at = 0;
   while (at < text.size()) {
     const Utf8Char c = DecodeUtf8(text.substr(at));
@@ -124,7 +124,7 @@ std::string Normalizer::Apply(std::string_view fragment, bool first) const {
         if (!text.empty() && (first || s.step.op == Op::kPrepend)) text.insert(0, s.step.content);
         break;
       case Op::kStripLeft:
-        text.erase(0, LeadingSpace(text));
+        text.erase(0, LeadingWhiteSpace(text));
         break;
       case Op::kStripRight:
         text.resize(WithoutTrailingSpace(text));

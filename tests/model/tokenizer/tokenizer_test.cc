@@ -184,7 +184,8 @@ TokenizerData Characters() {
   data.types[6] = TokenType::kUnknown;
   data.unk = 6;
   data.fuse_unknown = true;
-  data.escape_spaces = data.strip_prefix_space = true;
+  data.escape_spaces = true;
+  data.leading_space = LeadingSpace::kDropOne;
   data.normalizer = {{NormalizerStep::Op::kPrepend, "", " "},
                      {NormalizerStep::Op::kReplace, " ", "\u2581"}};
   return data;
