@@ -118,7 +118,8 @@ Status SetLongrope(const Rope& rope, Metadata& metadata) {
 
 Result<HfRopeFactors> SetScaling(const std::string& type, const Rope& rope, Metadata& metadata) {
   HfRopeFactors factors;
-  if (type == "default") return factors;
+  // What dynamic scaling changes begins where the context ends.
+  if (type == "default" || type == "dynamic") return factors;
   if (type == "llama3") {  // no key in GGUF: the tensor says it all
     KV_ASSIGN_OR_RETURN(factors.llama3, Llama3Factors(rope));
   } else if (type == "linear") {
@@ -133,8 +134,9 @@ Result<HfRopeFactors> SetScaling(const std::string& type, const Rope& rope, Meta
     KV_ASSIGN_OR_RETURN(factors.long_context, LongropeFactors(rope, "long_factor"));
     KV_ASSIGN_OR_RETURN(factors.short_context, LongropeFactors(rope, "short_factor"));
   } else {
-    return Fail("{}: rope type '{}' is unknown; default, linear, llama3, yarn, longrope are known",
-                rope.settings.where(), type);
+    return Fail(
+        "{}: rope type '{}' is unknown; default, dynamic, linear, llama3, yarn, longrope are known",
+        rope.settings.where(), type);
   }
   return factors;
 }
@@ -169,8 +171,11 @@ Result<HfRopeFactors> TranslateRope(const JsonReader& config, const HfFamily& fa
   KV_ASSIGN_OR_RETURN(rope.theta, Positive(settings, "rope_theta", theta));
   SetFloat(metadata, rope.prefix + "freq_base", rope.theta);
 
-  KV_ASSIGN_OR_RETURN(const double outer, Positive(config, "partial_rotary_factor", 1));
-  KV_ASSIGN_OR_RETURN(const double partial, Positive(settings, "partial_rotary_factor", outer));
+  double partial = 1;
+  if (family.has_partial_rotary) {
+    KV_ASSIGN_OR_RETURN(const double outer, Positive(config, "partial_rotary_factor", 1));
+    KV_ASSIGN_OR_RETURN(partial, Positive(settings, "partial_rotary_factor", outer));
+  }
   rope.n_rot = static_cast<int64_t>(static_cast<double>(head_dim) * std::min(partial, 2.0));
   if (rope.n_rot < 2 || rope.n_rot > head_dim || rope.n_rot % 2 != 0) {
     return Fail("{}: partial_rotary_factor {} of head_dim {} must be an even number of dimensions",

@@ -237,6 +237,17 @@ TEST(HfConfig, GemmaScaleAndSoftcapsOtherThanUsual) {
   EXPECT_EQ(*t.metadata.F64("gemma2.final_logit_softcapping"), 30);
 }
 
+// As transformers: dynamic scaling leaves texts within the context alone, and of the families only
+// phi3 looks at partial_rotary_factor.
+TEST(HfConfig, RopeThatChangesNothing) {
+  const Translation t = Translate(With(R"({"partial_rotary_factor": 0.5,
+      "rope_scaling": {"rope_type": "dynamic", "factor": 4}})"));
+  ASSERT_EQ(t.error, "no error");
+  EXPECT_FALSE(t.metadata.Has("llama.rope.scaling.type"));
+  EXPECT_EQ(*t.metadata.I64("llama.rope.dimension_count"),
+            *t.metadata.I64("llama.attention.key_length"));
+}
+
 TEST(HfConfig, ErrorsNameTheKeyAndWhatWouldBeRight) {
   struct Case {
     const char *change, *mentions;
@@ -256,14 +267,15 @@ TEST(HfConfig, ErrorsNameTheKeyAndWhatWouldBeRight) {
       {R"({"rms_norm_eps": "x"})", "'rms_norm_eps' is a JSON string"},
       {R"({"rope_theta": 0})", "'rope_theta' is 0; it must be positive"},
       {R"({"rope_scaling": []})", "'rope_scaling' is a JSON array"},
-      {R"({"rope_scaling": {"type": "dynamic"}})", "rope type 'dynamic' is unknown; default"},
+      {R"({"rope_scaling": {"type": "ntk"}})", "rope type 'ntk' is unknown; default"},
       {R"({"rope_scaling": {"type": "linear", "factor": -2}})", "'factor' is -2"},
       {R"({"rope_scaling": {"type": "longrope", "short_factor": [1]}})", "'long_factor' must be 8"},
       {R"({"rms_norm_eps": -1})", "rms_norm_eps is -1"},
       {R"({"rope_scaling": {"type": "yarn", "factor": 2, "mscale": -1}})", "'mscale' is -1"},
       {R"({"rope_scaling": {"rope_type": "llama3", "low_freq_factor": 4}})", "high_freq_factor 4"},
-      {R"({"partial_rotary_factor": 0.01})", "partial_rotary_factor 0.01"},
-      {R"({"partial_rotary_factor": 1e300})", "partial_rotary_factor"},
+      {R"({"model_type": "phi3", "partial_rotary_factor": 0.01})", "partial_rotary_factor 0.01"},
+      {R"({"model_type": "phi3", "partial_rotary_factor": 1e300})", "partial_rotary_factor"},
+      {R"({"use_bidirectional_attention": true})", "only models that generate"},
       {R"({"quantization_config": {"bits": 4}})", "quantised safetensors cannot be read"},
       {R"({"layer_types": ["full_attention", "linear_attention"]})", "layer_types"},
       {R"({"model_type": "gemma2", "layer_types": ["full_attention"]})",
