@@ -199,6 +199,9 @@ Status ReadPostProcessor(const Json& processor, int depth, TokenizerData& data) 
   if (processor.is_null()) return {};
   const std::string_view type = StringOr(processor, "type", "");
   if (type == "ByteLevel") return {};  // moves offsets only
+  if (!data.prefix_ids.empty() || !data.suffix_ids.empty()) {
+    return Fail("tokenizer.json: post_processor: two steps that add tokens are not supported");
+  }
   if (type == "TemplateProcessing") return ReadTemplate(processor, data);
   if (type == "RobertaProcessing" || type == "BertProcessing") {
     KV_RETURN_IF_ERROR(ReadNamedId(processor, "cls", data.pieces.size(), data.prefix_ids));

@@ -237,6 +237,11 @@ TEST(TokenizerJson, WhatIsNotSupportedIsAnError) {
             std::string::npos);
   EXPECT_NE(message(R"({"model":{"vocab":{"a":0},"merges":["a"]}})").find("merges[0]"),
             std::string::npos);
+  EXPECT_NE(message(R"({"model":{"vocab":{"a":0},"merges":[]},"post_processor":{"type":"Sequence",
+      "processors":[{"type":"BertProcessing","cls":["a",0],"sep":["a",0]},
+                    {"type":"BertProcessing","cls":["a",0],"sep":["a",0]}]}})")
+                .find("two steps"),
+            std::string::npos);
   EXPECT_NE(
       message(R"({"model":{"vocab":{"a":0},"merges":[]},"normalizer":{"type":"BertNormalizer"}})")
           .find("BertNormalizer"),
