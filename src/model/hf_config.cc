@@ -33,6 +33,7 @@ constexpr HfFamily kFamilies[] = {
      .architecture = "phi3",
      .has_partial_rotary = true,
      .context = 4096,
+     .original_context = 4096,
      .rms_eps = 1e-5},
     {.model_type = "gemma2",
      .architecture = "gemma2",

@@ -39,6 +39,12 @@ Result<double> PositiveOrNone(const JsonReader& reader, std::string_view key) {
   return Fail("{}: '{}' is {}; it must be positive", reader.where(), key, *value);
 }
 
+Result<std::string> RopeType(const JsonReader& settings) {
+  KV_ASSIGN_OR_RETURN(const auto older, settings.String("type"));
+  KV_ASSIGN_OR_RETURN(const auto newer, settings.String("rope_type"));
+  return newer ? *newer : older.value_or("default");
+}
+
 // Llama 3.1: wavelengths beyond the original context are stretched by `factor`, short ones stay,
 // those between are interpolated (the factors that llama.cpp's converter writes).
 Result<std::vector<float>> Llama3Factors(const Rope& rope) {
@@ -154,6 +160,11 @@ Result<JsonReader> Settings(const JsonReader& config, const HfFamily& family, Me
   KV_ASSIGN_OR_RETURN(double local_theta, Positive(config, "rope_local_base_freq", 1e4));
   if (local) {
     KV_ASSIGN_OR_RETURN(local_theta, Positive(*local, "rope_theta", local_theta));
+    KV_ASSIGN_OR_RETURN(const std::string type, RopeType(*local));
+    if (type != "default") {
+      return Fail("{}: rope type '{}' of layers with a window is not supported", local->where(),
+                  type);
+    }
   }
   SetFloat(metadata, "gemma3.rope.freq_base_swa", local_theta);
   if (global) return *global;
@@ -186,16 +197,15 @@ Result<HfRopeFactors> TranslateRope(const JsonReader& config, const HfFamily& fa
   constexpr std::string_view kOriginal = "original_max_position_embeddings";
   KV_ASSIGN_OR_RETURN(const auto outer_original, config.Int(kOriginal, 2, kMaxContext));
   KV_ASSIGN_OR_RETURN(const auto original, settings.Int(kOriginal, 2, kMaxContext));
-  rope.original_context = original ? *original : outer_original.value_or(context);
+  // Beside the scaling goes before within it, and so does what a family takes for granted there.
+  rope.original_context = original.value_or(context);
+  if (family.original_context > 0) rope.original_context = family.original_context;
+  if (outer_original) rope.original_context = *outer_original;
   const double stretch = static_cast<double>(context) / static_cast<double>(rope.original_context);
   KV_ASSIGN_OR_RETURN(rope.factor, Positive(settings, "factor", stretch));
 
-  KV_ASSIGN_OR_RETURN(const auto older_type, settings.String("type"));
-  KV_ASSIGN_OR_RETURN(const auto type, settings.String("rope_type"));
-  const std::string name = type ? *type : older_type.value_or("default");
-  // A context of its own beside the scaling says more than the scaling's factor.
-  if ((name == "longrope" || name == "su") && outer_original) rope.factor = stretch;
-  return SetScaling(name, rope, metadata);
+  KV_ASSIGN_OR_RETURN(const std::string type, RopeType(settings));
+  return SetScaling(type, rope, metadata);
 }
 
 }  // namespace kvasir
