@@ -61,6 +61,12 @@ TEST(TokenizerJson, TheModelMakesWhatIsInItsVocabularyAndNothingElse) {
   EXPECT_EQ(unigram.Encode("\u00b2ab"), (Ids{0, 3}));  // a superscript is no part of a word
 }
 
+TEST(TokenizerJson, NmtTakesControlCharactersAway) {
+  const Tokenizer nmt = Made(R"({"model":{"vocab":{"a":0," ":1},"merges":[]},
+    "normalizer":{"type":"Nmt"}})");
+  EXPECT_EQ(nmt.Encode("a\x01\t\u200b\u009fa\u2581"), (Ids{0, 1, 1, 0, 1}));
+}
+
 TEST(TokenizerJson, SwallowedSpacesAreNoTokenThatSwallowsSpaces) {
   const char* text = R"({"model":{"vocab":{"a":0},"merges":[]},
     "added_tokens":[{"id":1,"content":"  ","lstrip":LEFT,"rstrip":true}]})";
