@@ -134,7 +134,7 @@ Result<HfRopeFactors> SetScaling(const std::string& type, const Rope& rope, Meta
   } else if (type == "yarn") {
     metadata.Set(rope.prefix + "scaling.type", "yarn");
     KV_RETURN_IF_ERROR(SetYarn(rope, metadata));
-  } else if (type == "longrope" || type == "su") {
+  } else if (type == "longrope") {
     metadata.Set(rope.prefix + "scaling.type", "longrope");
     KV_RETURN_IF_ERROR(SetLongrope(rope, metadata));
     KV_ASSIGN_OR_RETURN(factors.long_context, LongropeFactors(rope, "long_factor"));
@@ -147,39 +147,57 @@ Result<HfRopeFactors> SetScaling(const std::string& type, const Rope& rope, Meta
   return factors;
 }
 
-// The object with the scaling; where layers with a window rotate otherwise, that of the others.
-Result<JsonReader> Settings(const JsonReader& config, const HfFamily& family, Metadata& metadata) {
-  static const Json kEmpty = Json::object();
-  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> newer, config.Object("rope_parameters"));
-  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> older, config.Object("rope_scaling"));
-  JsonReader settings = newer ? *newer : older ? *older : JsonReader(kEmpty, config.where());
-  if (family.architecture != "gemma3") return settings;
-
-  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> global, settings.Object("full_attention"));
-  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> local, settings.Object("sliding_attention"));
-  KV_ASSIGN_OR_RETURN(double local_theta, Positive(config, "rope_local_base_freq", 1e4));
+// Layers with a window rotate by a base of their own, unscaled.
+Status SetLocalRope(const JsonReader& config, const JsonReader& parameters, Metadata& metadata) {
+  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> local,
+                      parameters.Object("sliding_attention"));
+  KV_ASSIGN_OR_RETURN(double theta, Positive(config, "rope_local_base_freq", 1e4));
   if (local) {
-    KV_ASSIGN_OR_RETURN(local_theta, Positive(*local, "rope_theta", local_theta));
+    KV_ASSIGN_OR_RETURN(theta, Positive(*local, "rope_theta", theta));
     KV_ASSIGN_OR_RETURN(const std::string type, RopeType(*local));
     if (type != "default") {
       return Fail("{}: rope type '{}' of layers with a window is not supported", local->where(),
                   type);
     }
   }
-  SetFloat(metadata, "gemma3.rope.freq_base_swa", local_theta);
-  if (global) return *global;
-  return settings;
+  SetFloat(metadata, "gemma3.rope.freq_base_swa", theta);
+  return {};
+}
+
+struct Settings {
+  JsonReader scaling;
+  double theta;  // unless the scaling has one
+};
+
+// As transformers, rope_scaling goes before rope_parameters: people add it to a file by hand.
+// Theirs then forgets the base that only rope_parameters has; ours does not.
+Result<Settings> ReadSettings(const JsonReader& config, const HfFamily& family,
+                              Metadata& metadata) {
+  static const Json kEmpty = Json::object();
+  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> newer, config.Object("rope_parameters"));
+  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> older, config.Object("rope_scaling"));
+  const JsonReader parameters = newer ? *newer : JsonReader(kEmpty, config.where());
+  const bool is_by_layer = family.architecture == "gemma3";
+  if (is_by_layer) KV_RETURN_IF_ERROR(SetLocalRope(config, parameters, metadata));
+  KV_ASSIGN_OR_RETURN(
+      const std::optional<JsonReader> global,
+      is_by_layer ? parameters.Object("full_attention") : std::optional<JsonReader>());
+  const JsonReader& named = global ? *global : parameters;
+  KV_ASSIGN_OR_RETURN(const double within, Positive(named, "rope_theta", family.rope_theta));
+  KV_ASSIGN_OR_RETURN(const double theta, Positive(config, "rope_theta", within));
+  const bool is_older = older && (!newer || older->Has("rope_type") || older->Has("type"));
+  return Settings{is_older ? *older : named, theta};
 }
 
 }  // namespace
 
 Result<HfRopeFactors> TranslateRope(const JsonReader& config, const HfFamily& family,
                                     int64_t head_dim, int64_t context, Metadata& metadata) {
-  KV_ASSIGN_OR_RETURN(const JsonReader settings, Settings(config, family, metadata));
+  KV_ASSIGN_OR_RETURN(const Settings found, ReadSettings(config, family, metadata));
+  const JsonReader& settings = found.scaling;
   Rope rope{settings, head_dim, 0, 1, context, fmt::format("{}.rope.", family.architecture)};
 
-  KV_ASSIGN_OR_RETURN(const double theta, Positive(config, "rope_theta", family.rope_theta));
-  KV_ASSIGN_OR_RETURN(rope.theta, Positive(settings, "rope_theta", theta));
+  KV_ASSIGN_OR_RETURN(rope.theta, Positive(settings, "rope_theta", found.theta));
   SetFloat(metadata, rope.prefix + "freq_base", rope.theta);
 
   double partial = 1;
@@ -204,7 +222,9 @@ Result<HfRopeFactors> TranslateRope(const JsonReader& config, const HfFamily& fa
   const double stretch = static_cast<double>(context) / static_cast<double>(rope.original_context);
   KV_ASSIGN_OR_RETURN(rope.factor, Positive(settings, "factor", stretch));
 
-  KV_ASSIGN_OR_RETURN(const std::string type, RopeType(settings));
+  KV_ASSIGN_OR_RETURN(std::string type, RopeType(settings));
+  // Phi-3's scaling had other names before it was called longrope.
+  if (family.architecture == "phi3" && (type == "su" || type == "yarn")) type = "longrope";
   return SetScaling(type, rope, metadata);
 }
 

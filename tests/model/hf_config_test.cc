@@ -257,6 +257,21 @@ TEST(HfConfig, WhichOriginalContextAndFactorHold) {
   EXPECT_EQ(*usual.metadata.I64("phi3.rope.scaling.original_context_length"), 4096);
 }
 
+// Who adds rope_scaling to a file of transformers 5 means it.
+TEST(HfConfig, RopeScalingGoesBeforeRopeParameters) {
+  const Translation t = Translate(With(R"({"rope_theta": null,
+      "rope_parameters": {"rope_type": "default", "rope_theta": 1000000},
+      "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 256}})"));
+  ASSERT_EQ(t.error, "no error");
+  EXPECT_EQ(*t.metadata.String("llama.rope.scaling.type"), "yarn");
+  EXPECT_EQ(*t.metadata.F64("llama.rope.freq_base"), 1e6);
+  const Translation phi3 = Translate(With(R"({"model_type": "phi3", "rope_scaling":
+      {"type": "yarn", "short_factor": [1, 1, 1, 1, 1, 1, 1, 1],
+       "long_factor": [2, 2, 2, 2, 2, 2, 2, 2]}})"));  // an older name of longrope
+  ASSERT_EQ(phi3.error, "no error");
+  EXPECT_EQ(*phi3.metadata.String("phi3.rope.scaling.type"), "longrope");
+}
+
 // As transformers: dynamic scaling leaves texts within the context alone, and of the families only
 // phi3 looks at partial_rotary_factor.
 TEST(HfConfig, RopeThatChangesNothing) {
