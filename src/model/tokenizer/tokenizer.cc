@@ -94,6 +94,8 @@ void Tokenizer::EncodePlain(std::string_view fragment, bool first, bool control,
                             TokenScratch& scratch, EncodeNotes& notes,
                             std::vector<int32_t>& ids) const {
   const std::string text = normalizer_.Apply(fragment, first);
+  // As `tokenizers`: only what starts with the text's own first character starts the text.
+  if (first) first = !normalizer_.TakesStart(fragment);
   for (const SpecialTokens::Part& part : normalized_special_.Split(text, control)) {
     if (part.id >= 0) {
       ids.push_back(part.id);

@@ -109,23 +109,27 @@ Result<Vocabulary> Vocabulary::Make(TokenizerData& data) {
       made.byte_tokens_[*byte] = id;
       continue;
     }
-    const bool is_plain = type == TokenType::kNormal || type == TokenType::kUserDefined;
-    made.is_text_[at] = data.in_model.empty() ? is_plain : data.in_model[at];
+    const bool is_user_defined = type == TokenType::kUserDefined;
+    const bool is_plain = type == TokenType::kNormal || type == TokenType::kByte;
+    made.is_text_[at] = data.in_model.empty() ? is_plain || is_user_defined : data.in_model[at];
     if (!made.is_text_[at]) {
       made.other_ids_[piece] = id;
       continue;
     }
     std::string_view text = piece;
-    if (byte_level && (type != TokenType::kUserDefined || !data.in_model.empty())) {
-      // A piece outside the alphabet cannot come of text; it still decodes to its spelling.
+    if (byte_level && (!is_user_defined || !data.in_model.empty())) {
       bytes.clear();
-      if (AppendBytesOfPiece(piece, bytes)) {
-        // A special token is written as it is spelled, whatever its bytes mean to the model.
-        text = type == TokenType::kNormal ? piece = bytes : made.texts_.emplace_back(bytes);
+      if (!AppendBytesOfPiece(piece, bytes)) {
+        // Outside the alphabet: it cannot come of text, and decodes to its spelling.
+        made.is_text_[at] = false;
+        made.other_ids_[piece] = id;
+        continue;
       }
+      // A special token is written as it is spelled, whatever its bytes mean to the model.
+      text = is_plain ? piece = bytes : made.texts_.emplace_back(bytes);
       if (text.size() == 1) made.byte_tokens_[static_cast<uint8_t>(text[0])] = id;
     }
-    if (type == TokenType::kUserDefined) {
+    if (is_user_defined) {
       made.text_ids_.try_emplace(text, id);  // a normal piece of that spelling goes first
     } else {
       made.text_ids_[text] = id;

@@ -61,10 +61,37 @@ TEST(TokenizerJson, TheModelMakesWhatIsInItsVocabularyAndNothingElse) {
   EXPECT_EQ(unigram.Encode("\u00b2ab"), (Ids{0, 3}));  // a superscript is no part of a word
 }
 
+TEST(TokenizerJson, WhatIsOutsideTheAlphabetOfBytesIsNoText) {
+  const Tokenizer tokenizer = Made(R"({"model":{"vocab":{"a":0,"\u0109":1,"\t":2,"\u00c3":3,
+      "\u00a9":4,"\u00e9":5},"merges":[],"ignore_merges":true},
+    "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false},
+    "added_tokens":[{"id":2,"content":"\t","special":true,"single_word":true}]})");
+  EXPECT_EQ(tokenizer.Encode("a\ta"), (Ids{0, 1, 0}));  // no word of its own: the byte's token
+  EXPECT_EQ(tokenizer.Encode("\u00e9"), (Ids{3, 4}));
+}
+
 TEST(TokenizerJson, NmtTakesControlCharactersAway) {
   const Tokenizer nmt = Made(R"({"model":{"vocab":{"a":0," ":1},"merges":[]},
     "normalizer":{"type":"Nmt"}})");
   EXPECT_EQ(nmt.Encode("a\x01\t\u200b\u009fa\u2581"), (Ids{0, 1, 1, 0, 1}));
+}
+
+TEST(TokenizerJson, OnlyTheTextsOwnFirstCharacterStartsIt) {
+  const auto made = [](const std::string& more) {
+    return Made(R"({"model":{"vocab":{"a":0,"\u2581":1},"merges":[]},)" + more + "}");
+  };
+  const char* metaspace = R"({"type":"Metaspace","prepend_scheme":"first","split":false})";
+  const Tokenizer nmt =
+      made(fmt::format(R"("normalizer":{{"type":"Nmt"}},"pre_tokenizer":{})", metaspace));
+  EXPECT_EQ(nmt.Encode("a"), (Ids{1, 0}));
+  EXPECT_EQ(nmt.Encode("\x01"
+                       "a"),
+            Ids{0});
+  const Tokenizer words = made(fmt::format(
+      R"("pre_tokenizer":{{"type":"Sequence","pretokenizers":[{{"type":"WhitespaceSplit"}},{}]}})",
+      metaspace));
+  EXPECT_EQ(words.Encode("a a"), (Ids{1, 0, 0}));
+  EXPECT_EQ(words.Encode(" a a"), (Ids{0, 0}));
 }
 
 TEST(TokenizerJson, SwallowedSpacesAreNoTokenThatSwallowsSpaces) {
