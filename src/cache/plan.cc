@@ -17,6 +17,7 @@ void LayerPlan::Score(int head, std::vector<float> scores) {
 
 void LayerPlan::Budget(int head, int64_t n_entries) {
   wishes_[head].budget = std::max<int64_t>(1, n_entries);
+  wishes_[head].exact_budget.reset();
 }
 
 void LayerPlan::Protect(int head, int64_t first, int64_t n) {

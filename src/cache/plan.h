@@ -28,7 +28,10 @@ class LayerPlan {
 
   // Higher is kept longer; one score an entry. NaN counts as the lowest.
   void Score(int head, std::vector<float> scores);
-  void Budget(int head, int64_t n_entries);          // how many stay; at least 1
+  void Budget(int head, int64_t n_entries);  // how many stay; at least 1
+  // What the budget was before it was cut to whole entries, for wrappers that divide it; until the
+  // next Budget.
+  void ExactBudget(int head, double n_entries) { wishes_[head].exact_budget = n_entries; }
   void Protect(int head, int64_t first, int64_t n);  // stay before any score, within budget
   void ProtectFirst(int head, int64_t n);            // likewise; all, where there are fewer
   void ProtectLast(int head, int64_t n);
@@ -53,6 +56,7 @@ class LayerPlan {
   bool has_scores() const;  // every head has scores and a budget
   std::span<const float> scores(int head) const { return wishes_[head].scores; }
   std::optional<int64_t> budget(int head) const { return wishes_[head].budget; }
+  std::optional<double> exact_budget(int head) const { return wishes_[head].exact_budget; }
   std::vector<bool> Protected(int head) const;  // [entries]
   const MergeSets* merges(int head) const;      // null: none
   // Scores in which protection is a score too: the layer's best and 1.
@@ -88,6 +92,7 @@ class LayerPlan {
     std::vector<float> scores;
     std::vector<Span> protect;
     std::optional<int64_t> budget;
+    std::optional<double> exact_budget;
     std::optional<std::vector<int32_t>> keep;
     std::optional<Span> drop, fold;
     bool fold_weighted = true;

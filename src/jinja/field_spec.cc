@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 #include "jinja/limits.h"
 #include "jinja/print.h"
@@ -97,24 +98,37 @@ std::string GeneralWithPoint(double value, int precision) {
   return fixed.find('.') == std::string::npos ? fixed + ".0" : fixed;
 }
 
+// With "#": the point stays where nothing follows it, and zeros after it stay in a 'g'.
+std::string AlternateDigits(double magnitude, char type, int precision) {
+  const char format[] = {'%', '#', '.', '*', type, '\0'};
+  const int length = std::snprintf(nullptr, 0, format, precision, magnitude);
+  std::string text(static_cast<size_t>(length) + 1, '\0');
+  std::snprintf(text.data(), text.size(), format, precision, magnitude);
+  text.pop_back();
+  return text;
+}
+
 std::string FloatDigits(double magnitude, const FieldSpec& spec) {
   const bool upper = spec.type == 'E' || spec.type == 'F' || spec.type == 'G';
   if (std::isnan(magnitude)) return upper ? "NAN" : "nan";
   if (std::isinf(magnitude)) return upper ? "INF" : "inf";
   const int precision = spec.precision < 0 ? 6 : static_cast<int>(spec.precision);
+  if (spec.alternate) {
+    const bool is_percent = spec.type == '%';
+    const char type = is_percent ? 'f' : spec.type == 'n' ? 'g' : spec.type;
+    return AlternateDigits(is_percent ? magnitude * 100 : magnitude, type, precision);
+  }
   switch (spec.type) {
     case 'f':
     case 'F':
-      return spec.alternate ? fmt::format("{:#.{}f}", magnitude, precision)
-                            : fmt::format("{:.{}f}", magnitude, precision);
+      return fmt::format("{:.{}f}", magnitude, precision);
     case 'e':
       return fmt::format("{:.{}e}", magnitude, precision);
     case 'E':
       return fmt::format("{:.{}E}", magnitude, precision);
     case 'g':
     case 'n':
-      return spec.alternate ? fmt::format("{:#.{}g}", magnitude, std::max(precision, 1))
-                            : fmt::format("{:.{}g}", magnitude, std::max(precision, 1));
+      return fmt::format("{:.{}g}", magnitude, std::max(precision, 1));
     case 'G':
       return fmt::format("{:.{}G}", magnitude, std::max(precision, 1));
     case '%':
@@ -212,6 +226,9 @@ Result<std::string> FormatInt(Heap& heap, Int value, const FieldSpec& spec) {
 Result<std::string> FormatFloat(Heap& heap, double value, const FieldSpec& spec) {
   if (spec.precision > kMaxPrecision) {
     return Fail("limit exceeded: a precision of more than {}", kMaxPrecision);
+  }
+  if (spec.alternate && spec.type == 0) {
+    return Fail("'#' in the format of a float is supported with one of e, f, g and % only");
   }
   const bool negative = std::signbit(value) && !std::isnan(value);
   const std::string text = FloatDigits(std::abs(value), spec);

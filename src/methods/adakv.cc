@@ -4,13 +4,15 @@
 // paper: c_h = how many of the layer's best scored entries, protected ones aside, lie in head h; a
 // head's budget is (1 - floor) c_h + floor * base, rounded by largest remainder so that the layer's
 // sum stays exactly what the base allowed. Differs from the official code, whose roundings miss it.
+// normalize: before that a head's scores are multiplied by the share of them that its even budget
+// holds, so that a head with few peaks counts for more.
 // kvpress: each head's best floor * budget are safe; of all others the layer's best stay.
 // Both: where an earlier cut has left a head with less than its share, the others have the rest.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
+#include "methods/largest_remainder.h"
 #include "methods/registry.h"
 
 namespace kvasir {
@@ -20,7 +22,11 @@ constexpr ParamInfo kParams[] = {
     {"floor", ParamKind::kNumber, "20%", "0..1", "share of its even budget that each head has"},
     {"variant", ParamKind::kWord, "paper", "paper|kvpress", "how the floor is counted in"},
     {"skip", ParamKind::kInteger, "0", "0..1024", "first layers whose heads share evenly"},
+    {"normalize", ParamKind::kFlag, "false", "true|false",
+     "paper: weigh a head by the share of its scores that its even budget would hold"},
 };
+
+constexpr double kSafe = 1e30;  // above what any score times any weight comes to
 
 struct Candidate {
   float score;
@@ -40,20 +46,18 @@ std::vector<int64_t> CountBest(std::vector<Candidate>& all, int64_t n, int n_hea
   return counts;
 }
 
-// Whole numbers nearest to `shares`, with the sum `total`: the largest remainders are rounded up.
-std::vector<int64_t> LargestRemainder(const std::vector<double>& shares, int64_t total) {
-  std::vector<int64_t> whole(shares.size());
-  for (size_t i = 0; i < shares.size(); ++i) {
-    whole[i] = static_cast<int64_t>(std::floor(shares[i] + 1e-9));
-    total -= whole[i];
-  }
-  std::vector<size_t> order(shares.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return shares[a] - static_cast<double>(whole[a]) > shares[b] - static_cast<double>(whole[b]);
-  });
-  for (size_t i = 0; i < order.size() && total > 0; ++i, --total) ++whole[order[i]];
-  return whole;
+// Multiplies a head's scores by the sum of its best n over the sum of all. Scores below zero have
+// no such share, and stay.
+void Normalize(std::span<Candidate> head, int64_t n) {
+  std::vector<float> scores(head.size());
+  std::transform(head.begin(), head.end(), scores.begin(), [](const auto& c) { return c.score; });
+  n = std::min<int64_t>(n, std::ssize(scores));
+  std::nth_element(scores.begin(), scores.begin() + n, scores.end(), std::greater<>());
+  const double best = std::accumulate(scores.begin(), scores.begin() + n, 0.0);
+  const double all = std::accumulate(scores.begin() + n, scores.end(), best);
+  const bool negative = std::any_of(scores.begin(), scores.end(), [](float s) { return s < 0; });
+  if (negative || all <= 0) return;
+  for (Candidate& c : head) c.score *= static_cast<float>(best / all);
 }
 
 // Cuts shares to each head's room; what then lacks from `total` goes to all evenly, as far as they
@@ -80,7 +84,8 @@ void FitRoom(const std::vector<int64_t>& room, int64_t total, std::vector<double
 
 class AdaKv final : public Method {
  public:
-  AdaKv(double floor, bool kvpress, int64_t skip) : floor_(floor), kvpress_(kvpress), skip_(skip) {}
+  AdaKv(double floor, bool kvpress, int64_t skip, bool normalize)
+      : floor_(floor), kvpress_(kvpress), skip_(skip), normalize_(normalize) {}
 
   void Compress(const LayerView& at, Ops&, LayerPlan& plan) const override {
     if (!plan.has_scores() || at.layer < skip_) return;
@@ -104,6 +109,7 @@ class AdaKv final : public Method {
     std::vector<int64_t> guarded(n_heads), base(n_heads), room(n_heads);
     for (int h = 0; h < n_heads; ++h) {
       const std::vector<bool> is_protected = plan.Protected(h);
+      const size_t first = candidates.size();
       for (size_t i = 0; i < is_protected.size(); ++i) {
         if (!is_protected[i]) {
           candidates.push_back({plan.scores(h)[i], h, static_cast<int32_t>(i)});
@@ -112,6 +118,7 @@ class AdaKv final : public Method {
         }
       }
       base[h] = *plan.budget(h) - guarded[h];
+      if (normalize_) Normalize(std::span(candidates).subspan(first), base[h]);
       room[h] = std::ssize(is_protected) - guarded[h];
       total -= guarded[h];
     }
@@ -127,33 +134,42 @@ class AdaKv final : public Method {
     return budgets;
   }
 
-  std::vector<int64_t> SafeBest(const LayerPlan& plan, int64_t total) const {
+  // Safe entries get scores above all others, so that a wrapper outside cannot lose them.
+  std::vector<int64_t> SafeBest(LayerPlan& plan, int64_t total) const {
     std::vector<Candidate> candidates;
+    std::vector<std::vector<float>> scores;
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const auto budget = static_cast<double>(*plan.budget(h));
-      const auto n_safe = std::max<int64_t>(1, static_cast<int64_t>(budget * floor_ + 1e-9));
-      const std::vector<float> ranking = plan.Ranking(h);
-      std::vector<int32_t> order(ranking.size());
+      // One at least, also where kvpress has none: no head here is empty.
+      const auto floor = static_cast<int64_t>(static_cast<double>(*plan.budget(h)) * floor_);
+      const auto n_safe = std::max<int64_t>(1, floor);
+      scores.push_back(plan.Ranking(h));
+      std::vector<int32_t> order(scores[h].size());
       std::iota(order.begin(), order.end(), 0);
       std::stable_sort(order.begin(), order.end(),
-                       [&](int32_t a, int32_t b) { return ranking[a] > ranking[b]; });
-      for (size_t i = 0; i < order.size(); ++i) {
-        const bool safe = static_cast<int64_t>(i) < n_safe;
-        const float score = safe ? std::numeric_limits<float>::infinity() : ranking[order[i]];
-        candidates.push_back({score, h, order[i]});
+                       [&](int32_t a, int32_t b) { return scores[h][a] > scores[h][b]; });
+      for (int64_t i = 0; i < std::min(n_safe, std::ssize(order)); ++i) {
+        const double rank = static_cast<double>(i) / static_cast<double>(n_safe);
+        scores[h][order[i]] = static_cast<float>(kSafe * (2 - rank));
       }
+      for (int32_t entry : order) candidates.push_back({scores[h][entry], h, entry});
     }
+    for (int h = 0; h < plan.n_heads(); ++h) plan.Score(h, std::move(scores[h]));
     return CountBest(candidates, total, plan.n_heads());
   }
 
   const double floor_;
   const bool kvpress_;
   const int64_t skip_;
+  const bool normalize_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  return std::make_unique<AdaKv>(params.GetNumber("floor"), params.GetWord("variant") == "kvpress",
-                                 params.GetInt("skip"));
+  const bool kvpress = params.GetWord("variant") == "kvpress";
+  if (kvpress) {
+    KV_RETURN_IF_ERROR(params.Without({"normalize"}, "kvpress takes scores as they are"));
+  }
+  return std::make_unique<AdaKv>(params.GetNumber("floor"), kvpress, params.GetInt("skip"),
+                                 params.GetFlag("normalize"));
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 // the output projection. Feng et al., CriticalKV, arXiv 2502.03805. Moment: after the base and
 // head-budget wrappers; cost: the values once through W_o, as much as the layer's own projection.
 //
-// stage 1: the best `first` of a head's budget by score stay; stage 2: the others are ranked by
-// (score + epsilon) w, w = mean over the group of ||W_o,h v||_1.
+// stage 1: the best `first` of a head's budget by score stay, at least one unless first is 0; stage
+// 2: the others are ranked by (score + epsilon) w, w = mean over the group of ||W_o,h v||_1.
 #include <numeric>
 
 #include "methods/registry.h"
@@ -23,33 +23,42 @@ class CriticalKv final : public Method {
   void Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const override {
     if (!plan.has_scores()) return;
     std::vector<std::vector<float>> scores;
+    std::vector<std::vector<int32_t>> first;  // of each head
+    float best = 0;                           // of all: a wrapper outside may compare heads
     for (int h = 0; h < plan.n_heads(); ++h) {
-      const bool cut = *plan.budget(h) < at.heads[h].size();
-      scores.push_back(cut ? Weigh(plan.Ranking(h), *plan.budget(h), ops.OutputNorms(at, h))
-                           : plan.Ranking(h));
+      scores.push_back(plan.Ranking(h));
+      first.emplace_back();
+      const int64_t budget = *plan.budget(h);
+      if (budget >= at.heads[h].size()) continue;
+      first[h] =
+          Best(scores[h], FirstStage(plan.exact_budget(h).value_or(static_cast<double>(budget))));
+      const std::vector<float> weight = ops.OutputNorms(at, h);
+      for (size_t i = 0; i < weight.size(); ++i) {
+        scores[h][i] = static_cast<float>((scores[h][i] + epsilon_) * weight[i]);
+        best = std::max(best, scores[h][i]);
+      }
     }
     for (int h = 0; h < plan.n_heads(); ++h) {
+      for (int32_t entry : first[h]) scores[h][entry] = best + 1;
       plan.Unprotect(h);  // what was protected is now the best scored
       plan.Score(h, std::move(scores[h]));
     }
   }
 
  private:
-  std::vector<float> Weigh(const std::vector<float>& ranking, int64_t budget,
-                           const std::vector<float>& weight) const {
-    const auto n_first = static_cast<int64_t>(static_cast<double>(budget) * first_ + 1e-9);
+  int64_t FirstStage(double budget) const {
+    if (first_ == 0) return 0;
+    return std::max<int64_t>(1, static_cast<int64_t>(budget * first_));
+  }
+
+  // The n entries that rank highest.
+  static std::vector<int32_t> Best(const std::vector<float>& ranking, int64_t n) {
     std::vector<int32_t> order(ranking.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(),
                      [&](int32_t a, int32_t b) { return ranking[a] > ranking[b]; });
-    std::vector<float> scores(ranking.size());
-    float best = 0;
-    for (size_t i = 0; i < scores.size(); ++i) {
-      scores[i] = static_cast<float>((ranking[i] + epsilon_) * weight[i]);
-      best = std::max(best, scores[i]);
-    }
-    for (int64_t r = 0; r < n_first; ++r) scores[order[r]] = best + 1;
-    return scores;
+    order.resize(n);
+    return order;
   }
 
   const double epsilon_, first_;

@@ -43,11 +43,15 @@ class KeyDiff final : public Method {
       norms[i] = std::max(std::sqrt(sum), 1e-12);
       for (int64_t c = 0; c < dim; ++c) anchor[c] += keys[i * dim + c] / norms[i];
     }
+    double square = 0;
+    for (double x : anchor) square += x * x;
+    // Wrappers compare heads, and their anchors differ in length.
+    const double length = std::max(std::sqrt(square), 1e-12);
     std::vector<float> scores(n);
     for (int64_t i = 0; i < n; ++i) {
-      double dot = 0;  // the anchor's length is the same for all
+      double dot = 0;
       for (int64_t c = 0; c < dim; ++c) dot += keys[i * dim + c] * anchor[c];
-      scores[i] = static_cast<float>(-dot / norms[i] / static_cast<double>(n));
+      scores[i] = static_cast<float>(-dot / norms[i] / length);
     }
     return scores;
   }

@@ -4,7 +4,7 @@
 //
 // Entries that the base keeps stay as they are (hi_bits), the others go to lo_bits and never come
 // back: their scores count for nothing afterwards. A base's share is of all tokens so far, so what
-// stays grows with the text. Grids span half the channels of an entry.
+// stays grows with the text. Grids span `group` channels of an entry.
 // Keys of lo_bits are balanced: channel c times b = sqrt(max|q_c| / max|k_c|) over the first prompt
 // and the group, in [1e-4, 1e4], 1 where either is 0; their queries are divided by b. b is frozen.
 #include <algorithm>
@@ -22,14 +22,16 @@ constexpr ParamInfo kParams[] = {
     {"hi_bits", ParamKind::kInteger, "16", "2|4|8|16", "bits of what it keeps; 16: as appended"},
     {"balancer", ParamKind::kFlag, "true", "true|false",
      "move outliers of key channels to the queries before encoding"},
+    {"group", ParamKind::kInteger, "0", "0..256",
+     "channels that share a grid, a multiple of 8; 0: half of those that are stored"},
     {"grow", ParamKind::kFlag, "true", "true|false",
      "a base's share is of all tokens so far; false: of the prompt"},
 };
 
 class MiKv final : public Method {
  public:
-  MiKv(int lo_bits, int hi_bits, bool balancer, bool grow)
-      : lo_bits_(lo_bits), hi_bits_(hi_bits), balancer_(balancer), grow_(grow) {}
+  MiKv(int lo_bits, int hi_bits, int group, bool balancer, bool grow)
+      : lo_bits_(lo_bits), hi_bits_(hi_bits), group_(group), balancer_(balancer), grow_(grow) {}
 
   Needs needs(const ModelInfo&) const override { return {.query_max = balancer_ && lo_bits_ > 0}; }
   std::optional<int64_t> SharesOf(const LayerView& at) const override {
@@ -69,10 +71,10 @@ class MiKv final : public Method {
   }
 
  private:
-  // A group's halves stay apart: channel c rotates with c + head_dim / 2.
-  static Encoding Tokens(int bits, int k_dim, int v_dim) {
-    const auto half = [](int dim) { return std::max(16, dim / 2 / 8 * 8); };
-    return {TokenPlane(bits, 0, half(k_dim)), TokenPlane(bits, 0, half(v_dim))};
+  // By default a group's halves stay apart: channel c rotates with c + head_dim / 2.
+  Encoding Tokens(int bits, int k_dim, int v_dim) const {
+    const auto group = [&](int dim) { return group_ > 0 ? group_ : std::max(16, dim / 2 / 8 * 8); };
+    return {TokenPlane(bits, 0, group(k_dim)), TokenPlane(bits, 0, group(v_dim))};
   }
 
   // What has few bits already takes no part in the base's choice.
@@ -108,14 +110,14 @@ class MiKv final : public Method {
     return std::make_shared<const KeyMap>(dim, std::move(parts));
   }
 
-  const int lo_bits_, hi_bits_;
+  const int lo_bits_, hi_bits_, group_;
   const bool balancer_, grow_;
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
   const int64_t lo = params.GetInt("lo_bits"), hi = params.GetInt("hi_bits");
   if (lo == 0) {
-    KV_RETURN_IF_ERROR(params.Without({"hi_bits", "balancer", "grow"},
+    KV_RETURN_IF_ERROR(params.Without({"hi_bits", "group", "balancer", "grow"},
                                       "lo_bits=0 drops what the base drops, and encodes nothing"));
   }
   if (lo > hi) {
@@ -124,7 +126,12 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
         "keeps; write lo_bits={} or less",
         lo, hi, hi);
   }
-  return std::make_unique<MiKv>(static_cast<int>(lo), static_cast<int>(hi),
+  const int64_t group = params.GetInt("group");
+  if (group % 8 != 0) {
+    return Fail("--kv \"mikv:group={}\": a multiple of 8 is needed, such as {}", group,
+                std::max<int64_t>(8, group / 8 * 8));
+  }
+  return std::make_unique<MiKv>(static_cast<int>(lo), static_cast<int>(hi), static_cast<int>(group),
                                 params.GetFlag("balancer"), params.GetFlag("grow"));
 }
 

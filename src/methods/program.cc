@@ -97,6 +97,12 @@ void Program::Compress(const LayerView& at, Ops& ops, LayerPlan& plan) const {
       view.shares_of = wrapper->SharesOf(at).value_or(view.shares_of);
     }
     chain.base->Compress(view, ops, plan);
+    const int64_t whole = Budget{.share = chain.share}.Of(view.shares_of);
+    for (int h = 0; h < plan.n_heads() && chain.share > 0; ++h) {
+      if (plan.budget(h) != whole) continue;  // none, or one that the base has made of it
+      // By way of the share that goes, which is how kvpress counts: a half is rounded as there.
+      plan.ExactBudget(h, (1 - (1 - chain.share)) * static_cast<double>(view.shares_of));
+    }
     view.encoder_follows = chain.pruner != nullptr;
     if (chain.pruner) chain.pruner->Compress(view, ops, plan);
     for (const auto& wrapper : chain.wrappers) wrapper->Compress(view, ops, plan);

@@ -8,6 +8,8 @@
 namespace kvasir {
 namespace {
 
+constexpr std::string_view kBudgetName = "budget";  // of every base that has one
+
 Error UnknownMethod(std::string_view spec, std::string_view name) {
   std::vector<std::string_view> names;
   for (const MethodInfo* method : AllMethods()) names.push_back(method->name);
@@ -63,7 +65,7 @@ class ProgramBuilder {
   const MethodInfo* Find(std::string_view name) const;
   Status Add(const SpecItem& item);
   Status AddWrapper(const MethodInfo* info, std::unique_ptr<Method> method);
-  Status AddBase(const MethodInfo* info, std::unique_ptr<Method> method);
+  Status AddBase(const MethodInfo* info, std::unique_ptr<Method> method, double share);
   Status AddStore(const MethodInfo* info, std::unique_ptr<Method> method);
   Status CheckStore(const MethodInfo* info) const;
   Result<std::shared_ptr<Program>> Done();
@@ -126,8 +128,11 @@ Status ProgramBuilder::Add(const SpecItem& item) {
         "left",
         stores_.front()->name, info->name);
   }
-  return info->role == Role::kWrapper ? AddWrapper(info, std::move(method))
-                                      : AddBase(info, std::move(method));
+  if (info->role == Role::kWrapper) return AddWrapper(info, std::move(method));
+  const bool has_budget =
+      std::any_of(info->params.begin(), info->params.end(),
+                  [](const ParamInfo& param) { return param.name == kBudgetName; });
+  return AddBase(info, std::move(method), has_budget ? params.GetBudget(kBudgetName).share : 0);
 }
 
 Status ProgramBuilder::AddWrapper(const MethodInfo* info, std::unique_ptr<Method> method) {
@@ -154,7 +159,8 @@ Status ProgramBuilder::AddWrapper(const MethodInfo* info, std::unique_ptr<Method
   return {};
 }
 
-Status ProgramBuilder::AddBase(const MethodInfo* info, std::unique_ptr<Method> method) {
+Status ProgramBuilder::AddBase(const MethodInfo* info, std::unique_ptr<Method> method,
+                               double share) {
   if (has_base_) {
     return Fail(
         "--kv \"{}\": two bases decide what stays ('{}' is the second); stack wrappers "
@@ -177,6 +183,7 @@ Status ProgramBuilder::AddBase(const MethodInfo* info, std::unique_ptr<Method> m
   wrappers_.clear();
   program_->is_full_ = info->name == "full" && chain_.wrappers.empty();
   chain_.base = std::move(method);
+  chain_.share = share;
   program_->chains_.push_back(std::move(chain_));
   chain_ = {};
   return {};

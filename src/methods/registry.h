@@ -78,6 +78,7 @@ class Program {
     std::unique_ptr<Method> pruner;                 // of the keys that one of the wrappers encodes
     std::vector<std::unique_ptr<Method>> wrappers;  // the innermost first
     bool budgets_differ = false;                    // one of them shares the budget out
+    double share = 0;                               // the base's budget, where it is a share
   };
   std::string spec_, reads_as_;
   std::vector<Chain> chains_;

@@ -180,6 +180,9 @@ Result<std::unique_ptr<Method>> Make(const Params& params) {
                .first_window = params.GetFlag("first_window"),
                .always = params.GetWord("when") == "always"};
   KV_RETURN_IF_ERROR(CheckRoom("windowkv", set.budget, set.window));
+  if (set.flat) {
+    KV_RETURN_IF_ERROR(params.Without({"lambda"}, "pyramid=flat gives all layers the same"));
+  }
   set.top = choose("top", locate ? set.size : std::max<int64_t>(1, set.size / 2));
   if (set.top > set.size) {
     return Fail("--kv \"windowkv:top={}\": a window has {} tokens; write top=1..{}", set.top,

@@ -29,7 +29,12 @@ constexpr HfFamily kFamilies[] = {
      .n_kv_heads = 32,
      .head_dim = 128,
      .context = 32768},
-    {.model_type = "phi3", .architecture = "phi3", .context = 4096, .rms_eps = 1e-5},
+    {.model_type = "phi3",
+     .architecture = "phi3",
+     .has_partial_rotary = true,
+     .context = 4096,
+     .original_context = 4096,
+     .rms_eps = 1e-5},
     {.model_type = "gemma2",
      .architecture = "gemma2",
      .is_gemma = true,
@@ -64,6 +69,11 @@ class Translator {
     out.family = &family_;
     metadata_.Set("general.architecture", std::string(family_.architecture));
     KV_RETURN_IF_ERROR(CheckActivation());
+    KV_ASSIGN_OR_RETURN(const auto sees_later, config_.Bool("use_bidirectional_attention"));
+    if (sees_later.value_or(false)) {
+      return Fail("{}: use_bidirectional_attention: only models that generate can be run",
+                  config_.where());
+    }
     KV_ASSIGN_OR_RETURN(out.n_layers, Size("num_hidden_layers", 0, kMaxLayers));
     Set("block_count", out.n_layers);
     KV_ASSIGN_OR_RETURN(const int64_t hidden, Size("hidden_size", 0));

@@ -39,6 +39,12 @@ Result<double> PositiveOrNone(const JsonReader& reader, std::string_view key) {
   return Fail("{}: '{}' is {}; it must be positive", reader.where(), key, *value);
 }
 
+Result<std::string> RopeType(const JsonReader& settings) {
+  KV_ASSIGN_OR_RETURN(const auto older, settings.String("type"));
+  KV_ASSIGN_OR_RETURN(const auto newer, settings.String("rope_type"));
+  return newer ? *newer : older.value_or("default");
+}
+
 // Llama 3.1: wavelengths beyond the original context are stretched by `factor`, short ones stay,
 // those between are interpolated (the factors that llama.cpp's converter writes).
 Result<std::vector<float>> Llama3Factors(const Rope& rope) {
@@ -118,7 +124,8 @@ Status SetLongrope(const Rope& rope, Metadata& metadata) {
 
 Result<HfRopeFactors> SetScaling(const std::string& type, const Rope& rope, Metadata& metadata) {
   HfRopeFactors factors;
-  if (type == "default") return factors;
+  // What dynamic scaling changes begins where the context ends.
+  if (type == "default" || type == "dynamic") return factors;
   if (type == "llama3") {  // no key in GGUF: the tensor says it all
     KV_ASSIGN_OR_RETURN(factors.llama3, Llama3Factors(rope));
   } else if (type == "linear") {
@@ -127,50 +134,77 @@ Result<HfRopeFactors> SetScaling(const std::string& type, const Rope& rope, Meta
   } else if (type == "yarn") {
     metadata.Set(rope.prefix + "scaling.type", "yarn");
     KV_RETURN_IF_ERROR(SetYarn(rope, metadata));
-  } else if (type == "longrope" || type == "su") {
+  } else if (type == "longrope") {
     metadata.Set(rope.prefix + "scaling.type", "longrope");
     KV_RETURN_IF_ERROR(SetLongrope(rope, metadata));
     KV_ASSIGN_OR_RETURN(factors.long_context, LongropeFactors(rope, "long_factor"));
     KV_ASSIGN_OR_RETURN(factors.short_context, LongropeFactors(rope, "short_factor"));
   } else {
-    return Fail("{}: rope type '{}' is unknown; default, linear, llama3, yarn, longrope are known",
-                rope.settings.where(), type);
+    return Fail(
+        "{}: rope type '{}' is unknown; default, dynamic, linear, llama3, yarn, longrope are known",
+        rope.settings.where(), type);
   }
   return factors;
 }
 
-// The object with the scaling; where layers with a window rotate otherwise, that of the others.
-Result<JsonReader> Settings(const JsonReader& config, const HfFamily& family, Metadata& metadata) {
+// Layers with a window rotate by a base of their own, unscaled.
+Status SetLocalRope(const JsonReader& config, const JsonReader& parameters, Metadata& metadata) {
+  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> local,
+                      parameters.Object("sliding_attention"));
+  KV_ASSIGN_OR_RETURN(double theta, Positive(config, "rope_local_base_freq", 1e4));
+  if (local) {
+    KV_ASSIGN_OR_RETURN(theta, Positive(*local, "rope_theta", theta));
+    KV_ASSIGN_OR_RETURN(const std::string type, RopeType(*local));
+    if (type != "default") {
+      return Fail("{}: rope type '{}' of layers with a window is not supported", local->where(),
+                  type);
+    }
+  }
+  SetFloat(metadata, "gemma3.rope.freq_base_swa", theta);
+  return {};
+}
+
+struct Settings {
+  JsonReader scaling;
+  double theta;  // unless the scaling has one
+};
+
+// As transformers, rope_scaling goes before rope_parameters: people add it to a file by hand.
+// Theirs then forgets the base that only rope_parameters has; ours does not.
+Result<Settings> ReadSettings(const JsonReader& config, const HfFamily& family,
+                              Metadata& metadata) {
   static const Json kEmpty = Json::object();
   KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> newer, config.Object("rope_parameters"));
   KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> older, config.Object("rope_scaling"));
-  JsonReader settings = newer ? *newer : older ? *older : JsonReader(kEmpty, config.where());
-  if (family.architecture != "gemma3") return settings;
-
-  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> global, settings.Object("full_attention"));
-  KV_ASSIGN_OR_RETURN(const std::optional<JsonReader> local, settings.Object("sliding_attention"));
-  KV_ASSIGN_OR_RETURN(double local_theta, Positive(config, "rope_local_base_freq", 1e4));
-  if (local) {
-    KV_ASSIGN_OR_RETURN(local_theta, Positive(*local, "rope_theta", local_theta));
-  }
-  SetFloat(metadata, "gemma3.rope.freq_base_swa", local_theta);
-  if (global) return *global;
-  return settings;
+  const JsonReader parameters = newer ? *newer : JsonReader(kEmpty, config.where());
+  const bool is_by_layer = family.architecture == "gemma3";
+  if (is_by_layer) KV_RETURN_IF_ERROR(SetLocalRope(config, parameters, metadata));
+  KV_ASSIGN_OR_RETURN(
+      const std::optional<JsonReader> global,
+      is_by_layer ? parameters.Object("full_attention") : std::optional<JsonReader>());
+  const JsonReader& named = global ? *global : parameters;
+  KV_ASSIGN_OR_RETURN(const double within, Positive(named, "rope_theta", family.rope_theta));
+  KV_ASSIGN_OR_RETURN(const double theta, Positive(config, "rope_theta", within));
+  const bool is_older = older && (!newer || older->Has("rope_type") || older->Has("type"));
+  return Settings{is_older ? *older : named, theta};
 }
 
 }  // namespace
 
 Result<HfRopeFactors> TranslateRope(const JsonReader& config, const HfFamily& family,
                                     int64_t head_dim, int64_t context, Metadata& metadata) {
-  KV_ASSIGN_OR_RETURN(const JsonReader settings, Settings(config, family, metadata));
+  KV_ASSIGN_OR_RETURN(const Settings found, ReadSettings(config, family, metadata));
+  const JsonReader& settings = found.scaling;
   Rope rope{settings, head_dim, 0, 1, context, fmt::format("{}.rope.", family.architecture)};
 
-  KV_ASSIGN_OR_RETURN(const double theta, Positive(config, "rope_theta", family.rope_theta));
-  KV_ASSIGN_OR_RETURN(rope.theta, Positive(settings, "rope_theta", theta));
+  KV_ASSIGN_OR_RETURN(rope.theta, Positive(settings, "rope_theta", found.theta));
   SetFloat(metadata, rope.prefix + "freq_base", rope.theta);
 
-  KV_ASSIGN_OR_RETURN(const double outer, Positive(config, "partial_rotary_factor", 1));
-  KV_ASSIGN_OR_RETURN(const double partial, Positive(settings, "partial_rotary_factor", outer));
+  double partial = 1;
+  if (family.has_partial_rotary) {
+    KV_ASSIGN_OR_RETURN(const double outer, Positive(config, "partial_rotary_factor", 1));
+    KV_ASSIGN_OR_RETURN(partial, Positive(settings, "partial_rotary_factor", outer));
+  }
   rope.n_rot = static_cast<int64_t>(static_cast<double>(head_dim) * std::min(partial, 2.0));
   if (rope.n_rot < 2 || rope.n_rot > head_dim || rope.n_rot % 2 != 0) {
     return Fail("{}: partial_rotary_factor {} of head_dim {} must be an even number of dimensions",
@@ -181,16 +215,17 @@ Result<HfRopeFactors> TranslateRope(const JsonReader& config, const HfFamily& fa
   constexpr std::string_view kOriginal = "original_max_position_embeddings";
   KV_ASSIGN_OR_RETURN(const auto outer_original, config.Int(kOriginal, 2, kMaxContext));
   KV_ASSIGN_OR_RETURN(const auto original, settings.Int(kOriginal, 2, kMaxContext));
-  rope.original_context = original ? *original : outer_original.value_or(context);
+  // Beside the scaling goes before within it, and so does what a family takes for granted there.
+  rope.original_context = original.value_or(context);
+  if (family.original_context > 0) rope.original_context = family.original_context;
+  if (outer_original) rope.original_context = *outer_original;
   const double stretch = static_cast<double>(context) / static_cast<double>(rope.original_context);
   KV_ASSIGN_OR_RETURN(rope.factor, Positive(settings, "factor", stretch));
 
-  KV_ASSIGN_OR_RETURN(const auto older_type, settings.String("type"));
-  KV_ASSIGN_OR_RETURN(const auto type, settings.String("rope_type"));
-  const std::string name = type ? *type : older_type.value_or("default");
-  // A context of its own beside the scaling says more than the scaling's factor.
-  if ((name == "longrope" || name == "su") && outer_original) rope.factor = stretch;
-  return SetScaling(name, rope, metadata);
+  KV_ASSIGN_OR_RETURN(std::string type, RopeType(settings));
+  // Phi-3's scaling had other names before it was called longrope.
+  if (family.architecture == "phi3" && (type == "su" || type == "yarn")) type = "longrope";
+  return SetScaling(type, rope, metadata);
 }
 
 }  // namespace kvasir

@@ -118,12 +118,19 @@ TEST(Stacks, NameTheLegalRecipe) {
 // What is written has an effect, or is refused: also where it is the default that is written.
 TEST(Parameters, ThatCountForNothingAreRefused) {
   const std::pair<const char*, const char*> cases[] = {
+      {"adakv:variant=kvpress,normalize=true + snapkv", "leave normalize out"},
+      {"pyramidkv:variant=kvpress,exact_total=true + snapkv", "leave exact_total out"},
+      {"kivi:group_size=64", "32 entries each, and the kernels read no others"},
       {"kvmerger:mode=threshold,budget=50%", "leave budget out"},
       {"kvmerger:budget=50%,eps=0.75", "mode=target meets the budget; leave eps out"},
       {"kvmerger:kernel=rms,sigma=5", "leave sigma out"},
       {"kvmerger:kernel=two_pass,sigma=2", "leave sigma out"},
       {"kvmerger:tail=8", "leave tail out"},
+      {"kivi:bits=2,k_bits=4,v_bits=2", "k_bits and v_bits say both; leave bits out"},
+      {"windowkv:pyramid=flat,lambda=20", "leave lambda out"},
       {"mikv:lo_bits=0,hi_bits=8 + h2o", "leave hi_bits out"},
+      {"mikv:lo_bits=0,group=32 + h2o", "leave group out"},
+      {"mikv:group=20 + h2o", "a multiple of 8 is needed, such as 16"},
       {"mikv:lo_bits=0,grow=true + h2o", "leave grow out"},
       {"mikv:lo_bits=4,hi_bits=2 + h2o", "write lo_bits=2 or less"},
       {"keyformer:noise=off,seed=1", "noise=off draws nothing; leave seed out"},

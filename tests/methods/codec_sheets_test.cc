@@ -345,6 +345,32 @@ TEST(Think, ZeroValueChannelsGoWithoutATrace) {
 }
 
 // mikv.md, test 5: 10 tokens, a share of 0.4, half of it recent; then one more, and more.
+// kivi.md, section 5: G channels of a value share a grid, so 2.5 bits an element with 64. The
+// second half of each value lies on the grid 0, 1, 2, 3, which has no place for the quarters of the
+// first.
+TEST(Kivi, ValuesShareAGridAmongAsManyChannelsAsAsked) {
+  Rows values(96, Row(64));
+  for (size_t i = 0; i < values.size(); ++i) {
+    for (size_t c = 0; c < 64; ++c) {
+      values[i][c] = c < 32 ? 0.25f * static_cast<float>((c + i) % 2) : static_cast<float>(c % 4);
+    }
+  }
+  for (const int group : {32, 64, 128}) {
+    Head head(Normal(96, 64, 1), values);
+    head.Act(fmt::format("kivi:bits=2,residual=32,v_group={}", group));
+    const auto format = TokenPlane(2, 64, group);
+    EXPECT_EQ(head.head().n_stored(PlaneKind::kValues, format), 64);
+    EXPECT_EQ(PlaneBytes(format, PlaneKind::kValues), 64 * 64 * (group == 32 ? 24 : 20) / 64);
+    const Rows stored = head.Read(PlaneKind::kValues);
+    for (size_t i = 0; i < stored.size(); ++i) {
+      for (size_t c = 0; c < 64; ++c) {
+        const bool lost = group > 32 && i < 64 && c < 32;
+        EXPECT_NEAR(stored[i][c], lost ? 0 : values[i][c], 1e-3) << group << " " << i << " " << c;
+      }
+    }
+  }
+}
+
 TEST(MiKv, SelectsAsTheSheetDoes) {
   const std::string spec = "mikv:lo_bits=2 + h2o:budget=40%,recent=50%";
   Head head(Normal(10, 32, 1), Normal(10, 32, 2));
@@ -370,10 +396,12 @@ TEST(MiKv, BytesAreThoseOfTheTable) {
   struct Case {
     int percent, hi, lo;
     double share;
+    int group = 0;
   };
-  const Case cases[] = {{20, 16, 2, .325},     {20, 8, 2, .23125},  {20, 4, 2, .18125},
-                        {20, 2, 2, .15625},    {20, 16, 3, .375},   {20, 16, 4, .425},
-                        {25, 16, 2, .3671875}, {50, 16, 2, .578125}};
+  const Case cases[] = {{20, 16, 2, .325},      {20, 8, 2, .23125},   {20, 4, 2, .18125},
+                        {20, 2, 2, .15625},     {20, 16, 3, .375},    {20, 16, 4, .425},
+                        {25, 16, 2, .3671875},  {50, 16, 2, .578125}, {20, 16, 2, .35, 32},
+                        {20, 16, 2, .3125, 128}};
   constexpr int kTokens = 1280, kDim = 128;
   const Rows keys = Normal(kTokens, kDim, 1);
   Row mass(kTokens);
@@ -381,7 +409,8 @@ TEST(MiKv, BytesAreThoseOfTheTable) {
   for (const Case& c : cases) {
     Head head(keys, keys, CodecId::kF16);
     head.Query(Normal(2, kDim, 2));
-    head.Act(fmt::format("mikv:lo_bits={},hi_bits={} + h2o:budget={}%", c.lo, c.hi, c.percent),
+    head.Act(fmt::format("mikv:lo_bits={},hi_bits={},group={} + h2o:budget={}%", c.lo, c.hi,
+                         c.group, c.percent),
              mass);
     const HeadBytes bytes = head.head().bytes();
     EXPECT_EQ(bytes.keys, std::lround(c.share * kTokens * kDim * 2)) << c.percent << " " << c.hi;

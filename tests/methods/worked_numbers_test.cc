@@ -10,11 +10,16 @@ namespace {
 using testing::ElementsAre;
 using Scores = std::vector<std::vector<float>>;
 
-// No method here may compute anything.
+// No method here may compute anything but from its entries' places.
 class NoOps final : public Ops {
  public:
   Scores AttentionMass(const LayerView&, const ScoreRequest&) override { return {}; }
-  std::vector<float> OutputNorms(const LayerView&, int) override { return {}; }
+  // For criticalkv: the later an entry, the more it weighs.
+  std::vector<float> OutputNorms(const LayerView& at, int h) override {
+    std::vector<float> norms(at.heads[h].size());
+    for (size_t i = 0; i < norms.size(); ++i) norms[i] = static_cast<float>(i + 1) * .01f;
+    return norms;
+  }
   QueryMoments FutureQueries(const LayerView&, int64_t) override { return {}; }
   std::vector<float> QueryEnergy(const LayerView&, int, int64_t) override { return {}; }
   std::vector<float> OutputEnergy(const LayerView&, int, int64_t) override { return {}; }
@@ -97,6 +102,50 @@ TEST(AdaKv, SharesAddUpToWhatTheLayerHad) {
               ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1)));
 }
 
+// The sheet's option: heads weigh .58 and .78, so the second one's .18 is above the first one's
+// .20.
+TEST(AdaKv, WeighsHeadsByWhatTheirShareHolds) {
+  const Scores scores = {kTwoHeads[0], {.60f, .18f, .07f, .05f, .05f, .05f}};
+  EXPECT_THAT(Kept("adakv:floor=20% + given", scores, 2),
+              ElementsAre(ElementsAre(0, 1, 2), ElementsAre(0)));
+  EXPECT_THAT(Kept("adakv:floor=20%,normalize=true + given", scores, 2),
+              ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1)));
+  // The protected one is no candidate, and what is negative has no share to weigh.
+  EXPECT_THAT(Kept("adakv:floor=20%,normalize=true + given", scores, 3, 1),
+              ElementsAre(ElementsAre(0, 1, 5), ElementsAre(0, 1, 5)));
+  const Scores negative = {{-.1f, -.2f, -.3f, -.9f}, {-.4f, -.5f, -.6f, -.7f}};
+  EXPECT_EQ(Kept("adakv:normalize=true + given", negative, 2), Kept("adakv + given", negative, 2));
+  EXPECT_EQ(Kept("adakv:normalize=true + given", {{0, 0, 0}, {1, 1, 0}}, 1),
+            Kept("adakv + given", {{0, 0, 0}, {1, 1, 0}}, 1));
+}
+
+// What is safe stays the best there is for a wrapper outside, however little it weighs there.
+TEST(AdaKv, WhatIsSafeIsSafeFromWrappersOutside) {
+  // Of 8 each head's first four are safe at 50%, which weigh least.
+  const Scores scores = {{.8f, .7f, .6f, .5f, .4f, .3f, .2f, .1f, .0f, .0f},
+                         {.8f, .7f, .6f, .5f, .4f, .3f, .2f, .1f, .0f, .0f}};
+  const auto kept = Kept("criticalkv:first=0 + adakv:variant=kvpress,floor=50% + given", scores, 8);
+  for (const std::vector<int32_t>& head : kept) {
+    EXPECT_EQ(head.size(), 8u);
+    EXPECT_THAT(std::vector(head.begin(), head.begin() + 4), ElementsAre(0, 1, 2, 3));
+  }
+}
+
+// A text of less than a chunk is the base's; a count is not exceeded but by a short last
+// chunk.
+TEST(ChunkKv, CountsChunks) {
+  const auto n_kept = [](const std::string& chunk, int n, int64_t budget) {
+    std::vector<float> scores(n);
+    for (int i = 0; i < n; ++i) scores[i] = static_cast<float>(n - i);
+    return Kept("chunkkv:chunk=" + chunk + " + given", {scores}, budget)[0].size();
+  };
+  EXPECT_EQ(n_kept("20", 19, 7), 7u);
+  EXPECT_EQ(n_kept("20", 20, 7), 1u);  // -1: the only chunk, and all there is
+  EXPECT_EQ(n_kept("20", 600, 119), 100u);
+  EXPECT_EQ(n_kept("20", 600, 120), 120u);
+  EXPECT_EQ(n_kept("20", 597, 298), 300u);  // half of 597, as a ratio has it: 15 of 30 chunks
+}
+
 TEST(AdaKv, FirstLayersShareEvenlyWhereAsked) {
   const auto even = ElementsAre(ElementsAre(0, 1), ElementsAre(0, 1));
   EXPECT_THAT(Kept("adakv:skip=2 + given", kTwoHeads, 2, 0, 1), even);
@@ -156,6 +205,36 @@ TEST(PyramidKv, FallsByEqualStepsAtLargeBudgets) {
     sum += static_cast<int64_t>(kept[0].size()) - 8;
   }
   EXPECT_EQ(sum, 65296);
+}
+
+// The sheet's option: the same ends, and 32 * base in all; also where a first layer is all there
+// is.
+TEST(PyramidKv, KeepsTheTotalWhereAsked) {
+  struct Case {
+    int n;
+    int64_t budget, first, last;
+    const char* beta;
+  };
+  for (const Case& c : {Case{8000, 128, 234, 6, "20"}, Case{8000, 2048, 3978, 102, "20"},
+                        Case{4200, 2048, 3978, 102, "20"}, Case{4085, 2048, 4077, 3, "1000"}}) {
+    const Scores scores = {std::vector<float>(c.n, 1.0f)};
+    int64_t sum = 0, before = c.n;
+    for (int layer = 0; layer < 32; ++layer) {
+      const auto spec = fmt::format("pyramidkv:beta={},exact_total=true + given", c.beta);
+      const auto kept = Kept(spec, scores, c.budget, 8, layer)[0];
+      const bool all = kept == std::vector<int32_t>{-1};
+      const int64_t others = (all ? c.n : std::ssize(kept)) - 8;
+      EXPECT_LE(others, before);
+      before = others;
+      sum += others;
+      if (layer == 0) {
+        EXPECT_EQ(others, c.first);
+      } else if (layer == 31) {
+        EXPECT_EQ(others, c.last);
+      }
+    }
+    EXPECT_EQ(sum, 32 * (c.budget - 8)) << c.n << " " << c.budget;
+  }
 }
 
 // n below the budget: all stay; below twice the base: no ramp; a first layer of more than there is:

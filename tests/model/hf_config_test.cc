@@ -237,6 +237,52 @@ TEST(HfConfig, GemmaScaleAndSoftcapsOtherThanUsual) {
   EXPECT_EQ(*t.metadata.F64("gemma2.final_logit_softcapping"), 30);
 }
 
+// As transformers 5: a context beside the scaling goes before one within, a factor before the ratio
+// of contexts; phi3 was trained on 4096 where nothing beside the scaling says otherwise.
+TEST(HfConfig, WhichOriginalContextAndFactorHold) {
+  const Translation yarn = Translate(With(R"({"original_max_position_embeddings": 64,
+      "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 256}})"));
+  ASSERT_EQ(yarn.error, "no error");
+  EXPECT_EQ(*yarn.metadata.I64("llama.rope.scaling.original_context_length"), 64);
+  const std::string phi3 = R"("model_type": "phi3", "max_position_embeddings": 131072,
+      "rope_scaling": {"type": "longrope", "factor": 4, "short_factor": [1, 1, 1, 1, 1, 1, 1, 1],
+      "long_factor": [2, 2, 2, 2, 2, 2, 2, 2], "original_max_position_embeddings": 256})";
+  const Translation given =
+      Translate(With("{\"original_max_position_embeddings\": 1024, " + phi3 + "}"));
+  ASSERT_EQ(given.error, "no error");
+  EXPECT_EQ(*given.metadata.I64("phi3.rope.scaling.original_context_length"), 1024);
+  EXPECT_NEAR(*given.metadata.F64("phi3.rope.scaling.attn_factor"), std::sqrt(1.2), 1e-6);
+  const Translation usual = Translate(With("{" + phi3 + "}"));
+  ASSERT_EQ(usual.error, "no error");
+  EXPECT_EQ(*usual.metadata.I64("phi3.rope.scaling.original_context_length"), 4096);
+}
+
+// Who adds rope_scaling to a file of transformers 5 means it.
+TEST(HfConfig, RopeScalingGoesBeforeRopeParameters) {
+  const Translation t = Translate(With(R"({"rope_theta": null,
+      "rope_parameters": {"rope_type": "default", "rope_theta": 1000000},
+      "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 256}})"));
+  ASSERT_EQ(t.error, "no error");
+  EXPECT_EQ(*t.metadata.String("llama.rope.scaling.type"), "yarn");
+  EXPECT_EQ(*t.metadata.F64("llama.rope.freq_base"), 1e6);
+  const Translation phi3 = Translate(With(R"({"model_type": "phi3", "rope_scaling":
+      {"type": "yarn", "short_factor": [1, 1, 1, 1, 1, 1, 1, 1],
+       "long_factor": [2, 2, 2, 2, 2, 2, 2, 2]}})"));  // an older name of longrope
+  ASSERT_EQ(phi3.error, "no error");
+  EXPECT_EQ(*phi3.metadata.String("phi3.rope.scaling.type"), "longrope");
+}
+
+// As transformers: dynamic scaling leaves texts within the context alone, and of the families only
+// phi3 looks at partial_rotary_factor.
+TEST(HfConfig, RopeThatChangesNothing) {
+  const Translation t = Translate(With(R"({"partial_rotary_factor": 0.5,
+      "rope_scaling": {"rope_type": "dynamic", "factor": 4}})"));
+  ASSERT_EQ(t.error, "no error");
+  EXPECT_FALSE(t.metadata.Has("llama.rope.scaling.type"));
+  EXPECT_EQ(*t.metadata.I64("llama.rope.dimension_count"),
+            *t.metadata.I64("llama.attention.key_length"));
+}
+
 TEST(HfConfig, ErrorsNameTheKeyAndWhatWouldBeRight) {
   struct Case {
     const char *change, *mentions;
@@ -256,14 +302,18 @@ TEST(HfConfig, ErrorsNameTheKeyAndWhatWouldBeRight) {
       {R"({"rms_norm_eps": "x"})", "'rms_norm_eps' is a JSON string"},
       {R"({"rope_theta": 0})", "'rope_theta' is 0; it must be positive"},
       {R"({"rope_scaling": []})", "'rope_scaling' is a JSON array"},
-      {R"({"rope_scaling": {"type": "dynamic"}})", "rope type 'dynamic' is unknown; default"},
+      {R"({"rope_scaling": {"type": "ntk"}})", "rope type 'ntk' is unknown; default"},
       {R"({"rope_scaling": {"type": "linear", "factor": -2}})", "'factor' is -2"},
       {R"({"rope_scaling": {"type": "longrope", "short_factor": [1]}})", "'long_factor' must be 8"},
       {R"({"rms_norm_eps": -1})", "rms_norm_eps is -1"},
       {R"({"rope_scaling": {"type": "yarn", "factor": 2, "mscale": -1}})", "'mscale' is -1"},
       {R"({"rope_scaling": {"rope_type": "llama3", "low_freq_factor": 4}})", "high_freq_factor 4"},
-      {R"({"partial_rotary_factor": 0.01})", "partial_rotary_factor 0.01"},
-      {R"({"partial_rotary_factor": 1e300})", "partial_rotary_factor"},
+      {R"({"model_type": "phi3", "partial_rotary_factor": 0.01})", "partial_rotary_factor 0.01"},
+      {R"({"model_type": "phi3", "partial_rotary_factor": 1e300})", "partial_rotary_factor"},
+      {R"({"model_type": "gemma3_text", "rope_parameters":
+           {"sliding_attention": {"rope_type": "linear", "factor": 2}}})",
+       "rope type 'linear' of layers with a window"},
+      {R"({"use_bidirectional_attention": true})", "only models that generate"},
       {R"({"quantization_config": {"bits": 4}})", "quantised safetensors cannot be read"},
       {R"({"layer_types": ["full_attention", "linear_attention"]})", "layer_types"},
       {R"({"model_type": "gemma2", "layer_types": ["full_attention"]})",

@@ -90,12 +90,12 @@ class Model:
         kind, factor, most = s.get("rope_type"), s.get("factor"), c["max_position_embeddings"]
         base = c["rope_theta"]
         inv = base ** (-np.arange(0, d, 2) / d)
-        original = s.get("original_max_position_embeddings",
-                         c.get("original_max_position_embeddings", most))
+        original = c.get("original_max_position_embeddings",
+                         s.get("original_max_position_embeddings", most))
         if kind == "linear":
             return inv / factor, 1.0
         if kind == "longrope":
-            factor = most / original
+            factor = factor or most / original
             scale = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
             return inv / np.array(s["long_factor" if n > original else "short_factor"]), scale
         if kind == "yarn":

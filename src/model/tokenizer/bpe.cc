@@ -1,5 +1,6 @@
 // Byte-pair encoding: over bytes or characters, with merges ranked by a list or by scores.
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -47,6 +48,11 @@ uint32_t OrderOfScore(float score) {
   return ~ascending;
 }
 
+bool HasByteTokens(const Vocabulary& vocabulary, std::string_view bytes) {
+  return std::ranges::all_of(
+      bytes, [&](char b) { return vocabulary.ByteToken(static_cast<uint8_t>(b)) >= 0; });
+}
+
 class Bpe final : public TokenModel {
  public:
   Bpe(const Vocabulary& vocabulary, const TokenizerData& data, PairTable merges)
@@ -54,6 +60,7 @@ class Bpe final : public TokenModel {
         kind_(data.kind),
         ignore_merges_(data.ignore_merges),
         fuse_unknown_(data.fuse_unknown),
+        drops_(data.joins_over_dropped && vocabulary.unknown() < 0),
         merges_(std::move(merges)) {}
 
   void Encode(std::string_view piece, TokenScratch& scratch,
@@ -71,6 +78,7 @@ class Bpe final : public TokenModel {
     } else {
       AddCharacters(piece, symbols);
     }
+    if (drops_) Drop(piece, scratch);
     if (kind_ == TokenizerKind::kSentencePiece) {
       MergeSymbols(symbols, scratch.queue, [&](const Symbol& a, const Symbol& b) -> Merge {
         const int32_t id = vocabulary_.FindText(piece.substr(a.begin, a.length + b.length));
@@ -112,10 +120,30 @@ class Bpe final : public TokenModel {
     }
   }
 
+  // Takes out what has no token, its bytes neither, and links the rest anew.
+  void Drop(std::string_view piece, TokenScratch& scratch) const {
+    std::vector<Symbol>& symbols = scratch.symbols;
+    int32_t n = 0;
+    for (size_t i = 0; i < symbols.size(); ++i) {
+      Symbol symbol = symbols[i];
+      const std::string_view bytes = piece.substr(symbol.begin, symbol.length);
+      if (symbol.id < 0 && !HasByteTokens(vocabulary_, bytes)) {
+        scratch.dropped_bytes += symbol.length;
+        continue;
+      }
+      symbol.previous = n - 1;
+      symbol.next = -1;
+      if (n > 0) symbols[static_cast<size_t>(n - 1)].next = n;
+      symbols[static_cast<size_t>(n++)] = symbol;
+    }
+    symbols.resize(static_cast<size_t>(n));
+  }
+
   const Vocabulary& vocabulary_;
   const TokenizerKind kind_;
   const bool ignore_merges_;
   const bool fuse_unknown_;
+  const bool drops_;  // what has no token goes before anything merges
   const PairTable merges_;
 };
 
@@ -123,9 +151,7 @@ class Bpe final : public TokenModel {
 
 void EncodeUnknown(const Vocabulary& vocabulary, std::string_view bytes, bool fuse, size_t from,
                    TokenScratch& scratch, std::vector<int32_t>& ids) {
-  bool all_bytes = true;
-  for (const char b : bytes) all_bytes &= vocabulary.ByteToken(static_cast<uint8_t>(b)) >= 0;
-  if (all_bytes) {
+  if (HasByteTokens(vocabulary, bytes)) {
     for (const char b : bytes) ids.push_back(vocabulary.ByteToken(static_cast<uint8_t>(b)));
   } else if (vocabulary.unknown() < 0) {
     scratch.dropped_bytes += static_cast<int64_t>(bytes.size());

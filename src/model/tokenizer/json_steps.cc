@@ -122,6 +122,12 @@ Status ReadOneNormalizer(const Json& step, TokenizerData& data) {
   } else if (const auto plain = std::ranges::find(kPlainNormalizers, type, &PlainNormalizer::name);
              plain != std::end(kPlainNormalizers)) {
     data.normalizer.push_back({plain->op, "", ""});
+  } else if (type == "Nmt") {  // control characters go, what separates becomes a space
+    data.normalizer.push_back(
+        {Op::kReplaceRegex, R"([\x01-\x08\x0b\x0e-\x1f\x7f\x{8f}\x{9f}])", ""});
+    data.normalizer.push_back(
+        {Op::kReplaceRegex,
+         R"([\t\n\f\r\x{1680}\x{200b}-\x{200f}\x{2028}\x{2029}\x{2581}\x{feff}\x{fffd}])", " "});
   } else if (type == "StripAccents") {
     data.normalizer.push_back({Op::kReplaceRegex, "\\p{M}", ""});
   } else if (type == "Strip") {
@@ -134,7 +140,7 @@ Status ReadOneNormalizer(const Json& step, TokenizerData& data) {
   } else {
     return Fail(
         "tokenizer.json: normalizer '{}' is not supported; supported: Sequence, Replace, "
-        "Prepend, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Precompiled",
+        "Prepend, NFC, NFD, NFKC, NFKD, Nmt, Lowercase, StripAccents, Strip, Precompiled",
         type.substr(0, 64));
   }
   return {};
@@ -235,10 +241,13 @@ Status ReadOneDecoder(const Json& step, TokenizerData& data) {
   } else if (type == "Metaspace") {
     data.escape_spaces = true;
     const std::string_view old = BoolOr(step, "add_prefix_space", true) ? "always" : "never";
-    data.strip_prefix_space = StringOr(step, "prepend_scheme", old) != "never";
+    const bool is_put_first = StringOr(step, "prepend_scheme", old) != "never";
+    data.leading_space = is_put_first ? LeadingSpace::kDropAll : LeadingSpace::kKeep;
   } else if (type == "Strip") {
     const Json* start = Member(step, "start");
-    data.strip_prefix_space = start != nullptr && start->is_number_integer() && *start != 0;
+    if (start != nullptr && start->is_number_integer() && *start != 0) {
+      data.leading_space = LeadingSpace::kDropOne;
+    }
   } else if (type != "ByteLevel" && type != "ByteFallback" && type != "Fuse") {
     return Fail(
         "tokenizer.json: decoder '{}' is not supported; supported: Sequence, ByteLevel, "

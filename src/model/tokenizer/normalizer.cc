@@ -38,7 +38,7 @@ std::string ReplaceMatches(const std::string& text, const Regex& regex, std::str
   return out.append(text, at);
 }
 
-size_t LeadingSpace(std::string_view text) {
+size_t LeadingWhiteSpace(std::string_view text) {
   size_t at = 0;
   while (at < text.size()) {
     const Utf8Char c = DecodeUtf8(text.substr(at));
@@ -109,50 +109,64 @@ Result<Normalizer> Normalizer::Make(const std::vector<NormalizerStep>& steps) {
   return made;
 }
 
+void Normalizer::Do(const Step& s, bool first, std::string& text) {
+  switch (s.step.op) {
+    case Op::kReplace:
+      text = ReplaceAll(text, s.step.pattern, s.step.content);
+      break;
+    case Op::kReplaceRegex:
+      text = ReplaceMatches(text, s.regex, s.step.content);
+      break;
+    case Op::kPrepend:
+    case Op::kPrependFirst:
+      if (!text.empty() && (first || s.step.op == Op::kPrepend)) text.insert(0, s.step.content);
+      break;
+    case Op::kStripLeft:
+      text.erase(0, LeadingWhiteSpace(text));
+      break;
+    case Op::kStripRight:
+      text.resize(WithoutTrailingSpace(text));
+      break;
+    case Op::kCollapseSpaces:
+      text = CollapseSpaces(text);
+      break;
+    case Op::kCharsMap:
+      text = s.map.Apply(text);
+      break;
+    case Op::kNfc:
+      text = Normalized(text, NormalForm::kNfc);
+      break;
+    case Op::kNfd:
+      text = Normalized(text, NormalForm::kNfd);
+      break;
+    case Op::kNfkc:
+      text = Normalized(text, NormalForm::kNfkc);
+      break;
+    case Op::kNfkd:
+      text = Normalized(text, NormalForm::kNfkd);
+      break;
+    case Op::kLowercase:
+      text = Lowercase(text);
+      break;
+  }
+}
+
 std::string Normalizer::Apply(std::string_view fragment, bool first) const {
   std::string text(fragment);
-  for (const Step& s : steps_) {
-    switch (s.step.op) {
-      case Op::kReplace:
-        text = ReplaceAll(text, s.step.pattern, s.step.content);
-        break;
-      case Op::kReplaceRegex:
-        text = ReplaceMatches(text, s.regex, s.step.content);
-        break;
-      case Op::kPrepend:
-      case Op::kPrependFirst:
-        if (!text.empty() && (first || s.step.op == Op::kPrepend)) text.insert(0, s.step.content);
-        break;
-      case Op::kStripLeft:
-        text.erase(0, LeadingSpace(text));
-        break;
-      case Op::kStripRight:
-        text.resize(WithoutTrailingSpace(text));
-        break;
-      case Op::kCollapseSpaces:
-        text = CollapseSpaces(text);
-        break;
-      case Op::kCharsMap:
-        text = s.map.Apply(text);
-        break;
-      case Op::kNfc:
-        text = Normalized(text, NormalForm::kNfc);
-        break;
-      case Op::kNfd:
-        text = Normalized(text, NormalForm::kNfd);
-        break;
-      case Op::kNfkc:
-        text = Normalized(text, NormalForm::kNfkc);
-        break;
-      case Op::kNfkd:
-        text = Normalized(text, NormalForm::kNfkd);
-        break;
-      case Op::kLowercase:
-        text = Lowercase(text);
-        break;
-    }
-  }
+  for (const Step& step : steps_) Do(step, first, text);
   return text;
+}
+
+bool Normalizer::TakesStart(std::string_view fragment) const {
+  const int length = DecodeUtf8(fragment).length;
+  std::string text(fragment.substr(0, length <= 0 ? 1 : static_cast<size_t>(length)));
+  for (const Step& s : steps_) {
+    // At the end of the text there may be other characters, and what is put first is not of it.
+    const bool is_other =
+        s.step.op == Op::kStripRight || s.step.op == Op::kPrepend || s.step.op == Op::kPrependFirst;
+    if (!is_other) Do(s, /*first=*/false, text);
+  }
+  return text.empty();
 }
 
 }  // namespace kvasir

@@ -20,6 +20,8 @@ class Normalizer {
   bool is_identity() const { return steps_.empty(); }
   // `first`: the fragment is the start of what is encoded.
   std::string Apply(std::string_view fragment, bool first) const;
+  // The character that the fragment starts with becomes nothing.
+  bool TakesStart(std::string_view fragment) const;
 
  private:
   struct Step {
@@ -27,6 +29,8 @@ class Normalizer {
     Regex regex;   // of kReplaceRegex
     CharsMap map;  // of kCharsMap
   };
+  static void Do(const Step& step, bool first, std::string& text);
+
   std::vector<Step> steps_;
 };
 

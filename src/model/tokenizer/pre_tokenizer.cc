@@ -110,6 +110,9 @@ bool SplitAt(const Regex& regex, const PreTokenizerStep& step, SplitText& split)
       continue;
     }
     complete = FindSpans(matcher, seen.substr(begin, end - begin), step.invert, spans);
+    if (begin == 0 && !cuts_only && !spans.empty() && spans[0].is_match && spans[0].end > 0) {
+      split.start_is_gone = true;
+    }
     AddPieces(spans, step.behavior, begin, sink);
     begin = end;
   }
@@ -121,10 +124,12 @@ bool SplitAt(const Regex& regex, const PreTokenizerStep& step, SplitText& split)
 
 void Prefix(const PreTokenizerStep& step, bool first, SplitText& split) {
   SplitText out;
+  out.start_is_gone = split.start_is_gone;
   size_t begin = 0;
   for (const size_t end : split.ends) {
     const std::string_view piece = std::string_view(split.text).substr(begin, end - begin);
-    const bool wanted = step.op == PreTokenizerStep::Op::kPrefix || (first && begin == 0);
+    const bool is_start = first && begin == 0 && !split.start_is_gone;
+    const bool wanted = step.op == PreTokenizerStep::Op::kPrefix || is_start;
     if (wanted && !piece.starts_with(step.pattern)) out.text += step.pattern;
     out.text += piece;
     out.ends.push_back(out.text.size());
@@ -135,6 +140,7 @@ void Prefix(const PreTokenizerStep& step, bool first, SplitText& split) {
 
 void ReplaceSpaces(std::string_view by, SplitText& split) {
   SplitText out;
+  out.start_is_gone = split.start_is_gone;
   size_t begin = 0;
   for (const size_t end : split.ends) {
     for (size_t i = begin; i < end; ++i) {

@@ -17,6 +17,7 @@ namespace kvasir {
 struct SplitText {
   std::string text;
   std::vector<size_t> ends;
+  bool start_is_gone = false;  // what the text started with was removed
 };
 
 class PreTokenizer {

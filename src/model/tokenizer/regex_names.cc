@@ -9,6 +9,21 @@
 namespace kvasir {
 namespace {
 
+// \w as a class's members. PCRE2's own \w has no marks and too many numbers.
+#define KV_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+constexpr std::string_view kWordMembers = KV_WORD;
+// Outside of classes Oniguruma looks Latin-1 up in a table of ISO 8859-1, which has six more.
+#define KV_WORD_ALONE KV_WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
+constexpr std::string_view kWord = "[" KV_WORD_ALONE "]", kNoWord = "[^" KV_WORD_ALONE "]";
+constexpr std::string_view kBoundary = "(?:(?<=[" KV_WORD_ALONE "])(?![" KV_WORD_ALONE
+                                       "])|"
+                                       "(?<![" KV_WORD_ALONE "])(?=[" KV_WORD_ALONE "]))";
+constexpr std::string_view kNoBoundary = "(?:(?<=[" KV_WORD_ALONE "])(?=[" KV_WORD_ALONE
+                                         "])|"
+                                         "(?<![" KV_WORD_ALONE "])(?![" KV_WORD_ALONE "]))";
+#undef KV_WORD_ALONE
+#undef KV_WORD
+
 struct NamedSet {
   std::string_view name, members;
 };
@@ -136,6 +151,27 @@ bool IsCategory(std::string_view name) {
 }
 
 }  // namespace
+
+std::optional<std::string_view> PcreSet(char escape, bool in_class) {
+  switch (escape) {
+    case 's':
+      return "\\p{White_Space}";  // PCRE2's own has U+180E, which is none since Unicode 6.3
+    case 'S':
+      return "\\P{White_Space}";
+    case 'w':
+      return in_class ? kWordMembers : kWord;
+    case 'W':
+      return in_class ? std::nullopt : std::optional(kNoWord);
+    case 'b':
+      return in_class ? "\\x08" : kBoundary;
+    case 'B':
+      return in_class ? std::nullopt : std::optional(kNoBoundary);
+    case 'v':
+      return "\\x0b";  // not all vertical space
+    default:
+      return std::nullopt;
+  }
+}
 
 std::optional<std::string> PcreProperty(std::string_view name, bool negated, bool in_class) {
   const std::string loose = Loose(name);

@@ -7,6 +7,10 @@
 
 namespace kvasir {
 
+// \s, \w, \b, \v and their negations, in a class or alone. Nothing: it is another escape, or there
+// is no way to say it.
+std::optional<std::string_view> PcreSet(char escape, bool in_class);
+
 // \p{name}, or its negation, in a class or alone. Names that we do not know are scripts: PCRE2 says
 // so where they are none. Nothing: there is no way to say it.
 std::optional<std::string> PcreProperty(std::string_view name, bool negated, bool in_class);

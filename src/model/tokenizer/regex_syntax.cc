@@ -10,21 +10,6 @@
 namespace kvasir {
 namespace {
 
-// \w as a class's members. PCRE2's own \w has no marks and too many numbers.
-#define KV_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
-constexpr std::string_view kWordMembers = KV_WORD;
-// Outside of classes Oniguruma looks Latin-1 up in a table of ISO 8859-1, which has six more.
-#define KV_WORD_ALONE KV_WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
-constexpr std::string_view kWord = "[" KV_WORD_ALONE "]", kNoWord = "[^" KV_WORD_ALONE "]";
-constexpr std::string_view kBoundary = "(?:(?<=[" KV_WORD_ALONE "])(?![" KV_WORD_ALONE
-                                       "])|"
-                                       "(?<![" KV_WORD_ALONE "])(?=[" KV_WORD_ALONE "]))";
-constexpr std::string_view kNoBoundary = "(?:(?<=[" KV_WORD_ALONE "])(?=[" KV_WORD_ALONE
-                                         "])|"
-                                         "(?<![" KV_WORD_ALONE "])(?![" KV_WORD_ALONE "]))";
-#undef KV_WORD_ALONE
-#undef KV_WORD
-
 bool IsHex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
@@ -104,28 +89,16 @@ class RegexTranslator {
 
   Status Escape(bool in_class) {
     const char c = Peek(1);
-    const auto put = [&](std::string_view text) {
-      out_ += text;
+    if (const std::optional<std::string_view> set = PcreSet(c, in_class)) {
+      out_ += *set;
       at_ += 2;
-      return Status();
-    };
+      return {};
+    }
     switch (c) {
-      case 's':
-        return put("\\p{White_Space}");  // PCRE2's own has U+180E, which is none since Unicode 6.3
-      case 'S':
-        return put("\\P{White_Space}");
-      case 'w':
-        return put(in_class ? kWordMembers : kWord);
       case 'W':
-        if (in_class) return Wrong("\\W inside a class is not supported: write it out");
-        return put(kNoWord);
-      case 'b':
-        return put(in_class ? "\\x08" : kBoundary);
+        return Wrong("\\W inside a class is not supported: write it out");
       case 'B':
-        if (in_class) return Wrong("\\B inside a class means nothing");
-        return put(kNoBoundary);
-      case 'v':
-        return put("\\x0b");  // not all vertical space
+        return Wrong("\\B inside a class means nothing");
       case 'u':
         return Unicode();
       case 'p':

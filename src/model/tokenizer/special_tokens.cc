@@ -1,7 +1,9 @@
 #include "model/tokenizer/special_tokens.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "model/tokenizer/regex.h"
 #include "model/tokenizer/utf8.h"
 
 namespace kvasir {
@@ -16,18 +18,22 @@ Utf8Char CharacterBefore(std::string_view text, size_t at) {
   return {};
 }
 
-// Differs from Unicode's \w: beyond ASCII every character that is no white space counts.
-bool IsWordCharacter(char32_t c) {
-  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         (c >= 0x80 && !IsWhiteSpace(c));
+// The text starts with a character of `length` bytes (0: with none) that is Rust's \w.
+bool StartsWord(std::string_view text, int length) {
+  static const Regex kWord =
+      std::move(Regex::Compile(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])").value());
+  if (length <= 0) return false;
+  const std::string_view character = text.substr(0, static_cast<size_t>(length));
+  bool is_word = false;
+  RegexMatcher(kWord, character.size()).ForEach(character, [&](size_t, size_t) { is_word = true; });
+  return is_word;
 }
 
 bool StandsAlone(std::string_view text, size_t begin, size_t end) {
-  const Utf8Char before = CharacterBefore(text, begin);
-  if (before.length > 0 && IsWordCharacter(before.code)) return false;
-  if (end == text.size()) return true;
-  const Utf8Char after = DecodeUtf8(text.substr(end));
-  return after.length <= 0 || !IsWordCharacter(after.code);
+  const int before = CharacterBefore(text, begin).length;
+  if (StartsWord(text.substr(begin - static_cast<size_t>(before)), before)) return false;
+  const std::string_view after = text.substr(end);
+  return after.empty() || !StartsWord(after, DecodeUtf8(after).length);
 }
 
 }  // namespace
@@ -82,6 +88,10 @@ std::vector<SpecialTokens::Part> SpecialTokens::Split(std::string_view text, boo
     }
     const SpecialRule& rule = RuleOf(match.id);
     if (rule.single_word && !StandsAlone(text, at, match.end)) {
+      at = match.end;
+      continue;
+    }
+    if (rule.lstrip && match.end <= plain) {  // white space that the token before has swallowed
       at = match.end;
       continue;
     }

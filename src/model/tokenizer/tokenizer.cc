@@ -17,6 +17,20 @@ constexpr size_t kMaxPiece = size_t{1} << 30;
 // Fewer pieces than this are not worth remembering.
 constexpr size_t kMinPiecesToCache = 32;
 
+// The piece with `space` for each escaped one.
+std::string Unescaped(std::string_view piece, std::string_view space) {
+  std::string out;
+  for (size_t at = 0; at < piece.size();) {
+    if (piece.substr(at).starts_with(kEscapedSpace)) {
+      out += space;
+      at += kEscapedSpace.size();
+    } else {
+      out.push_back(piece[at++]);
+    }
+  }
+  return out;
+}
+
 // The tokens of a piece that came before in the same text.
 struct Seen {
   size_t begin;  // in the ids
@@ -38,7 +52,7 @@ Tokenizer::Tokenizer(std::unique_ptr<const Vocabulary> vocabulary, Normalizer no
       eos_(data.eos),
       pad_(data.pad),
       escape_spaces_(data.escape_spaces),
-      strip_prefix_space_(data.strip_prefix_space) {}
+      leading_space_(data.leading_space) {}
 
 Result<Tokenizer> Tokenizer::Make(TokenizerData data) {
   KV_RETURN_IF_ERROR(CheckTokenizerData(data));
@@ -80,6 +94,8 @@ void Tokenizer::EncodePlain(std::string_view fragment, bool first, bool control,
                             TokenScratch& scratch, EncodeNotes& notes,
                             std::vector<int32_t>& ids) const {
   const std::string text = normalizer_.Apply(fragment, first);
+  // As `tokenizers`: only what starts with the text's own first character starts the text.
+  if (first) first = !normalizer_.TakesStart(fragment);
   for (const SpecialTokens::Part& part : normalized_special_.Split(text, control)) {
     if (part.id >= 0) {
       ids.push_back(part.id);
@@ -125,31 +141,23 @@ std::string Tokenizer::Piece(int32_t id) const {
   if (!vocabulary_->Has(id)) return {};
   const std::string& piece = vocabulary_->piece(id);
   if (!escape_spaces_ || IsSpecial(id)) return piece;
-  std::string out;
-  for (size_t at = 0; at < piece.size();) {
-    if (std::string_view(piece).substr(at).starts_with(kEscapedSpace)) {
-      out.push_back(' ');
-      at += kEscapedSpace.size();
-    } else {
-      out.push_back(piece[at++]);
-    }
-  }
-  return out;
+  return Unescaped(piece, " ");
 }
 
 std::string Tokenizer::Decode(std::span<const int32_t> ids, const DecodeOptions& options) const {
   std::string out;
-  bool strip = strip_prefix_space_ && options.text_start;
+  bool is_first = options.text_start;
   for (const int32_t id : ids) {
     if (!vocabulary_->Has(id) || (IsSpecial(id) && !options.special)) continue;
-    std::string piece = Piece(id);
-    if (IsSpecial(id)) {
-      out += piece;
+    const LeadingSpace leading = is_first ? leading_space_ : LeadingSpace::kKeep;
+    is_first = false;
+    if (leading == LeadingSpace::kDropAll) {
+      out += Unescaped(vocabulary_->piece(id), "");
       continue;
     }
-    if (strip && piece.starts_with(' ')) piece.erase(0, 1);
-    strip = false;
-    out += piece;
+    const std::string piece = Piece(id);
+    const bool drops = leading == LeadingSpace::kDropOne && piece.starts_with(' ');
+    out += std::string_view(piece).substr(drops ? 1 : 0);
   }
   return out;
 }

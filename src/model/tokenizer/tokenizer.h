@@ -78,7 +78,8 @@ class Tokenizer {
   SpecialTokens raw_special_, normalized_special_;
   std::vector<int32_t> prefix_ids_, suffix_ids_, eog_;
   int32_t bos_, eos_, pad_;
-  bool escape_spaces_, strip_prefix_space_;
+  bool escape_spaces_;
+  LeadingSpace leading_space_;
 };
 
 }  // namespace kvasir

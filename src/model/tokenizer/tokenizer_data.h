@@ -76,12 +76,22 @@ struct PreTokenizerStep {
   bool invert = false;  // what lies between the matches are the matches
 };
 
+// What decoding drops from the token that a text starts with.
+enum class LeadingSpace : uint8_t {
+  kKeep,
+  kDropOne,  // the one space that encoding put first
+  kDropAll,  // every escaped space of that token, as Hugging Face's Metaspace does
+};
+
 struct TokenizerData {
   TokenizerKind kind = TokenizerKind::kByteLevelBpe;
   std::vector<std::string> pieces;  // [n_vocab], as the file spells them
   std::vector<double> scores;       // [n_vocab], or empty where pieces have none
   std::vector<TokenType> types;     // [n_vocab], or empty: all normal
   std::vector<std::pair<std::string, std::string>> merges;  // best first
+  // [n_vocab]: the model may make this token of text; empty: the normal and user-defined ones.
+  // A tokenizer.json has added tokens that its model knows, special ones too, and others.
+  std::vector<bool> in_model;
 
   std::vector<NormalizerStep> normalizer;
   std::vector<PreTokenizerStep> pre_tokenizer;
@@ -94,10 +104,12 @@ struct TokenizerData {
   // Unigram: scores add up as in `tokenizers`, which has doubles; else as in SentencePiece, in
   // float. Ties between ways to cut a piece are broken by the rounding.
   bool double_sums = false;
-  bool ignore_merges = false;       // a piece found whole in the vocabulary is not merged together
-  bool fuse_unknown = false;        // neighbouring unknown characters are one unknown token
-  bool escape_spaces = false;       // a space is written as U+2581 in the pieces
-  bool strip_prefix_space = false;  // decoding drops the one space that encoding put first
+  bool ignore_merges = false;  // a piece found whole in the vocabulary is not merged together
+  bool fuse_unknown = false;   // neighbouring unknown characters are one unknown token
+  bool escape_spaces = false;  // a space is written as U+2581 in the pieces
+  // Characters without any token are as if they were not there: what stands around them merges.
+  bool joins_over_dropped = false;
+  LeadingSpace leading_space = LeadingSpace::kKeep;
 };
 
 }  // namespace kvasir

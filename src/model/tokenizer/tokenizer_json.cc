@@ -85,6 +85,7 @@ Status ReadBpe(const Json& model, TokenizerData& data) {
     return Fail("tokenizer.json: model: BPE needs an object 'vocab' and a list 'merges'");
   }
   data.kind = TokenizerKind::kCharacterBpe;
+  data.joins_over_dropped = true;
   data.ignore_merges = BoolOr(model, "ignore_merges", false);
   data.fuse_unknown = BoolOr(model, "fuse_unk", false);
   KV_RETURN_IF_ERROR(ReadBpeVocab(*vocab, data));
@@ -124,8 +125,10 @@ Status ReadModel(const Json& model, TokenizerData& data) {
     return Fail("tokenizer.json: model '{}' is not supported; supported: BPE, Unigram",
                 type.substr(0, 64));
   }
-  if (!BoolOr(model, "byte_fallback", false)) return {};
+  const bool has_bytes = BoolOr(model, "byte_fallback", false);
   for (size_t i = 0; i < data.pieces.size(); ++i) {
+    data.in_model.push_back(data.types[i] != TokenType::kUnused);
+    if (!has_bytes) continue;
     const std::string& piece = data.pieces[i];
     const bool hex = piece.size() == 6 && piece.starts_with("<0x") && piece.ends_with('>') &&
                      piece.find_first_not_of("0123456789abcdefABCDEF", 3) == 5;
@@ -150,6 +153,7 @@ Status ReadAddedTokens(const Json& root, TokenizerData& data) {
         {id, BoolOr(token, "lstrip", false), BoolOr(token, "rstrip", false),
          BoolOr(token, "single_word", false), BoolOr(token, "normalized", !special)});
   }
+  data.in_model.resize(data.pieces.size(), false);
   if (!data.scores.empty()) data.scores.resize(data.pieces.size(), 0.0);
   return {};
 }
@@ -195,6 +199,9 @@ Status ReadPostProcessor(const Json& processor, int depth, TokenizerData& data) 
   if (processor.is_null()) return {};
   const std::string_view type = StringOr(processor, "type", "");
   if (type == "ByteLevel") return {};  // moves offsets only
+  if (!data.prefix_ids.empty() || !data.suffix_ids.empty()) {
+    return Fail("tokenizer.json: post_processor: two steps that add tokens are not supported");
+  }
   if (type == "TemplateProcessing") return ReadTemplate(processor, data);
   if (type == "RobertaProcessing" || type == "BertProcessing") {
     KV_RETURN_IF_ERROR(ReadNamedId(processor, "cls", data.pieces.size(), data.prefix_ids));

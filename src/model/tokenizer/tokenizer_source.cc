@@ -135,7 +135,7 @@ Status AddSentencePieceSteps(const Metadata& metadata, bool space_prefix, Tokeni
   if (space_prefix) data.normalizer.push_back({Op::kPrepend, "", " "});
   data.normalizer.push_back({Op::kReplace, " ", kEscapedSpace});
   data.escape_spaces = true;
-  data.strip_prefix_space = space_prefix;
+  if (space_prefix) data.leading_space = LeadingSpace::kDropOne;
   data.fuse_unknown = true;
   return {};
 }

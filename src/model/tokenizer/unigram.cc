@@ -21,8 +21,7 @@ class Unigram final : public TokenModel {
     std::vector<PrefixIndex::Entry> entries;
     Sum least = std::numeric_limits<Sum>::max();
     for (int32_t id = 0; id < vocabulary.size(); ++id) {
-      const TokenType type = vocabulary.type(id);
-      if (type != TokenType::kNormal && type != TokenType::kUserDefined) continue;
+      if (!vocabulary.IsText(id)) continue;
       entries.push_back({vocabulary.piece(id), id});
       least = std::min(least, Score(id));
     }

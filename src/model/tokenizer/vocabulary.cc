@@ -37,6 +37,9 @@ Status CheckIds(const TokenizerData& data) {
       return Fail("tokenizer: a special token's id is outside of the {} tokens", n);
     }
   }
+  if (!data.in_model.empty() && std::ssize(data.in_model) != n) {
+    return Fail("tokenizer: {} marks of the model for {} tokens", data.in_model.size(), n);
+  }
   for (const SpecialRule& rule : data.special_rules) {
     if (!in_range(rule.id)) {
       return Fail("tokenizer: added token {}: the vocabulary has {} tokens", rule.id, n);
@@ -91,11 +94,13 @@ Result<Vocabulary> Vocabulary::Make(TokenizerData& data) {
   made.types_ = std::move(data.types);
   made.unknown_ = data.unk;
   made.byte_tokens_.fill(-1);
+  made.is_text_.assign(n, false);
   made.text_ids_.reserve(n);
   const bool byte_level = data.kind == TokenizerKind::kByteLevelBpe;
   std::string bytes;
   for (int32_t id = 0; id < static_cast<int32_t>(n); ++id) {
-    std::string& piece = made.pieces_[static_cast<size_t>(id)];
+    const auto at = static_cast<size_t>(id);
+    std::string& piece = made.pieces_[at];
     const TokenType type = made.type(id);
     if (type == TokenType::kByte && !byte_level) {
       const std::optional<uint8_t> byte = ParseByteToken(piece);
@@ -104,22 +109,32 @@ Result<Vocabulary> Vocabulary::Make(TokenizerData& data) {
       made.byte_tokens_[*byte] = id;
       continue;
     }
-    if (type == TokenType::kControl || type == TokenType::kUnknown || type == TokenType::kUnused) {
+    const bool is_user_defined = type == TokenType::kUserDefined;
+    const bool is_plain = type == TokenType::kNormal || type == TokenType::kByte;
+    made.is_text_[at] = data.in_model.empty() ? is_plain || is_user_defined : data.in_model[at];
+    if (!made.is_text_[at]) {
       made.other_ids_[piece] = id;
       continue;
     }
-    if (byte_level && type != TokenType::kUserDefined) {
-      // A piece outside the alphabet cannot come of text; it still decodes to its spelling.
+    std::string_view text = piece;
+    if (byte_level && (!is_user_defined || !data.in_model.empty())) {
       bytes.clear();
-      if (AppendBytesOfPiece(piece, bytes)) piece = bytes;
-      if (piece.size() == 1) made.byte_tokens_[static_cast<uint8_t>(piece[0])] = id;
+      if (!AppendBytesOfPiece(piece, bytes)) {
+        // Outside the alphabet: it cannot come of text, and decodes to its spelling.
+        made.is_text_[at] = false;
+        made.other_ids_[piece] = id;
+        continue;
+      }
+      // A special token is written as it is spelled, whatever its bytes mean to the model.
+      text = is_plain ? piece = bytes : made.texts_.emplace_back(bytes);
+      if (text.size() == 1) made.byte_tokens_[static_cast<uint8_t>(text[0])] = id;
     }
-    if (type == TokenType::kUserDefined) {
-      made.text_ids_.try_emplace(piece, id);  // a normal piece of that spelling goes first
+    if (is_user_defined) {
+      made.text_ids_.try_emplace(text, id);  // a normal piece of that spelling goes first
     } else {
-      made.text_ids_[piece] = id;
+      made.text_ids_[text] = id;
     }
-    made.max_text_piece_ = std::max(made.max_text_piece_, piece.size());
+    made.max_text_piece_ = std::max(made.max_text_piece_, text.size());
   }
   return made;
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -34,10 +35,12 @@ class Vocabulary {
   double score(int32_t id) const {
     return scores_.empty() ? 0.0 : scores_[static_cast<size_t>(id)];
   }
+  // The model may make this token of text.
+  bool IsText(int32_t id) const { return is_text_[static_cast<size_t>(id)]; }
   // Control, user-defined or unknown: found in text by its spelling.
   bool IsSpecial(int32_t id) const;
 
-  // The token that text may become: a normal or user-defined one. -1: none.
+  // The token that text may become: one with IsText. -1: none.
   int32_t FindText(std::string_view piece) const;
   // Any token of this spelling. -1: none.
   int32_t Find(std::string_view piece) const;
@@ -52,8 +55,10 @@ class Vocabulary {
   std::vector<std::string> pieces_;  // byte-level ones decoded, byte tokens as their byte
   std::vector<double> scores_;
   std::vector<TokenType> types_;
-  std::unordered_map<std::string_view, int32_t> text_ids_;   // views of pieces_
-  std::unordered_map<std::string_view, int32_t> other_ids_;  // control, unknown and unused ones
+  std::vector<bool> is_text_;
+  std::deque<std::string> texts_;  // of pieces that are not spelled as the text that they are
+  std::unordered_map<std::string_view, int32_t> text_ids_;   // views of pieces_ and texts_
+  std::unordered_map<std::string_view, int32_t> other_ids_;  // all others
   std::array<int32_t, 256> byte_tokens_{};
   int32_t unknown_ = -1;
   size_t max_text_piece_ = 0;

@@ -184,7 +184,8 @@ TokenizerData Characters() {
   data.types[6] = TokenType::kUnknown;
   data.unk = 6;
   data.fuse_unknown = true;
-  data.escape_spaces = data.strip_prefix_space = true;
+  data.escape_spaces = true;
+  data.leading_space = LeadingSpace::kDropOne;
   data.normalizer = {{NormalizerStep::Op::kPrepend, "", " "},
                      {NormalizerStep::Op::kReplace, " ", "\u2581"}};
   return data;
@@ -235,6 +236,11 @@ TEST(TokenizerJson, WhatIsNotSupportedIsAnError) {
   EXPECT_NE(message(R"({"model":{"vocab":{"a":0,"b":0},"merges":[]}})").find("two pieces"),
             std::string::npos);
   EXPECT_NE(message(R"({"model":{"vocab":{"a":0},"merges":["a"]}})").find("merges[0]"),
+            std::string::npos);
+  EXPECT_NE(message(R"({"model":{"vocab":{"a":0},"merges":[]},"post_processor":{"type":"Sequence",
+      "processors":[{"type":"BertProcessing","cls":["a",0],"sep":["a",0]},
+                    {"type":"BertProcessing","cls":["a",0],"sep":["a",0]}]}})")
+                .find("two steps"),
             std::string::npos);
   EXPECT_NE(
       message(R"({"model":{"vocab":{"a":0},"merges":[]},"normalizer":{"type":"BertNormalizer"}})")
