@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "cache/head_cache.h"
 
@@ -79,8 +80,9 @@ void HeadCache::SortRuns() {
     }
     return INT32_MAX;
   };
-  std::stable_sort(runs_.begin(), runs_.end() - 1,
-                   [&](const Run& a, const Run& b) { return first(a) < first(b); });
+  const auto earlier = [&](const Run& a, const Run& b) { return first(a) < first(b); };
+  if (std::is_sorted(runs_.begin(), runs_.end() - 1, earlier)) return;  // as a rule
+  std::stable_sort(runs_.begin(), runs_.end() - 1, earlier);
 }
 
 Status HeadCache::EncodePlaces(std::span<const Place> places, const Encoding& to) {
@@ -116,6 +118,7 @@ Status HeadCache::EncodePlaces(std::span<const Place> places, const Encoding& to
     const size_t target = FindRun(format);
     const size_t from = r + 1 == of_run.size() ? runs_.size() - 1 : r;
     for (Place& place : part) place.run = static_cast<int32_t>(from);
+    runs_[from].lost_entries = true;
     // A plane that stays, and whose entries cannot be moved one by one, is shared.
     const PlaneFormat& stays = new_keys ? format.v : format.k;
     if (new_keys != new_values && SlotsTogether(stays.codec) > 1) {
@@ -124,8 +127,13 @@ Status HeadCache::EncodePlaces(std::span<const Place> places, const Encoding& to
       status = MoveInto(part, runs_[target]);
     }
   }
+  // The others, which may be long, have lost nothing.
+  for (Run& run : runs_) {
+    if (std::exchange(run.lost_entries, false)) ShrinkRun(run);
+  }
+  DropEmptyRuns();
   SortRuns();
-  Shrink();
+  Refresh();
   return status;
 }
 
