@@ -1,16 +1,6 @@
 // Attention on low-bit planes (attention_codes.h), over the primitives of code_dot-inl.h. Included
 // inside a target region and an anonymous namespace.
 
-inline Shape ShapeOf(const Grid& grid, int n_inner) {
-  Shape shape{};
-  shape.row = grid.n_lanes();
-  shape.n_words = WordsOf(n_inner, grid.bits == 3 ? 2 : grid.bits);
-  shape.has_min = grid.has_min;
-  shape.factor = grid.factor;
-  shape.middle = MiddleOf(grid);
-  return shape;
-}
-
 template <class S>
 void RoundQueries(const Grid& grid, const CodedQueries& queries) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
@@ -29,44 +19,6 @@ void RoundQueries(const Grid& grid, const CodedQueries& queries) {
           queries.weights + (int64_t{query} * n_groups + g) * group_weights, rounded++);
     }
   }
-}
-
-// Where a part of a plane lies that becomes a block: one half of the slots, or a group of channels.
-struct Part {
-  int64_t scales, mins, low, high;  // bytes from the plane's begin
-  int64_t next, next_scales;
-  int x, out;      // floats
-  uint64_t slots;  // that it has
-};
-
-// With the constants from `constant` on and the words of `n_inner` codes a lane from this lane of
-// an inner group on.
-inline Part PartOf(const Grid& grid, int constant, int inner_group, int n_inner, int lane) {
-  const int bits = grid.bits == 3 ? 2 : grid.bits;
-  const int64_t row = grid.n_lanes(), before = BlocksBefore(grid, inner_group, bits) * row;
-  const int64_t ahead = (before + int64_t{lane} * WordsOf(n_inner, bits)) * 4;
-  return {.scales = grid.scales + int64_t{constant} * grid.scale_bytes(),
-          .mins = grid.mins + int64_t{constant} * grid.scale_bytes(),
-          .low = grid.codes + (before + lane) * 4,
-          .high = grid.high_codes + (BlocksBefore(grid, inner_group, 1) * row + lane) * 4,
-          .next = grid.codes + ahead,
-          .next_scales = grid.scales + ahead / CodesPerConstant(grid.bits),
-          .x = 0,
-          .out = 0,
-          .slots = ~uint64_t{0}};
-}
-
-HWY_INLINE Block BlockOf(const std::byte* plane, const std::byte* next, const Part& part,
-                         const float* x, float* out) {
-  const auto words = [](const std::byte* at) { return reinterpret_cast<const uint32_t*>(at); };
-  return {.low = words(plane + part.low),
-          .high = words(plane + part.high),
-          .next = next + part.next,
-          .next_scales = next + part.next_scales,
-          .scales = plane + part.scales,
-          .mins = plane + part.mins,
-          .x = x + part.x,
-          .out = out + part.out};
 }
 
 // Keys by entry: a sum for every group of channels, scaled slot by slot.
@@ -121,25 +73,8 @@ void SumRounded(const Grid& grid, int n_queries, Block* blocks, int n_blocks, co
   }
 }
 
-// The scales and minima of a group of values, of slots that are not seen zeros: there may be
-// anything.
-struct Masked {
-  alignas(8) std::byte scales[kPageEntries * 4], mins[kPageEntries * 4];
-};
-inline void Mask(const Grid& grid, uint64_t seen, Block& block, Masked& masked) {
-  const int size = grid.scale_bytes();
-  std::memcpy(masked.scales, block.scales, kPageEntries * size);
-  if (grid.has_min) std::memcpy(masked.mins, block.mins, kPageEntries * size);
-  for (uint64_t hidden = ~seen; hidden != 0; hidden &= hidden - 1) {
-    const int64_t at = int64_t{__builtin_ctzll(hidden)} * size;
-    std::memset(masked.scales + at, 0, size);
-    std::memset(masked.mins + at, 0, size);
-  }
-  block.scales = masked.scales;
-  block.mins = masked.mins;
-}
-
-// All parts of pages, some blocks at a time. x and out: of the first page, the others' so many
+// All parts of pages, some blocks at a time. kScaled: the constants belong to what is summed over,
+// and so to the weights; else to the lanes. x and out: of the first page, the others' so many
 // floats apart.
 template <class S, bool kScaled>
 void SumParts(const Grid& grid, const CodedPages& pages, const Part* parts, int n_parts,
@@ -216,13 +151,13 @@ void ValuesByEntry(const Grid& grid, const CodedPages& pages, int n_queries, con
   shape.x_stride = kLogitStride;
   shape.n_weights = kPageEntries;
   shape.out_stride = grid.n_channels;
-  for (int begin = 0; begin < n_groups; begin = n_whole) {
-    const int end = begin < n_whole ? n_whole : n_groups;
-    shape.n_lanes = begin < n_whole ? grid.group : grid.n_channels % grid.group;
+  const auto sum = [&](int begin, int end, int n_lanes) {
+    shape.n_lanes = n_lanes;
     SumParts<S, true>(grid, pages, parts + begin, end - begin, n_queries, p, kPageEntries, acc, 0,
                       shape);
-    if (end == n_groups) break;
-  }
+  };
+  if (n_whole > 0) sum(0, n_whole, grid.group);
+  if (n_whole < n_groups) sum(n_whole, n_groups, grid.n_channels % grid.group);
 }
 
 // Values by channel: a sum for each 32 slots, scaled channel by channel.

@@ -27,6 +27,13 @@ uint64_t Bits(int64_t begin, int64_t end) {
   return below_end & ~((uint64_t{1} << begin) - 1);
 }
 
+// How far ahead pages of low bits are prefetched, of n that are read together: by some kilobytes,
+// for such a page is read before memory answers.
+int PagesAhead(const Grids& grids, int n) {
+  constexpr int64_t kBytes = 12 << 10;  // a fourth of the first level
+  return static_cast<int>(std::clamp<int64_t>(kBytes / grids.grid[grids.n - 1].end, 1, n));
+}
+
 // Sums of queries over values of a format are so many floats apart.
 int AccStride(const PlaneFormat& values) {
   return IsFloat(values.codec) ? Padded16(values.dim) : values.dim;
@@ -151,12 +158,6 @@ int PageTile::Collect(int64_t begin, int64_t end) {
   return n;
 }
 
-int PageTile::PagesAhead(const PlaneFormat& format, PlaneKind kind) const {
-  if (IsFloat(format.codec) || format.codec == CodecId::kI16) return 1;
-  constexpr int64_t kBytes = 12 << 10;  // a fourth of the first level
-  return static_cast<int>(std::clamp<int64_t>(kBytes / PlaneBytes(format, kind), 1, n_active_));
-}
-
 const std::byte* PageTile::KeysAfter(int n) const {
   size_t run = at_run_;
   int32_t page = at_page_of_run_ + n;
@@ -247,8 +248,7 @@ void PageTile::Logits(bool values_follow, float* logits) {
   for (int begin = 0, end; begin < n_active_; begin = end) {
     end = StretchFrom(begin, alike);
     const PlaneFormat& format = *pages_[begin].k;
-    const int ahead = PagesAhead(format, PlaneKind::kKeys);
-    const auto next = [&](int i) -> const std::byte* {
+    const auto next = [&](int i, int ahead = 1) -> const std::byte* {
       const int j = i + ahead;
       if (j < n_active_) return pages_[j].ref->k;
       return values_follow ? pages_[j - n_active_].ref->v : nullptr;
@@ -269,8 +269,9 @@ void PageTile::Logits(bool values_follow, float* logits) {
     } else {
       PackCodedQueries(pages_[begin]);
       CodedPages pages;
+      const int ahead = PagesAhead(k_grids_, n_active_);
       for (int i = begin; i < end; ++i) {
-        pages.Add(pages_[i].ref->k, next(i), pages_[i].seen);
+        pages.Add(pages_[i].ref->k, next(i, ahead), pages_[i].seen);
       }
       for (int g = 0; g < k_grids_.n; ++g) {
         table_.codes->logits(k_grids_.grid[g], pages, coded_q_, g > 0,
@@ -324,8 +325,7 @@ void PageTile::Values(const float* p, float* acc) {
 // acc[query][the values' channels] += p * values, of active pages [begin, end) that are alike.
 void PageTile::AddValues(int begin, int end, const float* p, float* acc) {
   const PlaneFormat& format = *pages_[begin].v;
-  const int ahead = PagesAhead(format, PlaneKind::kValues);
-  const auto next = [&](int i) -> const std::byte* {
+  const auto next = [&](int i, int ahead = 1) -> const std::byte* {
     const int j = i + ahead;
     return j < n_active_ ? pages_[j].ref->v : KeysAfter(j - n_active_);
   };
@@ -346,8 +346,9 @@ void PageTile::AddValues(int begin, int end, const float* p, float* acc) {
       v_grids_ = GridsOf(v_format_, PlaneKind::kValues);
     }
     CodedPages pages;
+    const int ahead = PagesAhead(v_grids_, n_active_);
     for (int i = begin; i < end; ++i) {
-      pages.Add(pages_[i].ref->v, next(i), pages_[i].seen);
+      pages.Add(pages_[i].ref->v, next(i, ahead), pages_[i].seen);
     }
     table_.codes->values(v_grids_.grid[0], pages, tile_.n_queries(), p + begin * kPageEntries, acc);
   }

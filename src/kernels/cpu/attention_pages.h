@@ -91,9 +91,6 @@ class PageTile {
   void PackCodedQueries(const ActivePage& page);
   template <class Alike>
   int StretchFrom(int begin, const Alike& alike) const;
-  // How far ahead pages are prefetched: one, or where they are of low bits some kilobytes, for such
-  // a page is read before memory answers.
-  int PagesAhead(const PlaneFormat& format, PlaneKind kind) const;
   // Keys of the n-th page (from 0) after those collected; null past the end.
   const std::byte* KeysAfter(int n) const;
   void Finish(int i, float* logits) const;

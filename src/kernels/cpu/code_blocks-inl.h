@@ -1,6 +1,31 @@
 // Blocks of codes, their scales and minima, and what becomes of their sums. Over the primitives of
 // code_dot-inl.h. Included inside a target region and an anonymous namespace.
 
+// Words of a query's weights, of up to 256 codes.
+constexpr int kMostWeights = kMostChannels / 2;
+
+// Weights of codes of so many bits have 8 bits, four in a word, or 16, two words for four.
+constexpr bool WeightsHave8Bits(int bits) { return bits <= 2; }
+
+// The codes from bit `shift` on of each byte.
+template <class S, int kBits>
+HWY_INLINE typename S::I Field(typename S::I words, int shift) {
+  constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
+  return S::And(S::ShiftRight(words, shift), S::Set(static_cast<int32_t>(kMask)));
+}
+
+// Codes 4 * quad to 4 * quad + 3 of a word, a byte each.
+template <class S, int kBits>
+HWY_INLINE typename S::I Quad(typename S::I low, [[maybe_unused]] typename S::I high, int quad) {
+  if constexpr (kBits == 8) {
+    return low;
+  } else if constexpr (kBits == 3) {
+    return S::Or(Field<S, 2>(low, quad * 2), S::ShiftLeft2(Field<S, 1>(high, quad)));
+  } else {
+    return Field<S, kBits>(low, quad * kBits);
+  }
+}
+
 // Half of the codes' range: what they are counted from.
 HWY_INLINE float MiddleOf(const Grid& grid) {
   return grid.has_min ? static_cast<float>((1 << grid.bits) - 1) / 2 : grid.zero;
@@ -33,6 +58,72 @@ struct Shape {
   bool has_min;
   float factor, middle;
 };
+
+inline Shape ShapeOf(const Grid& grid, int n_inner) {
+  Shape shape{};
+  shape.row = grid.n_lanes();
+  shape.n_words = WordsOf(n_inner, grid.bits == 3 ? 2 : grid.bits);
+  shape.has_min = grid.has_min;
+  shape.factor = grid.factor;
+  shape.middle = MiddleOf(grid);
+  return shape;
+}
+
+// Where a part of a plane lies that becomes a block: one half of the slots, or a group of channels.
+struct Part {
+  int64_t scales, mins, low, high;  // bytes from the plane's begin
+  int64_t next, next_scales;
+  int x, out;      // floats
+  uint64_t slots;  // that it has
+};
+
+// With the constants from `constant` on and the words of `n_inner` codes a lane from this lane of
+// an inner group on.
+inline Part PartOf(const Grid& grid, int constant, int inner_group, int n_inner, int lane) {
+  const int bits = grid.bits == 3 ? 2 : grid.bits;
+  const int64_t row = grid.n_lanes(), before = BlocksBefore(grid, inner_group, bits) * row;
+  const int64_t ahead = (before + int64_t{lane} * WordsOf(n_inner, bits)) * 4;
+  return {.scales = grid.scales + int64_t{constant} * grid.scale_bytes(),
+          .mins = grid.mins + int64_t{constant} * grid.scale_bytes(),
+          .low = grid.codes + (before + lane) * 4,
+          .high = grid.high_codes + (BlocksBefore(grid, inner_group, 1) * row + lane) * 4,
+          .next = grid.codes + ahead,
+          .next_scales = grid.scales + ahead / CodesPerConstant(grid.bits),
+          .x = 0,
+          .out = 0,
+          .slots = ~uint64_t{0}};
+}
+
+HWY_INLINE Block BlockOf(const std::byte* plane, const std::byte* next, const Part& part,
+                         const float* x, float* out) {
+  const auto words = [](const std::byte* at) { return reinterpret_cast<const uint32_t*>(at); };
+  return {.low = words(plane + part.low),
+          .high = words(plane + part.high),
+          .next = next + part.next,
+          .next_scales = next + part.next_scales,
+          .scales = plane + part.scales,
+          .mins = plane + part.mins,
+          .x = x + part.x,
+          .out = out + part.out};
+}
+
+// The scales and minima of a group of values, of slots that are not seen zeros: there may be
+// anything.
+struct Masked {
+  alignas(8) std::byte scales[kPageEntries * 4], mins[kPageEntries * 4];
+};
+inline void Mask(const Grid& grid, uint64_t seen, Block& block, Masked& masked) {
+  const int size = grid.scale_bytes();
+  std::memcpy(masked.scales, block.scales, kPageEntries * size);
+  if (grid.has_min) std::memcpy(masked.mins, block.mins, kPageEntries * size);
+  for (uint64_t hidden = ~seen; hidden != 0; hidden &= hidden - 1) {
+    const int64_t at = int64_t{__builtin_ctzll(hidden)} * size;
+    std::memset(masked.scales + at, 0, size);
+    std::memset(masked.mins + at, 0, size);
+  }
+  block.scales = masked.scales;
+  block.mins = masked.mins;
+}
 
 // The constants of some lanes or weights from the i-th on as floats. L: a type of vectors.
 template <class L, bool kF32>

@@ -8,40 +8,16 @@
 //   that hold four weights of 16 bits; where kHalves low and high halves: AddHalves(low, high)
 //   PackBytes, PackWide(x, inverse, n, out): n floats, a multiple of 32, times inverse as integers
 //   of 8 bits, four in a word, or of 16, two words for four; returns sums of the integers, whose
-//   eight lanes make up the whole
-//   Lanes: vectors of kLanes floats (code_vectors-inl.h); Floats: the widest vectors of floats
-//   (code_vectors-inl.h)
+//   lanes make up the whole
+//   Keep(words): in a register; AsFloats: the same bits
+//   Lanes: vectors of kLanes floats; Floats: of sixteen; HalfFloats: likewise, but eight are read,
+//   the others are zeros (code_vectors-inl.h)
 // Included inside a target region and an anonymous namespace.
 
-// Words of a query's weights, of up to 256 codes.
-constexpr int kMostWeights = kMostChannels / 2;
-
-// Weights of codes of so many bits have 8 bits, four in a word, or 16, two words for four.
-constexpr bool WeightsHave8Bits(int bits) { return bits <= 2; }
-
-// The codes from bit `shift` on of each byte.
-template <class S, int kBits>
-HWY_INLINE typename S::I Field(typename S::I words, int shift) {
-  constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
-  return S::And(S::ShiftRight(words, shift), S::Set(static_cast<int32_t>(kMask)));
-}
-
-// Codes 4 * quad to 4 * quad + 3 of a word, a byte each.
-template <class S, int kBits>
-HWY_INLINE typename S::I Quad(typename S::I low, [[maybe_unused]] typename S::I high, int quad) {
-  if constexpr (kBits == 8) {
-    return low;
-  } else if constexpr (kBits == 3) {
-    return S::Or(Field<S, 2>(low, quad * 2), S::ShiftLeft2(Field<S, 1>(high, quad)));
-  } else {
-    return Field<S, kBits>(low, quad * kBits);
-  }
-}
-
-// Sums over the words of some vectors of lanes from `lane` on, for each of the queries; half: of
-// the last vector the lower half only. As many words of the next plane are prefetched while these
-// are multiplied, in the order of their addresses: at once their lines would wait for each other.
-// kWords: of a lane, or 0 where that is not known beforehand.
+// Sums over the words of some vectors of lanes from `lane` on, for each of the queries, to where
+// they go. As much of the next plane is prefetched while these are multiplied, in the order of its
+// addresses: at once its lines would wait for each other. kWords: of a lane, or 0 where that is not
+// known beforehand. L: S::Lanes, or Floats8 where only half of the last vector is left.
 template <class S, int kBits, int kQueries, int kVectors, int kWords, class Out, class L>
 HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
                          const Rounded& rounded, const Shape shape, int lane) {
