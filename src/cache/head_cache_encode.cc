@@ -118,18 +118,19 @@ Status HeadCache::EncodePlaces(std::span<const Place> places, const Encoding& to
     const size_t target = FindRun(format);
     const size_t from = r + 1 == of_run.size() ? runs_.size() - 1 : r;
     for (Place& place : part) place.run = static_cast<int32_t>(from);
-    runs_[from].lost_entries = true;
+    runs_[from].may_shrink = true;
     // A plane that stays, and whose entries cannot be moved one by one, is shared.
     const PlaneFormat& stays = new_keys ? format.v : format.k;
     if (new_keys != new_values && SlotsTogether(stays.codec) > 1) {
       status = EncodeInPlace(part, new_keys ? PlaneKind::kKeys : PlaneKind::kValues, runs_[target]);
     } else {
       status = MoveInto(part, runs_[target]);
+      runs_[target].may_shrink = true;
     }
   }
-  // The others, which may be long, have lost nothing.
+  // Not the others, which may be long: to fill slots in place leaves no new holes.
   for (Run& run : runs_) {
-    if (std::exchange(run.lost_entries, false)) ShrinkRun(run);
+    if (std::exchange(run.may_shrink, false)) ShrinkRun(run);
   }
   DropEmptyRuns();
   SortRuns();
