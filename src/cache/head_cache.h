@@ -154,6 +154,8 @@ class HeadCache {
 
   // Packing: head_cache_verbs.cc; positions: head_cache_moves.cc.
   void Shrink();
+  void ShrinkRun(Run& run);
+  void DropEmptyRuns();
   void Pack(Run& run);
   void PackGroups(Run& run);
   struct Moving;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "cache/head_cache.h"
 
@@ -79,8 +80,9 @@ void HeadCache::SortRuns() {
     }
     return INT32_MAX;
   };
-  std::stable_sort(runs_.begin(), runs_.end() - 1,
-                   [&](const Run& a, const Run& b) { return first(a) < first(b); });
+  const auto earlier = [&](const Run& a, const Run& b) { return first(a) < first(b); };
+  if (std::is_sorted(runs_.begin(), runs_.end() - 1, earlier)) return;  // as a rule
+  std::stable_sort(runs_.begin(), runs_.end() - 1, earlier);
 }
 
 Status HeadCache::EncodePlaces(std::span<const Place> places, const Encoding& to) {
@@ -116,16 +118,23 @@ Status HeadCache::EncodePlaces(std::span<const Place> places, const Encoding& to
     const size_t target = FindRun(format);
     const size_t from = r + 1 == of_run.size() ? runs_.size() - 1 : r;
     for (Place& place : part) place.run = static_cast<int32_t>(from);
+    runs_[from].may_shrink = true;
     // A plane that stays, and whose entries cannot be moved one by one, is shared.
     const PlaneFormat& stays = new_keys ? format.v : format.k;
     if (new_keys != new_values && SlotsTogether(stays.codec) > 1) {
       status = EncodeInPlace(part, new_keys ? PlaneKind::kKeys : PlaneKind::kValues, runs_[target]);
     } else {
       status = MoveInto(part, runs_[target]);
+      runs_[target].may_shrink = true;
     }
   }
+  // Not the others, which may be long: to fill slots in place leaves no new holes.
+  for (Run& run : runs_) {
+    if (std::exchange(run.may_shrink, false)) ShrinkRun(run);
+  }
+  DropEmptyRuns();
   SortRuns();
-  Shrink();
+  Refresh();
   return status;
 }
 

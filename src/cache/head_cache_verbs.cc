@@ -102,41 +102,47 @@ void HeadCache::Truncate(int32_t order) {
 // are copied whole, which is exact; only where less than half of what they take is used are they
 // taken apart and encoded anew.
 void HeadCache::Shrink() {
-  for (Run& run : runs_) {
-    size_t kept = 0;
-    int64_t n_live = 0, n_groups = 0;
-    for (size_t p = 0; p < run.pages.size(); ++p) {
-      const uint64_t live = run.refs[p].live;
-      if (live == 0) {
-        Unref(run.pages[p]);
-        continue;
-      }
-      n_live += std::popcount(live);
-      n_groups += ((live & kGroupMask) != 0) + ((live >> kGroupSlots) != 0);
-      if (!run.turns.empty()) {
-        std::copy_n(run.turns.begin() + p * kPageEntries, kPageEntries,
-                    run.turns.begin() + kept * kPageEntries);
-      }
-      run.pages[kept] = run.pages[p];
-      run.refs[kept++] = run.refs[p];
+  for (Run& run : runs_) ShrinkRun(run);
+  DropEmptyRuns();
+  Refresh();
+}
+
+void HeadCache::ShrinkRun(Run& run) {
+  size_t kept = 0;
+  int64_t n_live = 0, n_groups = 0;
+  for (size_t p = 0; p < run.pages.size(); ++p) {
+    const uint64_t live = run.refs[p].live;
+    if (live == 0) {
+      Unref(run.pages[p]);
+      continue;
     }
-    run.pages.resize(kept);
-    run.refs.resize(kept);
-    if (!run.turns.empty()) run.turns.resize(kept * kPageEntries);
-    const auto n_pages = static_cast<int64_t>(kept);
-    const int64_t needed = (n_live + kPageEntries - 1) / kPageEntries;
-    if (run.format.together() == 1) {
-      if (n_pages - needed > needed / 8) Pack(run);
-    } else if (const int64_t whole = (n_groups + 1) / 2; whole > 2 * needed + kGroupedSlack) {
-      Pack(run);
-    } else if (n_pages - whole > needed / 8 + kGroupedSlack) {
-      PackGroups(run);
+    n_live += std::popcount(live);
+    n_groups += ((live & kGroupMask) != 0) + ((live >> kGroupSlots) != 0);
+    if (!run.turns.empty()) {
+      std::copy_n(run.turns.begin() + p * kPageEntries, kPageEntries,
+                  run.turns.begin() + kept * kPageEntries);
     }
+    run.pages[kept] = run.pages[p];
+    run.refs[kept++] = run.refs[p];
   }
-  // Appends go to the last run, so that one may be empty.
+  run.pages.resize(kept);
+  run.refs.resize(kept);
+  if (!run.turns.empty()) run.turns.resize(kept * kPageEntries);
+  const auto n_pages = static_cast<int64_t>(kept);
+  const int64_t needed = (n_live + kPageEntries - 1) / kPageEntries;
+  if (run.format.together() == 1) {
+    if (n_pages - needed > needed / 8) Pack(run);
+  } else if (const int64_t whole = (n_groups + 1) / 2; whole > 2 * needed + kGroupedSlack) {
+    Pack(run);
+  } else if (n_pages - whole > needed / 8 + kGroupedSlack) {
+    PackGroups(run);
+  }
+}
+
+// Appends go to the last run, so that one may be empty.
+void HeadCache::DropEmptyRuns() {
   const auto empty = [](const Run& run) { return run.pages.empty(); };
   runs_.erase(std::remove_if(runs_.begin(), runs_.end() - 1, empty), runs_.end() - 1);
-  Refresh();
 }
 
 void HeadCache::Pack(Run& run) {

@@ -20,7 +20,8 @@ struct HeadRun {
   std::vector<PageRef> refs;   // what kernels see; `live` is kept here
   std::vector<int32_t> turns;  // [pages][64]; empty: all are 0
   int64_t n_live = 0;
-  bool rotated = false;  // some of its keys were rotated and rounded again; that is done once
+  bool may_shrink = false;  // while entries are encoded: some came or went
+  bool rotated = false;     // some of its keys were rotated and rounded again; that is done once
 
   int32_t TurnOf(size_t page, int slot) const {
     return turns.empty() ? 0 : turns[page * kPageEntries + slot];

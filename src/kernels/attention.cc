@@ -150,23 +150,13 @@ void AttendCall::MakeTasks(int n_threads) {
 
 void AttendCall::AttendSplit(PageTile& pages, int n_active, const QueryTile& tile, float* logits,
                              const Partial& out) const {
-  const int ahead = pages.PagesAhead();
-  const auto values_of = [&](int i) { return i < n_active ? pages.page(i).ref->v : nullptr; };
-  for (int i = 0; i < n_active; ++i) {
-    const int j = i + ahead;
-    const std::byte* next = j < n_active ? pages.page(j).ref->k : values_of(j - n_active);
-    pages.Logits(i, next, logits + i * kPageEntries);
-  }
+  pages.Logits(true, logits);
   for (int query = 0; query < tile.n_queries(); ++query) {
     table_.softmax(logits + int64_t{query} * kLogitStride, n_active, out.max + query,
                    out.sum + query);
   }
   std::fill_n(out.acc, int64_t{tile.n_queries()} * tile.head_dim, 0.0f);
-  for (int i = 0; i < n_active; ++i) {
-    const int j = i + ahead;
-    const std::byte* next = j < n_active ? values_of(j) : pages.NextKeys(j - n_active);
-    pages.Values(i, next, logits + i * kPageEntries, out.acc);
-  }
+  pages.Values(logits, out.acc);
 }
 
 void AttendCall::Merge(const QueryTile& tile, const Partial& part, const Partial& total) const {

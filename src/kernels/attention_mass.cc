@@ -46,15 +46,15 @@ void MassOfPages(const cpu::AttentionTable& table, const LogitSpec& spec, const 
     const QueryTile tile = cpu::TileOf(job, row0, std::min(rows_per_tile, job.n_rows - row0));
     PageTile pages(table, spec, tile, logits + int64_t{tile.n_queries()} * kLogitStride);
     const int n_active = pages.Collect(begin, end);
+    pages.Logits(false, logits);
     for (int i = 0; i < n_active; ++i) {
-      pages.Logits(i, i + 1 < n_active ? pages.page(i + 1).ref->k : nullptr, logits);
       float* page_sums = sums + int64_t{pages.page(i).index} * job.group * kPageEntries;
       for (int64_t query = 0; query < tile.n_queries(); ++query) {
         const int64_t row = row0 + query / job.group, g = query % job.group;
         const float lse = job.lse[row * job.group + g];
         if (lse == -kInf) continue;  // the row sees nothing
         const float weight = job.row_weight == nullptr ? 1.0f : job.row_weight[row];
-        table.add_mass(logits + query * kLogitStride, lse, weight, page_sums + g * kPageEntries);
+        table.add_mass(logits + query * kLogitStride + i * kPageEntries, lse, weight, page_sums + g * kPageEntries);
       }
     }
   }

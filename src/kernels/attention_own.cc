@@ -100,9 +100,8 @@ class OwnTask {
     splits_[s].n = n;
     for (int i = 0; i < n; ++i) {
       splits_[s].page[i] = static_cast<int32_t>(begin) + pages.page(i).index;
-      pages.Logits(i, i + 1 < n ? pages.page(i + 1).ref->k : nullptr,
-                   Row(s, 0, n_queries) + i * kPageEntries);
     }
+    pages.Logits(false, Row(s, 0, n_queries));
     for (int q = 0; q < n_queries; ++q) {
       float* row = Row(s, q, n_queries);
       float max = -kInf, sum = 0;

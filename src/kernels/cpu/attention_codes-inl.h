@@ -5,179 +5,184 @@ template <class S>
 void RoundQueries(const Grid& grid, const CodedQueries& queries) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
+  Shape shape = ShapeOf(grid, grid.group);
+  shape.x_stride = queries.stride;
+  shape.weight_stride = n_groups * group_weights;
+  Rounded* rounded = queries.rounded;
   for (int query = 0; query < queries.n; query += kQueryTile) {
-    const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
     for (int g = 0; g < n_groups; ++g) {
-      const int64_t at = int64_t{query} * n_groups + g;
-      const int n = HWY_MIN((grid.group + 7) / 8 * 8, grid.padded_channels() - g * grid.group);
-      const Rounded r = Round<S, false>(
-          grid, queries.rows + query * queries.stride + g * grid.group, queries.stride, n_queries,
-          nullptr, nullptr, n, queries.weights + at * group_weights, n_groups * group_weights);
-      for (int i = 0; i < n_queries; ++i) {
-        float* facts = queries.facts + (at + i * n_groups) * CodedQueries::kFacts;
-        facts[0] = r.step[i], facts[1] = r.offset[i], facts[2] = r.total[i];
-      }
+      shape.n_weights = HWY_MIN((grid.group + 7) / 8 * 8, grid.padded_channels() - g * grid.group);
+      Block block{};
+      block.x = queries.rows + query * queries.stride + g * grid.group;
+      RoundBlocks<S, Scales::kNone>(
+          grid.bits, HWY_MIN(kQueryTile, queries.n - query), &block, 1, shape,
+          queries.weights + (int64_t{query} * n_groups + g) * group_weights, rounded++);
     }
   }
 }
 
 // Keys by entry: a sum for every group of channels, scaled slot by slot.
 template <class S>
-void LogitsByEntry(const Grid& grid, const std::byte* plane, const std::byte* next,
-                   const CodedQueries& queries, bool add, float* logits) {
+void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries& queries,
+                   float* logits) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
-  Constants constants;
-  alignas(64) int32_t sums[kQueryTile * kMostChannels];
-  for (int g = 0; g < n_groups; ++g) {
-    const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
-    ReadConstants<S>(grid, plane, int64_t{g} * kPageEntries, kPageEntries, constants);
-    Words words = WordsAt(grid, plane, next, g, n, 0);
-    for (int query = 0; query < queries.n; query += kQueryTile) {
-      const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
-      const int64_t at = int64_t{query} * n_groups + g;
-      Dot<S>(grid.bits, words, queries.weights + at * group_weights, n_groups * group_weights,
-             n_queries, kPageEntries, sums);
-      words.next = nullptr;  // once is enough
-      for (int i = 0; i < n_queries; ++i) {
-        const float* facts = queries.facts + (at + i * n_groups) * CodedQueries::kFacts;
-        AddScaledSums<S>(sums + i * kMostChannels, kPageEntries, {facts[0], facts[1], facts[2]},
-                         constants, grid.has_min, add || g > 0,
-                         logits + int64_t{query + i} * kLogitStride);
+  const auto sum = grid.f32 ? SumBlocks<S, AddScaledTo<true>> : SumBlocks<S, AddScaledTo<false>>;
+  constexpr int kPagesAtOnce = 4;  // the first level holds them until their last group
+  Block blocks[kPagesAtOnce];
+  Rounded rounded[kPagesAtOnce];
+  for (int begin = 0; begin < pages.n;
+       begin += kPagesAtOnce, logits += kPagesAtOnce * kPageEntries) {
+    const int n_pages = HWY_MIN(kPagesAtOnce, pages.n - begin);
+    for (int g = 0; g < n_groups; ++g) {
+      const int n = HWY_MIN(grid.group, grid.n_channels - g * grid.group);
+      const Part part = PartOf(grid, g * kPageEntries, g, n, 0);
+      for (int i = 0; i < n_pages; ++i) {
+        blocks[i] = BlockOf(pages.plane[begin + i], pages.next[begin + i], part, nullptr,
+                            logits + i * kPageEntries);
+      }
+      Shape shape = ShapeOf(grid, n);
+      shape.n_lanes = kPageEntries;
+      shape.weight_stride = n_groups * group_weights;
+      shape.out_stride = kLogitStride;
+      for (int query = 0; query < queries.n; query += kQueryTile) {
+        std::fill_n(rounded, n_pages, queries.rounded[query / kQueryTile * n_groups + g]);
+        sum(grid.bits, HWY_MIN(kQueryTile, queries.n - query), blocks, n_pages,
+            queries.weights + (int64_t{query} * n_groups + g) * group_weights, rounded, shape);
+        for (int i = 0; i < n_pages; ++i) blocks[i].out += kQueryTile * kLogitStride;
       }
     }
   }
 }
 
-// Blocks of one plane whose weights are rounded together, before their products: rounding is a
-// chain of latencies, and so are several at once.
-constexpr int kBlocksAtOnce = 4;
-static_assert(kPageEntries / kGroupSlots <= kBlocksAtOnce);
+// Blocks whose weights are rounded, for each page anew, and multiplied with their codes. kScales:
+// of the weights; or else of the lanes.
+template <class S, Scales kScales, class Out>
+void SumRounded(const Grid& grid, int n_queries, Block* blocks, int n_blocks, const Shape& shape) {
+  Rounded rounded[kBlocksAtOnce];
+  alignas(64) int32_t weights[kBlocksAtOnce * kQueryTile * kMostWeights];
+  for (int query = 0; query < n_queries; query += kQueryTile) {
+    const int n = HWY_MIN(kQueryTile, n_queries - query);
+    RoundBlocks<S, kScales>(grid.bits, n, blocks, n_blocks, shape, weights, rounded);
+    SumBlocks<S, Out>(grid.bits, n, blocks, n_blocks, weights, rounded, shape);
+    if (query + kQueryTile >= n_queries) break;
+    for (int b = 0; b < n_blocks; ++b) {
+      blocks[b].x += kQueryTile * shape.x_stride;
+      blocks[b].out += kQueryTile * shape.out_stride;
+    }
+  }
+}
+
+// All parts of pages, some blocks at a time. kScaled: the constants belong to what is summed over,
+// and so to the weights; else to the lanes. x and out: of the first page, the others' so many
+// floats apart.
+template <class S, bool kScaled>
+void SumParts(const Grid& grid, const CodedPages& pages, const Part* parts, int n_parts,
+              int n_queries, const float* x, int x_page, float* out, int out_page, Shape& shape) {
+  const auto sum = !kScaled   ? grid.f32 ? SumRounded<S, Scales::kNone, AddScaledTo<true>>
+                                         : SumRounded<S, Scales::kNone, AddScaledTo<false>>
+                     : grid.f32 ? SumRounded<S, Scales::kF32, AddTo>
+                              : SumRounded<S, Scales::kF16, AddTo>;
+  Block blocks[kBlocksAtOnce];
+  Masked masked[kBlocksAtOnce];
+  shape.weight_stride = PaddedWeights(shape.n_weights) / 2;
+  shape.block_stride = kQueryTile * shape.weight_stride;
+  int n = 0;
+  for (int page = 0; page < pages.n; ++page, x += x_page, out += out_page) {
+    const uint64_t seen = pages.seen[page];
+    for (int part = 0; part < n_parts; ++part) {
+      // Those with no slot that is seen are not encoded, perhaps.
+      if ((seen & parts[part].slots) == 0) continue;
+      blocks[n] = BlockOf(pages.plane[page], pages.next[page], parts[part], x, out);
+      if (kScaled && !grid.keys && seen != ~uint64_t{0}) Mask(grid, seen, blocks[n], masked[n]);
+      if (++n < kBlocksAtOnce) continue;
+      sum(grid, n_queries, blocks, n, shape);
+      n = 0;
+    }
+  }
+  if (n > 0) sum(grid, n_queries, blocks, n, shape);
+}
+
+constexpr int kHalves = kPageEntries / kGroupSlots;
+constexpr uint64_t SlotsOf(int half) { return uint64_t{0xffffffff} << half * kGroupSlots; }
 
 // Keys by channel: the scales of 32 slots go into the queries.
 template <class S>
-void LogitsByChannel(const Grid& grid, const std::byte* plane, const std::byte* next,
-                     const CodedQueries& queries, uint64_t seen, bool add, float* logits) {
-  constexpr int kHalves = kPageEntries / kGroupSlots;
-  Constants constants[kHalves];
-  alignas(64) int32_t sums[kQueryTile * kMostChannels];
-  alignas(64) int32_t weights[kHalves][kQueryTile * kMostWeights];
-  Rounded rounded[kHalves];
-  const int n_weights = grid.padded_channels();
-  // Those with no slot that is seen are not encoded, perhaps.
-  const auto is_seen = [&](int half) { return (seen >> half * kGroupSlots & 0xffffffffu) != 0; };
+void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueries& queries,
+                     float* logits) {
+  Part parts[kHalves];
   for (int half = 0; half < kHalves; ++half) {
-    if (!is_seen(half)) continue;
-    ReadConstants<S>(grid, plane, grid.ScaleIndex(0, half * kGroupSlots), n_weights,
-                     constants[half]);
+    const int slot = half * kGroupSlots;
+    parts[half] = PartOf(grid, grid.ScaleIndex(0, slot), 0, grid.n_channels, slot);
+    parts[half].out = slot;
+    parts[half].slots = SlotsOf(half);
   }
-  for (int query = 0; query < queries.n; query += kQueryTile) {
-    const int n_queries = HWY_MIN(kQueryTile, queries.n - query);
-    for (int half = 0; half < kHalves; ++half) {
-      if (!is_seen(half)) continue;
-      const float* rows = queries.rows + query * queries.stride + RowBegin(grid);
-      rounded[half] = Round<S, true>(grid, rows, queries.stride, n_queries, constants[half].scale,
-                                     constants[half].min, n_weights, weights[half], kMostWeights);
-    }
-    for (int half = 0; half < kHalves; ++half) {
-      if (!is_seen(half)) continue;
-      const int slot = half * kGroupSlots;
-      Dot<S>(grid.bits, WordsAt(grid, plane, next, 0, grid.n_channels, slot), weights[half],
-             kMostWeights, n_queries, kGroupSlots, sums);
-      for (int i = 0; i < n_queries; ++i) {
-        AddSums<S>(sums + i * kMostChannels, kGroupSlots, rounded[half].Of(i), add,
-                   logits + int64_t{query + i} * kLogitStride + slot);
-      }
-    }
-    next = nullptr;  // once is enough
-  }
+  Shape shape = ShapeOf(grid, grid.n_channels);
+  shape.n_lanes = kGroupSlots;
+  shape.x_stride = queries.stride;
+  shape.n_weights = grid.padded_channels();
+  shape.out_stride = kLogitStride;
+  SumParts<S, true>(grid, pages, parts, kHalves, queries.n, queries.rows + RowBegin(grid), 0,
+                    logits, kPageEntries, shape);
 }
 
 template <class S>
-void Logits(const Grid& grid, const std::byte* plane, const std::byte* next,
-            const CodedQueries& queries, uint64_t seen, bool add, float* logits) {
-  if (grid.by_channel) return LogitsByChannel<S>(grid, plane, next, queries, seen, add, logits);
-  LogitsByEntry<S>(grid, plane, next, queries, add, logits);
+void Logits(const Grid& grid, const CodedPages& pages, const CodedQueries& queries, bool add,
+            float* logits) {
+  for (int query = 0; query < queries.n && !add; ++query) {
+    std::fill_n(logits + int64_t{query} * kLogitStride, pages.n * kPageEntries, 0.0f);
+  }
+  const auto of = grid.by_channel ? LogitsByChannel<S> : LogitsByEntry<S>;
+  of(grid, pages, queries, logits);
 }
 
-// Values by entry: for every group of channels the scales go into the probabilities.
+// Values by entry: for every group of channels the scales go into the probabilities. Groups of as
+// many channels together: the last one may have fewer.
 template <class S>
-void ValuesByEntry(const Grid& grid, const std::byte* plane, const std::byte* next, int n_queries,
-                   uint64_t seen, const float* p, float* acc) {
-  constexpr int kWeights = kPageEntries / 2;  // words
-  Constants constants[kBlocksAtOnce];
-  alignas(64) int32_t sums[kQueryTile * kMostChannels];
-  alignas(64) int32_t weights[kBlocksAtOnce][kQueryTile * kWeights];
-  Rounded rounded[kBlocksAtOnce];
-  for (int begin = 0; begin < grid.n_groups(); begin += kBlocksAtOnce) {
-    const int n_blocks = HWY_MIN(kBlocksAtOnce, grid.n_groups() - begin);
-    for (int b = 0; b < n_blocks; ++b) {
-      ReadConstants<S>(grid, plane, int64_t{begin + b} * kPageEntries, kPageEntries, constants[b]);
-      MaskConstants(seen, constants[b]);
-    }
-    for (int query = 0; query < n_queries; query += kQueryTile) {
-      const int n = HWY_MIN(kQueryTile, n_queries - query);
-      for (int b = 0; b < n_blocks; ++b) {
-        rounded[b] = Round<S, true>(grid, p + int64_t{query} * kLogitStride, kLogitStride, n,
-                                    constants[b].scale, constants[b].min, kPageEntries, weights[b],
-                                    kWeights);
-      }
-      for (int b = 0; b < n_blocks; ++b) {
-        const int first = (begin + b) * grid.group;
-        const int n_lanes = HWY_MIN(grid.group, grid.n_channels - first);
-        Dot<S>(grid.bits, WordsAt(grid, plane, query == 0 ? next : nullptr, 0, kPageEntries, first),
-               weights[b], kWeights, n, n_lanes, sums);
-        for (int i = 0; i < n; ++i) {
-          AddSums<S>(sums + i * kMostChannels, n_lanes, rounded[b].Of(i), true,
-                     acc + int64_t{query + i} * grid.n_channels + first);
-        }
-      }
-    }
+void ValuesByEntry(const Grid& grid, const CodedPages& pages, int n_queries, const float* p,
+                   float* acc) {
+  Part parts[kMostChannels];
+  const int n_groups = grid.n_groups(), n_whole = grid.n_channels / grid.group;
+  for (int g = 0; g < n_groups; ++g) {
+    parts[g] = PartOf(grid, g * kPageEntries, 0, kPageEntries, g * grid.group);
+    parts[g].out = g * grid.group;
   }
+  Shape shape = ShapeOf(grid, kPageEntries);
+  shape.x_stride = kLogitStride;
+  shape.n_weights = kPageEntries;
+  shape.out_stride = grid.n_channels;
+  const auto sum = [&](int begin, int end, int n_lanes) {
+    shape.n_lanes = n_lanes;
+    SumParts<S, true>(grid, pages, parts + begin, end - begin, n_queries, p, kPageEntries, acc, 0,
+                      shape);
+  };
+  if (n_whole > 0) sum(0, n_whole, grid.group);
+  if (n_whole < n_groups) sum(n_whole, n_groups, grid.n_channels % grid.group);
 }
 
 // Values by channel: a sum for each 32 slots, scaled channel by channel.
 template <class S>
-void ValuesByChannel(const Grid& grid, const std::byte* plane, const std::byte* next, int n_queries,
-                     uint64_t seen, const float* p, float* acc) {
-  constexpr int kHalves = kPageEntries / kGroupSlots, kWeights = kGroupSlots / 2;
-  Constants constants[kHalves];
-  alignas(64) int32_t sums[kQueryTile * kMostChannels];
-  alignas(64) int32_t weights[kHalves][kQueryTile * kWeights];
-  Rounded rounded[kHalves];
-  const auto is_seen = [&](int half) { return (seen >> half * kGroupSlots & 0xffffffffu) != 0; };
+void ValuesByChannel(const Grid& grid, const CodedPages& pages, int n_queries, const float* p,
+                     float* acc) {
+  Part parts[kHalves];
   for (int half = 0; half < kHalves; ++half) {
-    if (!is_seen(half)) continue;
-    ReadConstants<S>(grid, plane, grid.ScaleIndex(0, half * kGroupSlots), grid.n_channels,
-                     constants[half]);
+    const int slot = half * kGroupSlots;
+    parts[half] = PartOf(grid, grid.ScaleIndex(0, slot), half, kGroupSlots, 0);
+    parts[half].x = slot;
+    parts[half].slots = SlotsOf(half);
   }
-  for (int query = 0; query < n_queries; query += kQueryTile) {
-    const int n = HWY_MIN(kQueryTile, n_queries - query);
-    for (int half = 0; half < kHalves; ++half) {
-      if (!is_seen(half)) continue;
-      const float* rows = p + int64_t{query} * kLogitStride + half * kGroupSlots;
-      rounded[half] = Round<S, false>(grid, rows, kLogitStride, n, nullptr, nullptr, kGroupSlots,
-                                      weights[half], kWeights);
-    }
-    for (int half = 0; half < kHalves; ++half) {
-      if (!is_seen(half)) continue;
-      Dot<S>(grid.bits, WordsAt(grid, plane, next, half, kGroupSlots, 0), weights[half], kWeights,
-             n, grid.n_channels, sums);
-      for (int i = 0; i < n; ++i) {
-        AddScaledSums<S>(sums + i * kMostChannels, grid.n_channels, rounded[half].Of(i),
-                         constants[half], grid.has_min, true,
-                         acc + int64_t{query + i} * grid.n_channels);
-      }
-    }
-    next = nullptr;  // once is enough
-  }
+  Shape shape = ShapeOf(grid, kGroupSlots);
+  shape.n_lanes = grid.n_channels;
+  shape.x_stride = kLogitStride;
+  shape.n_weights = kGroupSlots;
+  shape.out_stride = grid.n_channels;
+  SumParts<S, false>(grid, pages, parts, kHalves, n_queries, p, kPageEntries, acc, 0, shape);
 }
 
 template <class S>
-void Values(const Grid& grid, const std::byte* plane, const std::byte* next, int n_queries,
-            uint64_t seen, const float* p, float* acc) {
-  const auto values = grid.by_channel ? ValuesByChannel<S> : ValuesByEntry<S>;
-  values(grid, plane, next, n_queries, seen, p, acc);
+void Values(const Grid& grid, const CodedPages& pages, int n_queries, const float* p, float* acc) {
+  const auto of = grid.by_channel ? ValuesByChannel<S> : ValuesByEntry<S>;
+  of(grid, pages, n_queries, p, acc);
 }
 
 template <class S>

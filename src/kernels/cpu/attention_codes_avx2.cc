@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "hwy/base.h"
 #include "kernels/cpu/attention_codes.h"
@@ -12,23 +13,65 @@ namespace {
 
 #include "kernels/cpu/code_vectors-inl.h"
 //
+#include "kernels/cpu/code_blocks-inl.h"
+//
 #include "kernels/cpu/code_dot-inl.h"
+//
 #include "kernels/cpu/code_weights-inl.h"
 //
-#include "kernels/cpu/code_sums-inl.h"
-//
 #include "kernels/cpu/attention_codes-inl.h"
+
+// Sixteen floats, as the other paths have them: sums in as many lanes give the same bits.
+struct TwoFloats8 {
+  static constexpr int kLanes = 16;
+  struct V {
+    __m256 low, high;
+  };
+  using F = Floats8;
+  static HWY_INLINE V Set(float x) { return {F::Set(x), F::Set(x)}; }
+  static HWY_INLINE V Load(const float* at) { return {F::Load(at), F::Load(at + 8)}; }
+  static HWY_INLINE V LoadF16(const uint16_t* at) { return {F::LoadF16(at), F::LoadF16(at + 8)}; }
+  static HWY_INLINE void Store(V x, float* at) { F::Store(x.low, at), F::Store(x.high, at + 8); }
+  static HWY_INLINE V Add(V a, V b) { return {F::Add(a.low, b.low), F::Add(a.high, b.high)}; }
+  static HWY_INLINE V Mul(V a, V b) { return {F::Mul(a.low, b.low), F::Mul(a.high, b.high)}; }
+  static HWY_INLINE V Fma(V a, V b, V c) {
+    return {F::Fma(a.low, b.low, c.low), F::Fma(a.high, b.high, c.high)};
+  }
+  static HWY_INLINE V MaxAbs(V a, V most) {
+    return {F::MaxAbs(a.low, most.low), F::MaxAbs(a.high, most.high)};
+  }
+  template <class Op>
+  static HWY_INLINE __m128 Fold(const V (&x)[4]) {
+    return F::FoldHalves<Op>(Op::Of(F::FoldFours<Op>(x[0].low, x[1].low, x[2].low, x[3].low),
+                                    F::FoldFours<Op>(x[0].high, x[1].high, x[2].high, x[3].high)));
+  }
+};
+
+// The lower half of sixteen floats from memory, and zeros.
+struct HalfOfTwoFloats8 : TwoFloats8 {
+  static HWY_INLINE V Load(const float* at) { return {F::Load(at), F::Set(0.0f)}; }
+  static HWY_INLINE V LoadF16(const uint16_t* at) { return {F::LoadF16(at), F::Set(0.0f)}; }
+};
 
 struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr bool kBytesAddTo16 = true, kHalves = false;
   using I = __m256i;
-  using Floats = Floats8;
+  using Lanes = Floats8;
+  using Floats = TwoFloats8;
+  using HalfFloats = HalfOfTwoFloats8;
 
   static HWY_INLINE I Zero() { return _mm256_setzero_si256(); }
   static HWY_INLINE I Set(int32_t x) { return _mm256_set1_epi32(x); }
   static HWY_INLINE I Load(const uint32_t* at) {
     return _mm256_loadu_si256(reinterpret_cast<const I*>(at));
+  }
+  static HWY_INLINE void Keep(I& x) { asm("" : "+x"(x)); }
+  // As a statement: GCC 12 would load all weights first, and spill them.
+  static HWY_INLINE I WeightAt(const int32_t* at) {
+    I weight;
+    asm volatile("vpbroadcastd %1, %0" : "=x"(weight) : "m"(*at));
+    return weight;
   }
   static HWY_INLINE void Store(I x, int32_t* at) {
     _mm256_storeu_si256(reinterpret_cast<I*>(at), x);
@@ -54,6 +97,7 @@ struct Avx2 {
     asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(_mm256_madd_epi16(pairs, weights)));
   }
 
+  static HWY_INLINE __m256 AsFloats(I x) { return _mm256_castsi256_ps(x); }
   static HWY_INLINE I Round(const float* x, __m256 inverse) {
     return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_load_ps(x), inverse));
   }

@@ -1,6 +1,8 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 #include "hwy/base.h"
 #include "kernels/cpu/attention_codes.h"
@@ -17,10 +19,11 @@ namespace {
 
 #include "kernels/cpu/code_vectors-inl.h"
 //
-#include "kernels/cpu/code_dot-inl.h"
-#include "kernels/cpu/code_weights-inl.h"
+#include "kernels/cpu/code_blocks-inl.h"
 //
-#include "kernels/cpu/code_sums-inl.h"
+#include "kernels/cpu/code_dot-inl.h"
+//
+#include "kernels/cpu/code_weights-inl.h"
 //
 #include "kernels/cpu/attention_codes-inl.h"
 #include "kernels/cpu/attention_codes_avx512-inl.h"
@@ -43,7 +46,7 @@ struct Avx512 : Avx512Codes {
     asm("vpaddd %1, %0, %0" : "+v"(sum) : "v"(_mm512_madd_epi16(pairs, weights)));
   }
 
-  static HWY_INLINE __m256i PackWide(const float* x, float inverse, int n, int32_t* out) {
+  static HWY_INLINE I PackWide(const float* x, float inverse, int n, int32_t* out) {
     const __m512 factor = _mm512_set1_ps(inverse);
     const __m256i pairs = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
@@ -55,7 +58,7 @@ struct Avx512 : Avx512Codes {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i / 2),
                           _mm256_shuffle_epi8(in_turn, pairs));
     }
-    return SumOfHalves(sum);
+    return sum;
   }
 };
 

@@ -1,6 +1,8 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 #include "hwy/base.h"
 #include "kernels/cpu/attention_codes.h"
@@ -17,10 +19,11 @@ namespace {
 
 #include "kernels/cpu/code_vectors-inl.h"
 //
-#include "kernels/cpu/code_dot-inl.h"
-#include "kernels/cpu/code_weights-inl.h"
+#include "kernels/cpu/code_blocks-inl.h"
 //
-#include "kernels/cpu/code_sums-inl.h"
+#include "kernels/cpu/code_dot-inl.h"
+//
+#include "kernels/cpu/code_weights-inl.h"
 //
 #include "kernels/cpu/attention_codes-inl.h"
 #include "kernels/cpu/attention_codes_avx512-inl.h"
@@ -39,8 +42,31 @@ struct Avx512Vnni : Avx512Codes {
   static HWY_INLINE void AddWide1(I& sum, I codes, I high) { AddBytes(sum, codes, high); }
   static HWY_INLINE I AddHalves(I low, I high) { return Add32(low, _mm512_slli_epi32(high, 8)); }
 
+  static HWY_INLINE I PackBytes(const float* x, float inverse, int n, int32_t* out) {
+    const __m512 factor = _mm512_set1_ps(inverse);
+    const I ones = _mm512_set1_epi8(1);
+    // Packing works in quarters: a word of each vector in turn.
+    const I order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    I sum = Zero();
+    int i = 0;
+    for (; i + 64 <= n; i += 64) {
+      const I a = Round(x + i, factor), b = Round(x + i + 16, factor);
+      const I c = Round(x + i + 32, factor), d = Round(x + i + 48, factor);
+      const I packed = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+      const I bytes = _mm512_permutexvar_epi32(order, packed);
+      Store(bytes, out + i / 4);
+      AddBytes(sum, ones, bytes);
+    }
+    for (; i < n; i += 16) {
+      const I codes = Round(x + i, factor);
+      sum = Add32(sum, codes);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i / 4), _mm512_cvtepi32_epi8(codes));
+    }
+    return sum;
+  }
+
   // Four low bytes, four high ones, which count in 256.
-  static HWY_INLINE __m256i PackWide(const float* x, float inverse, int n, int32_t* out) {
+  static HWY_INLINE I PackWide(const float* x, float inverse, int n, int32_t* out) {
     const __m512 factor = _mm512_set1_ps(inverse);
     const I half = _mm512_set1_epi16(128);
     // Packing works in quarters: fours of the first vector and of the second in turn.
@@ -57,7 +83,7 @@ struct Avx512Vnni : Avx512Codes {
           _mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaa, words, _mm512_add_epi16(words, half));
       Store(_mm512_shuffle_epi8(bytes, fours), out + i / 2);
     }
-    return SumOfHalves(sum);
+    return sum;
   }
 };
 

@@ -14,6 +14,8 @@ namespace {
 // every register tile.
 constexpr int kExpandFrom = 13;
 
+constexpr int64_t kRoundedFloats = sizeof(Rounded) / sizeof(float);
+
 int64_t RoundUp(int64_t floats) { return (floats + 31) / 32 * 32; }
 
 // Bits [begin, end) of a word, clamped.
@@ -25,14 +27,11 @@ uint64_t Bits(int64_t begin, int64_t end) {
   return below_end & ~((uint64_t{1} << begin) - 1);
 }
 
-// The constants of the next plane, taken to be like this one, into the second level; its codes
-// follow while this one's are multiplied.
-void PrefetchConstants(const Grids& grids, const std::byte* next) {
-  if (next == nullptr) return;
-  for (int g = 0; g < grids.n; ++g) {
-    const Grid& grid = grids.grid[g];
-    for (int64_t i = grid.scales; i < grid.end; i += 64) __builtin_prefetch(next + i, 0, 2);
-  }
+// How far ahead pages of low bits are prefetched, of n that are read together: by some kilobytes,
+// for such a page is read before memory answers.
+int PagesAhead(const Grids& grids, int n) {
+  constexpr int64_t kBytes = 12 << 10;  // a fourth of the first level
+  return static_cast<int>(std::clamp<int64_t>(kBytes / grids.grid[grids.n - 1].end, 1, n));
 }
 
 // Sums of queries over values of a format are so many floats apart.
@@ -61,8 +60,8 @@ int64_t CountPages(std::span<const RunRef> runs) {
 
 int64_t PageTile::ScratchFloats(int n_queries, int n_rows, int head_dim) {
   const int64_t coded = RoundUp(n_queries * RowFloats(head_dim)) +
-                        RoundUp(n_queries * CodedQueries::MostWeights(head_dim)) +
-                        RoundUp(n_queries * CodedQueries::MostFacts(head_dim));
+                        RoundUp(CodedQueries::MostWeights(n_queries, head_dim)) +
+                        RoundUp(CodedQueries::MostRounded(n_queries, head_dim) * kRoundedFloats);
   const int64_t vectors = RoundUp(int64_t{n_queries} * head_dim);  // packed_q_; narrow_
   return 2 * vectors + RoundUp(n_queries) + RoundUp(int64_t{kPageEntries} * head_dim) +
          RoundUp(int64_t{2} * kPagesPerSplit * n_rows) + coded;
@@ -90,8 +89,9 @@ PageTile::PageTile(const AttentionTable& table, const LogitSpec& spec, const Que
   coded_q_.rows = at;
   coded_q_.stride = RowFloats(tile.head_dim);
   coded_q_.weights = reinterpret_cast<int32_t*>(at += RoundUp(n * coded_q_.stride));
-  coded_q_.facts = at += RoundUp(n * CodedQueries::MostWeights(tile.head_dim));
-  narrow_ = at + RoundUp(n * CodedQueries::MostFacts(tile.head_dim));
+  at += RoundUp(CodedQueries::MostWeights(coded_q_.n, tile.head_dim));
+  coded_q_.rounded = reinterpret_cast<Rounded*>(at);
+  narrow_ = at + RoundUp(CodedQueries::MostRounded(coded_q_.n, tile.head_dim) * kRoundedFloats);
 }
 
 void PageTile::Seek(int64_t page) {
@@ -158,17 +158,7 @@ int PageTile::Collect(int64_t begin, int64_t end) {
   return n;
 }
 
-int PageTile::PagesAhead() {
-  const PlaneFormat& format = *pages_[0].k;
-  if (format == ahead_format_) return pages_ahead_;
-  ahead_format_ = format;
-  constexpr int64_t kBytes = 8 << 10;
-  const int64_t pages = kBytes / std::max<int64_t>(1, PlaneBytes(format, PlaneKind::kKeys));
-  pages_ahead_ = static_cast<int>(std::clamp<int64_t>(pages, 1, kPagesPerSplit));
-  return pages_ahead_;
-}
-
-const std::byte* PageTile::NextKeys(int n) const {
+const std::byte* PageTile::KeysAfter(int n) const {
   size_t run = at_run_;
   int32_t page = at_page_of_run_ + n;
   while (run < tile_.runs.size() && page >= tile_.runs[run].n_pages) {
@@ -243,80 +233,125 @@ PageTile::Floats PageTile::FloatsOf(const PlaneFormat& format, const std::byte* 
   return {CodecId::kF32, reinterpret_cast<const std::byte*>(plane_), nullptr};
 }
 
-void PageTile::Logits(int i, const std::byte* next, float* logits) {
-  const ActivePage& page = pages_[i];
-  if (IsFloat(page.k->codec)) {
-    PackQueries(page);
-    const Floats keys = FloatsOf(*page.k, page.ref->k, next);
-    table_.logits(keys.codec, keys.plane, page.k->dim, packed_q_, registers_, keys.next, logits);
-  } else if (page.k->codec == CodecId::kI16) {
-    table_.i16->logits(page.ref->k, RoundQueries(page), i16_registers_, next, logits);
-  } else {
-    PackCodedQueries(page);
-    PrefetchConstants(k_grids_, next);
-    for (int g = 0; g < k_grids_.n; ++g) {
-      table_.codes->logits(k_grids_.grid[g], page.ref->k, next, coded_q_, page.seen, g > 0, logits);
+// The pages from active page `begin` on that are alike to it.
+template <class Alike>
+int PageTile::StretchFrom(int begin, const Alike& alike) const {
+  int end = begin + 1;
+  while (end < n_active_ && alike(pages_[begin], pages_[end])) ++end;
+  return end;
+}
+
+void PageTile::Logits(bool values_follow, float* logits) {
+  const auto alike = [&](const ActivePage& a, const ActivePage& b) {
+    return *a.k == *b.k && (tile_.run_q == nullptr || a.run == b.run);
+  };
+  for (int begin = 0, end; begin < n_active_; begin = end) {
+    end = StretchFrom(begin, alike);
+    const PlaneFormat& format = *pages_[begin].k;
+    const auto next = [&](int i, int ahead = 1) -> const std::byte* {
+      const int j = i + ahead;
+      if (j < n_active_) return pages_[j].ref->k;
+      return values_follow ? pages_[j - n_active_].ref->v : nullptr;
+    };
+    if (IsFloat(format.codec)) {
+      PackQueries(pages_[begin]);
+      for (int i = begin; i < end; ++i) {
+        const Floats keys = FloatsOf(format, pages_[i].ref->k, next(i));
+        table_.logits(keys.codec, keys.plane, format.dim, packed_q_, registers_, keys.next,
+                      logits + i * kPageEntries);
+      }
+    } else if (format.codec == CodecId::kI16) {
+      const I16Queries queries = RoundQueries(pages_[begin]);
+      for (int i = begin; i < end; ++i) {
+        table_.i16->logits(pages_[i].ref->k, queries, i16_registers_, next(i),
+                           logits + i * kPageEntries);
+      }
+    } else {
+      PackCodedQueries(pages_[begin]);
+      CodedPages pages;
+      const int ahead = PagesAhead(k_grids_, n_active_);
+      for (int i = begin; i < end; ++i) {
+        pages.Add(pages_[i].ref->k, next(i, ahead), pages_[i].seen);
+      }
+      for (int g = 0; g < k_grids_.n; ++g) {
+        table_.codes->logits(k_grids_.grid[g], pages, coded_q_, g > 0,
+                             logits + begin * kPageEntries);
+      }
     }
   }
-  if (!page.needs_finish) return;
-  const uint64_t* visible = visible_ + int64_t{i} * tile_.n_rows;
-  for (int query = 0; query < tile_.n_queries(); ++query) {
-    table_.finish(logits + int64_t{query} * kLogitStride, spec_.softcap, page.ref->bias,
-                  visible[query / tile_.group]);
+  for (int i = 0; i < n_active_; ++i) {
+    if (pages_[i].needs_finish) Finish(i, logits + i * kPageEntries);
   }
 }
 
-void PageTile::Values(int i, const std::byte* next, const float* p, float* acc) {
-  if (pages_[i].v_channels != nullptr) return AddNarrowValues(i, next, p, acc);
-  AddValues(pages_[i], next, p, acc);
+void PageTile::Finish(int i, float* logits) const {
+  const uint64_t* visible = visible_ + int64_t{i} * tile_.n_rows;
+  for (int query = 0; query < tile_.n_queries(); ++query) {
+    table_.finish(logits + int64_t{query} * kLogitStride, spec_.softcap, pages_[i].ref->bias,
+                  visible[query / tile_.group]);
+  }
 }
 
 // What is summed up so far of the channels that the values have is taken out once for all pages
 // that have the same, and put back. So each channel is one chain of additions, as if the values had
 // all channels, some of them zeros.
-void PageTile::AddNarrowValues(int i, const std::byte* next, const float* p, float* acc) {
-  const ActivePage& page = pages_[i];
-  const int dim = page.v->dim, stride = AccStride(*page.v);
-  const auto alike = [&](int other) {
-    return other >= 0 && other < n_active_ && pages_[other].v_channels == page.v_channels &&
-           AccStride(*pages_[other].v) == stride;
+void PageTile::Values(const float* p, float* acc) {
+  const auto alike = [](const ActivePage& a, const ActivePage& b) {
+    return *a.v == *b.v && a.v_channels == b.v_channels;
   };
-  if (!alike(i - 1)) {
+  for (int begin = 0, end; begin < n_active_; begin = end) {
+    end = StretchFrom(begin, alike);
+    const uint8_t* channels = pages_[begin].v_channels;
+    if (channels == nullptr) {
+      AddValues(begin, end, p, acc);
+      continue;
+    }
+    const int dim = pages_[begin].v->dim, stride = AccStride(*pages_[begin].v);
     for (int64_t query = 0; query < tile_.n_queries(); ++query) {
       const float* from = acc + query * tile_.head_dim;
       float* to = narrow_ + query * stride;
-      for (int c = 0; c < dim; ++c) to[c] = from[page.v_channels[c]];
+      for (int c = 0; c < dim; ++c) to[c] = from[channels[c]];
       std::fill(to + dim, to + stride, 0.0f);
     }
-  }
-  AddValues(page, next, p, narrow_);
-  if (alike(i + 1)) return;
-  for (int64_t query = 0; query < tile_.n_queries(); ++query) {
-    const float* from = narrow_ + query * stride;
-    float* to = acc + query * tile_.head_dim;
-    for (int c = 0; c < dim; ++c) to[page.v_channels[c]] = from[c];
+    AddValues(begin, end, p, narrow_);
+    for (int64_t query = 0; query < tile_.n_queries(); ++query) {
+      const float* from = narrow_ + query * stride;
+      float* to = acc + query * tile_.head_dim;
+      for (int c = 0; c < dim; ++c) to[channels[c]] = from[c];
+    }
   }
 }
 
-// acc[query][the values' channels] += p * values.
-void PageTile::AddValues(const ActivePage& page, const std::byte* next, const float* p,
-                         float* acc) {
-  if (IsFloat(page.v->codec)) {
-    const Floats values = FloatsOf(*page.v, page.ref->v, next);
-    table_.values(values.codec, values.plane, page.v->dim, page.seen, p, registers_, values.next,
-                  acc);
-    return;
+// acc[query][the values' channels] += p * values, of active pages [begin, end) that are alike.
+void PageTile::AddValues(int begin, int end, const float* p, float* acc) {
+  const PlaneFormat& format = *pages_[begin].v;
+  const auto next = [&](int i, int ahead = 1) -> const std::byte* {
+    const int j = i + ahead;
+    return j < n_active_ ? pages_[j].ref->v : KeysAfter(j - n_active_);
+  };
+  if (IsFloat(format.codec)) {
+    for (int i = begin; i < end; ++i) {
+      const Floats values = FloatsOf(format, pages_[i].ref->v, next(i));
+      table_.values(values.codec, values.plane, format.dim, pages_[i].seen, p + i * kPageEntries,
+                    registers_, values.next, acc);
+    }
+  } else if (format.codec == CodecId::kI16) {
+    for (int i = begin; i < end; ++i) {
+      table_.i16->values(pages_[i].ref->v, format.dim, pages_[i].seen, p + i * kPageEntries,
+                         i16_registers_, next(i), acc);
+    }
+  } else {
+    if (format != v_format_) {
+      v_format_ = format;
+      v_grids_ = GridsOf(v_format_, PlaneKind::kValues);
+    }
+    CodedPages pages;
+    const int ahead = PagesAhead(v_grids_, n_active_);
+    for (int i = begin; i < end; ++i) {
+      pages.Add(pages_[i].ref->v, next(i, ahead), pages_[i].seen);
+    }
+    table_.codes->values(v_grids_.grid[0], pages, tile_.n_queries(), p + begin * kPageEntries, acc);
   }
-  if (page.v->codec == CodecId::kI16) {
-    table_.i16->values(page.ref->v, page.v->dim, page.seen, p, i16_registers_, next, acc);
-    return;
-  }
-  if (*page.v != v_format_) {
-    v_format_ = *page.v;
-    v_grids_ = GridsOf(v_format_, PlaneKind::kValues);
-  }
-  PrefetchConstants(v_grids_, next);
-  table_.codes->values(v_grids_.grid[0], page.ref->v, next, tile_.n_queries(), page.seen, p, acc);
 }
 
 }  // namespace kvasir::cpu

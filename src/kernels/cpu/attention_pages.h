@@ -71,16 +71,11 @@ class PageTile {
   // Cheapest when called with rising ranges.
   int Collect(int64_t begin, int64_t end);
   const ActivePage& page(int i) const { return pages_[i]; }
-  // How far ahead pages are to be prefetched: some kilobytes of keys, for a page of low bits is
-  // read before memory answers. From 1 to kPagesPerSplit.
-  int PagesAhead();
-  // Keys of the n-th page (from 0) after those collected, to prefetch; null past the end.
-  const std::byte* NextKeys(int n) const;
-
-  // logits[query][64] of active page i, rows kLogitStride apart.
-  void Logits(int i, const std::byte* next, float* logits);
-  // acc[query][head_dim] += p * values of active page i. REQUIRES: called for all pages in turn.
-  void Values(int i, const std::byte* next, const float* p, float* acc);
+  // logits[query][active page][64], rows kLogitStride apart. values_follow: the values of the same
+  // pages are read next, and are prefetched.
+  void Logits(bool values_follow, float* logits);
+  // acc[query][head_dim] += p[query][active page][64] * values.
+  void Values(const float* p, float* acc);
 
  private:
   struct Floats {
@@ -94,8 +89,12 @@ class PageTile {
   void PackQueries(const ActivePage& page);
   I16Queries RoundQueries(const ActivePage& page);
   void PackCodedQueries(const ActivePage& page);
-  void AddValues(const ActivePage& page, const std::byte* next, const float* p, float* acc);
-  void AddNarrowValues(int i, const std::byte* next, const float* p, float* acc);
+  template <class Alike>
+  int StretchFrom(int begin, const Alike& alike) const;
+  // Keys of the n-th page (from 0) after those collected; null past the end.
+  const std::byte* KeysAfter(int n) const;
+  void Finish(int i, float* logits) const;
+  void AddValues(int begin, int end, const float* p, float* acc);
 
   const AttentionTable& table_;
   const LogitSpec spec_;
@@ -116,8 +115,6 @@ class PageTile {
   PlaneFormat coded_format_;
   Grids k_grids_;
   CodedQueries coded_q_;
-  PlaneFormat ahead_format_;
-  int pages_ahead_ = 1;
   PlaneFormat v_format_;
   Grids v_grids_;
   float* plane_;       // [64 * head_dim]

@@ -250,11 +250,23 @@ uint64_t OrderMask(const int32_t* order, int32_t after, int32_t upto) {
 }
 
 // Lanes are added pairwise, halves first: one order for every vector length.
-HWY_INLINE float SumPage(float* x) {
-  for (int half = kPageEntries / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) x[i] += x[i + half];
+template <class DF, class VF>
+HWY_INLINE float SumHalves(DF d, VF x) {
+  if constexpr (hn::MaxLanes(d) == 1) {
+    return hn::GetLane(x);
+  } else {
+    const hn::Half<DF> half;
+    return SumHalves(half, hn::Add(hn::LowerHalf(half, x), hn::UpperHalf(half, x)));
   }
-  return x[0];
+}
+HWY_INLINE float SumPage(const V (&x)[kVectorsPerPage]) {
+  V sum[kVectorsPerPage];
+  for (int v = 0; v < kVectorsPerPage; ++v) sum[v] = x[v];
+  HWY_UNROLL(8)
+  for (int half = kVectorsPerPage / 2; half > 0; half /= 2) {
+    for (int v = 0; v < half; ++v) sum[v] = hn::Add(sum[v], sum[v + half]);
+  }
+  return SumHalves(D(), sum[0]);
 }
 
 void Softmax(float* logits, int n_pages, float* max_out, float* sum_out) {
@@ -280,9 +292,7 @@ void Softmax(float* logits, int n_pages, float* max_out, float* sum_out) {
       hn::Store(p, d, at);
     }
   }
-  HWY_ALIGN float lanes[kPageEntries];
-  for (int v = 0; v < kVectorsPerPage; ++v) hn::Store(sum[v], d, lanes + v * kLanes);
-  *sum_out = SumPage(lanes);
+  *sum_out = SumPage(sum);
 }
 
 HWY_INLINE float ExpOne(float x) { return hn::GetLane(Exp(hn::Set(D(), x))); }

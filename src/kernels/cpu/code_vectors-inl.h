@@ -1,5 +1,22 @@
-// Eight floats: what every path has. Wider paths take it for what is left over, and for sums whose
-// order counts. Included inside a target region and an anonymous namespace.
+// Operations that put lanes together, and eight floats: what every path has, for what is left over
+// of sixteen. Included inside a target region and an anonymous namespace.
+
+struct MaxOp {
+  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+  static HWY_INLINE __m256 Of(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+};
+struct AddOp {
+  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_add_ps(a, b); }
+  static HWY_INLINE __m256 Of(__m256 a, __m256 b) { return _mm256_add_ps(a, b); }
+};
+struct AddIntsOp {
+  static HWY_INLINE __m128 Of(__m128 a, __m128 b) {
+    return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(a), _mm_castps_si128(b)));
+  }
+  static HWY_INLINE __m256 Of(__m256 a, __m256 b) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+  }
+};
 
 struct Floats8 {
   static constexpr int kLanes = 8;
@@ -9,9 +26,7 @@ struct Floats8 {
   static HWY_INLINE V LoadF16(const uint16_t* at) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
   }
-  static HWY_INLINE V LoadInts(const int32_t* at) {
-    return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-  }
+  static HWY_INLINE V FromInts(__m256i x) { return _mm256_cvtepi32_ps(x); }
   static HWY_INLINE void Store(V x, float* at) { _mm256_storeu_ps(at, x); }
   static HWY_INLINE V Add(V a, V b) { return _mm256_add_ps(a, b); }
   static HWY_INLINE V Mul(V a, V b) { return _mm256_mul_ps(a, b); }
@@ -19,42 +34,26 @@ struct Floats8 {
   static HWY_INLINE V MaxAbs(V a, V most) {
     return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a), most);
   }
-  // The larger of eight lanes, and of all eights of a vector.
-  static HWY_INLINE V MaxOfHalves(V x, V most) { return _mm256_max_ps(x, most); }
-};
-
-// The lanes of each of four vectors, put together in one order: four chains of latencies at once,
-// and what follows (a division, say) is done for all four.
-template <class Op>
-HWY_INLINE __m128 FoldEach(const __m256 (&x)[4]) {
-  __m128 m[4];
-  HWY_UNROLL(4)
-  for (int i = 0; i < 4; ++i) {
-    m[i] = Op::Of(_mm256_castps256_ps128(x[i]), _mm256_extractf128_ps(x[i], 1));
+  // The lower half of wider ones.
+  template <class W>
+  static HWY_INLINE V Part(W x) {
+    return *reinterpret_cast<const V*>(&x);
   }
-  const __m128 ab = Op::Of(_mm_unpacklo_ps(m[0], m[1]), _mm_unpackhi_ps(m[0], m[1]));
-  const __m128 cd = Op::Of(_mm_unpacklo_ps(m[2], m[3]), _mm_unpackhi_ps(m[2], m[3]));
-  return Op::Of(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
-}
-struct MaxOp {
-  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
-};
-struct AddOp {
-  static HWY_INLINE __m128 Of(__m128 a, __m128 b) { return _mm_add_ps(a, b); }
-};
-struct AddIntsOp {
-  static HWY_INLINE __m128 Of(__m128 a, __m128 b) {
-    return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(a), _mm_castps_si128(b)));
+  // Of each of four vectors each four lanes put together, side by side: a b c d, a b c d.
+  template <class Op>
+  static HWY_INLINE V FoldFours(V a, V b, V c, V d) {
+    const V ab = Op::Of(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
+    const V cd = Op::Of(_mm256_shuffle_ps(c, d, 0x88), _mm256_shuffle_ps(c, d, 0xdd));
+    return Op::Of(_mm256_shuffle_ps(ab, cd, 0x88), _mm256_shuffle_ps(ab, cd, 0xdd));
+  }
+  template <class Op>
+  static HWY_INLINE __m128 FoldHalves(V x) {
+    return Op::Of(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  }
+  // All lanes of each of four vectors put together: four chains of latencies at once, and what
+  // follows (a division, say) is done for all four.
+  template <class Op>
+  static HWY_INLINE __m128 Fold(const V (&x)[4]) {
+    return FoldHalves<Op>(FoldFours<Op>(x[0], x[1], x[2], x[3]));
   }
 };
-
-// f(a type of vectors, first lane) over n lanes, a multiple of 8, in vectors as wide as there are.
-template <class S, class F>
-HWY_INLINE void OverLanes(int n, const F& f) {
-  using Widest = typename S::Floats;
-  int i = 0;
-  for (; i + Widest::kLanes <= n; i += Widest::kLanes) f(Widest(), i);
-  if constexpr (Widest::kLanes > Floats8::kLanes) {
-    if (i < n) f(Floats8(), i);
-  }
-}

@@ -1,105 +1,152 @@
 // Weights as integers, in the layout that a path's products take. Over the primitives of
 // code_dot-inl.h. Included inside a target region and an anonymous namespace.
 
-// What sums of products with rounded weights stand for: weight = step * integer; offset: what is
-// added to step * sum; total: of the floats.
-struct Scaling {
-  float step, offset, total;
-};
-// The same of up to four queries.
-struct alignas(16) Rounded {
-  float step[4], offset[4], total[4];
-  Scaling Of(int query) const { return {step[query], offset[query], total[query]}; }
-};
-
-// Half of the codes' range: what they are counted from.
-HWY_INLINE float MiddleOf(const Grid& grid) {
-  return grid.has_min ? static_cast<float>((1 << grid.bits) - 1) / 2 : grid.zero;
-}
-
 // The largest integer. 127 * 256 + 127, so that its halves are signed bytes.
-constexpr float MostInteger(int bits) { return WeightsHave8Bits(bits) ? 127.0f : 32639.0f; }
+constexpr float MostInteger(bool bytes) { return bytes ? 127.0f : 32639.0f; }
 
-// Weights x [kQueries][n], rows `stride` apart, times scales if kScaled, as integers; n, a multiple
-// of 8, is filled up with zeros to one of 32. Sums count codes from the middle of their range:
-// where the scales are in the weights, so are the minima, in the offset; else the offset is of what
-// the lanes' scales multiply. All queries at once: what one waits for, another one hides.
-template <class S, bool kScaled, int kQueries>
-HWY_NOINLINE Rounded RoundQueriesOf(const Grid& grid, const float* HWY_RESTRICT x, int64_t stride,
-                                    const float* HWY_RESTRICT scales,
-                                    const float* HWY_RESTRICT mins, int n,
-                                    int32_t* HWY_RESTRICT out, int64_t out_stride) {
-  using Wide = typename S::Floats;
-  alignas(64) float products[kQueries][kMostChannels];
-  typename Wide::V most[kQueries];
-  Floats8::V most8[4], total[4];  // totals in eight lanes on every path: the same bits
-  HWY_UNROLL(4)
-  for (int q = 0; q < 4; ++q) most8[q] = total[q] = Floats8::Set(0.0f);
+// Blocks whose weights are rounded together, before their products. Rounding is a chain of
+// latencies: a maximum, a division, a sum of integers. Step by step for all blocks, they are
+// hidden.
+constexpr int kBlocksAtOnce = 8;
+
+// Floats of a row of weights: n, a multiple of 8, filled up with zeros to one of 32.
+HWY_INLINE constexpr int PaddedWeights(int n) { return (n + 31) / 32 * 32; }
+
+// What rounding leaves between its steps, of blocks and up to four queries.
+struct RoundScratch {
+  alignas(64) float products[kBlocksAtOnce * kQueryTile * kMostChannels];
+  alignas(64) float largest[kBlocksAtOnce * 4], inverse[kBlocksAtOnce * 4];
+  alignas(64) float total[kBlocksAtOnce * 4];
+  alignas(64) int32_t sum[kBlocksAtOnce * 4];
+};
+
+enum class Scales : uint8_t { kNone, kF16, kF32 };  // that weights are multiplied with
+
+// Products of sixteen weights from the i-th on; L: of eight that are left over, perhaps.
+template <class L, Scales kScales, int kQueries>
+HWY_INLINE void MultiplyAt(const Block& block, const Shape& shape, int i, float* products,
+                           int padded, typename L::V (&most)[kQueries],
+                           typename L::V (&sums)[kQueries]) {
+  using C = Constants<L, kScales == Scales::kF32>;
+  C c{};
+  if constexpr (kScales != Scales::kNone) c = C::At(block, shape, i);
   HWY_UNROLL(3)
-  for (int q = 0; q < kQueries; ++q) most[q] = Wide::Set(0.0f);
-  for (int i = 0; i < n; i += Floats8::kLanes) {
-    HWY_UNROLL(3)
-    for (int q = 0; q < kQueries; ++q) {
-      const Floats8::V v = Floats8::Load(x + q * stride + i);
-      if constexpr (kScaled) {
-        total[q] = Floats8::Fma(v, Floats8::Load(mins + i), total[q]);
-      } else {
-        total[q] = Floats8::Add(total[q], v);
-      }
+  for (int q = 0; q < kQueries; ++q) {
+    typename L::V v = L::Load(block.x + q * shape.x_stride + i);
+    if constexpr (kScales != Scales::kNone) {
+      sums[q] = L::Fma(v, c.min, sums[q]);
+      v = L::Mul(v, c.scale);
+    } else {
+      sums[q] = L::Add(sums[q], v);
     }
+    most[q] = L::MaxAbs(v, most[q]);
+    L::Store(v, products + q * padded + i);
   }
-  OverLanes<S>(n, [&]<class L>(L, int i) {
-    HWY_UNROLL(3)
-    for (int q = 0; q < kQueries; ++q) {
-      typename L::V v = L::Load(x + q * stride + i);
-      if constexpr (kScaled) v = L::Mul(v, L::Load(scales + i));
-      L::Store(v, products[q] + i);
-      if constexpr (L::kLanes == Wide::kLanes) {
-        most[q] = L::MaxAbs(v, most[q]);
-      } else {
-        most8[q] = L::MaxAbs(v, most8[q]);
-      }
-    }
-  });
-  HWY_UNROLL(3)
-  for (int q = 0; q < kQueries; ++q) most8[q] = Wide::MaxOfHalves(most[q], most8[q]);
-  int end = n;
-  for (; end % 32 != 0; end += 8) {
-    for (int q = 0; q < kQueries; ++q) Floats8::Store(Floats8::Set(0.0f), products[q] + end);
-  }
-  // Below 1e-30, and where the division would overflow, nothing is left of a weight.
-  const __m128 largest = FoldEach<MaxOp>(most8);
-  const __m128 some = _mm_cmp_ps(largest, _mm_set1_ps(1e-30f), _CMP_GT_OQ);
-  const __m128 most_integer = _mm_set1_ps(MostInteger(grid.bits));
-  alignas(16) float inverse[4];
-  _mm_store_ps(inverse, _mm_and_ps(some, _mm_div_ps(most_integer, largest)));
-  __m256 sums[4];
-  HWY_UNROLL(4)
-  for (int q = 0; q < 4; ++q) {
-    sums[q] = _mm256_setzero_ps();
-    if (q >= kQueries) continue;
-    int32_t* const to = out + q * out_stride;
-    sums[q] = _mm256_castsi256_ps(WeightsHave8Bits(grid.bits)
-                                      ? S::PackBytes(products[q], inverse[q], end, to)
-                                      : S::PackWide(products[q], inverse[q], end, to));
-  }
-  const __m128 sum = _mm_cvtepi32_ps(_mm_castps_si128(FoldEach<AddIntsOp>(sums)));
-  const __m128 step = _mm_and_ps(some, _mm_div_ps(largest, most_integer));
-  const __m128 middle = _mm_mul_ps(step, _mm_mul_ps(_mm_set1_ps(MiddleOf(grid)), sum));
-  const __m128 all = FoldEach<AddOp>(total), none = _mm_setzero_ps();
-  Rounded rounded;
-  _mm_store_ps(rounded.step, step);
-  _mm_store_ps(rounded.offset, _mm_sub_ps(kScaled ? all : none, middle));
-  _mm_store_ps(rounded.total, kScaled ? none : all);
-  return rounded;
 }
 
-template <class S, bool kScaled>
-HWY_INLINE Rounded Round(const Grid& grid, const float* x, int64_t stride, int n_queries,
-                         const float* scales, const float* mins, int n, int32_t* out,
-                         int64_t out_stride) {
-  const auto round = n_queries == 3   ? RoundQueriesOf<S, kScaled, 3>
-                     : n_queries == 2 ? RoundQueriesOf<S, kScaled, 2>
-                                      : RoundQueriesOf<S, kScaled, 1>;
-  return round(grid, x, stride, scales, mins, n, out, out_stride);
+// Products of blocks; the largest of each query, and totals of x * min or of x. kCount: of weights,
+// or 0.
+template <class S, Scales kScales, int kQueries, int kCount>
+HWY_NOINLINE void Multiply(const Block* blocks, int n_blocks, const Shape& shape_of,
+                           RoundScratch& scratch) {
+  using Wide = typename S::Floats;
+  const Shape shape = shape_of;  // where no store can change it
+  const int n = kCount > 0 ? kCount : shape.n_weights, padded = PaddedWeights(n);
+  float* products = scratch.products;
+  for (int b = 0; b < n_blocks; ++b, products += kQueries * padded) {
+    const Block block = blocks[b];
+    typename Wide::V most[kQueries], sums[kQueries];  // sixteen lanes on every path: the same bits
+    HWY_UNROLL(3)
+    for (int q = 0; q < kQueries; ++q) most[q] = sums[q] = Wide::Set(0.0f);
+    int i = 0;
+    HWY_UNROLL(4)
+    for (; i + Wide::kLanes <= n; i += Wide::kLanes) {
+      MultiplyAt<Wide, kScales, kQueries>(block, shape, i, products, padded, most, sums);
+    }
+    if (i < n) {
+      using Half = typename S::HalfFloats;
+      MultiplyAt<Half, kScales, kQueries>(block, shape, i, products, padded, most, sums);
+      i += Wide::kLanes;
+    }
+    for (; i < padded; i += Wide::kLanes) {
+      for (int q = 0; q < kQueries; ++q) Wide::Store(Wide::Set(0.0f), products + q * padded + i);
+    }
+    typename Wide::V most4[4], sums4[4];
+    HWY_UNROLL(4)
+    for (int q = 0; q < 4; ++q) {
+      most4[q] = q < kQueries ? most[q] : Wide::Set(0.0f);
+      sums4[q] = q < kQueries ? sums[q] : Wide::Set(0.0f);
+    }
+    _mm_store_ps(scratch.largest + b * 4, Wide::template Fold<MaxOp>(most4));
+    _mm_store_ps(scratch.total + b * 4, Wide::template Fold<AddOp>(sums4));
+  }
+}
+
+// The integers of blocks, and their sums.
+template <class S, bool kBytes, int kQueries, int kCount>
+HWY_NOINLINE void Pack(int n_blocks, const Shape& shape, int32_t* HWY_RESTRICT out,
+                       RoundScratch& scratch) {
+  const int padded = PaddedWeights(kCount > 0 ? kCount : shape.n_weights);
+  const int64_t query_stride = shape.weight_stride, block_stride = shape.block_stride;
+  const float* HWY_RESTRICT products = scratch.products;
+  for (int b = 0; b < n_blocks; ++b, products += kQueries * padded, out += block_stride) {
+    typename S::Lanes::V sums[4];
+    HWY_UNROLL(4)
+    for (int q = 0; q < 4; ++q) {
+      sums[q] = S::Lanes::Set(0.0f);
+      if (q >= kQueries) continue;
+      const float* from = products + q * padded;
+      const float inverse = scratch.inverse[b * 4 + q];
+      int32_t* const to = out + q * query_stride;
+      sums[q] = S::AsFloats(kBytes ? S::PackBytes(from, inverse, padded, to)
+                                   : S::PackWide(from, inverse, padded, to));
+    }
+    _mm_store_ps(reinterpret_cast<float*>(scratch.sum + b * 4),
+                 S::Lanes::template Fold<AddIntsOp>(sums));
+  }
+}
+
+// Weights of blocks as integers to `out`. Sums count codes from the middle of their range: where
+// the scales are in the weights, so are the minima, in the offset; else the offset is of what the
+// lanes' scales multiply.
+template <class S, Scales kScales, int kQueries, int kCount>
+void RoundBlocksOf(int bits, const Block* blocks, int n_blocks, const Shape& shape, int32_t* out,
+                   Rounded* rounded) {
+  constexpr bool kScaled = kScales != Scales::kNone;
+  RoundScratch scratch;
+  Multiply<S, kScales, kQueries, kCount>(blocks, n_blocks, shape, scratch);
+  const bool bytes = WeightsHave8Bits(bits);
+  // Two blocks at once. Below 1e-30, and where the division would overflow, nothing is left of a
+  // weight.
+  const __m256 most_integer = _mm256_set1_ps(MostInteger(bytes)), least = _mm256_set1_ps(1e-30f);
+  for (int i = 0; i < n_blocks * 4; i += 8) {
+    const __m256 largest = _mm256_load_ps(scratch.largest + i);
+    const __m256 some = _mm256_cmp_ps(largest, least, _CMP_GT_OQ);
+    const __m256 step = _mm256_and_ps(some, _mm256_div_ps(largest, most_integer));
+    _mm256_store_ps(scratch.inverse + i, _mm256_and_ps(some, _mm256_div_ps(most_integer, largest)));
+    _mm256_store_ps(scratch.largest + i, step);
+  }
+  const auto pack = bytes ? Pack<S, true, kQueries, kCount> : Pack<S, false, kQueries, kCount>;
+  pack(n_blocks, shape, out, scratch);
+  const __m128 middle_code = _mm_set1_ps(shape.middle), none = _mm_setzero_ps();
+  for (int b = 0; b < n_blocks; ++b) {
+    const __m128 sum =
+        _mm_cvtepi32_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scratch.sum + b * 4)));
+    const __m128 step = _mm_load_ps(scratch.largest + b * 4);
+    const __m128 total = _mm_load_ps(scratch.total + b * 4);
+    const __m128 middle = _mm_mul_ps(middle_code, sum);
+    _mm_store_ps(rounded[b].step, step);
+    _mm_store_ps(rounded[b].offset, _mm_fnmadd_ps(step, middle, kScaled ? total : none));
+    _mm_store_ps(rounded[b].total, kScaled ? none : total);
+  }
+}
+
+template <class S, Scales kScales>
+void RoundBlocks(int bits, int n_queries, const Block* blocks, int n_blocks, const Shape& shape,
+                 int32_t* out, Rounded* rounded) {
+  const auto round = n_queries == 3   ? shape.n_weights == 64 ? RoundBlocksOf<S, kScales, 3, 64>
+                                                              : RoundBlocksOf<S, kScales, 3, 0>
+                       : n_queries == 2 ? RoundBlocksOf<S, kScales, 2, 0>
+                                      : RoundBlocksOf<S, kScales, 1, 0>;
+  round(bits, blocks, n_blocks, shape, out, rounded);
 }
