@@ -102,8 +102,9 @@ format:
 	find $(SOURCE_FOLDERS) -name '*.h' -o -name '*.cc' | xargs clang-format -i
 
 # The files that differ from the commit BASE, and those not committed yet; ALL=1: all files.
-lint: packages build/release/build.ninja
-	@$(PACKAGES) develop
+lint: packages
+	@$(PACKAGES) fuzz develop
+	@[ -e build/lint/build.ninja ] || cmake --preset lint
 	@tools/lint.sh $(if $(ALL),--all,$(BASE))
 
 clean:
