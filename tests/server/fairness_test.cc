@@ -70,16 +70,10 @@ TEST_F(FairnessTest, ALongBodyHoldsNobodyUp) {
   std::string words;
   while (words.size() < 4'000'000) words += "rivers and hills " + std::to_string(words.size());
   RawClient client(port());
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point start = Clock::now();
   client.Send(PostText("/tokenize", Json{{"content", words}}.dump()));
-  Clock::duration longest{};
-  while (!client.HasReply()) {
-    const Clock::time_point asked = Clock::now();
-    ASSERT_EQ(Get(port(), "/health").status, 200);
-    longest = std::max(longest, Clock::now() - asked);
-  }
-  EXPECT_LT(longest, (Clock::now() - start) / 3);
+  int n_answered = 0;
+  for (; !client.HasReply(); ++n_answered) ASSERT_EQ(Get(port(), "/health").status, 200);
+  EXPECT_GT(n_answered, 4);  // held up, the first one would have come after the long one
   EXPECT_EQ(client.Read().status, 200);
 }
 
