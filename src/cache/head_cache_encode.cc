@@ -14,24 +14,36 @@ constexpr int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to
 }  // namespace
 
 std::vector<HeadCache::Place> HeadCache::PlacesOf(const StoredSpan& span) const {
+  KV_CHECK(span.first >= 0 && span.n >= 0 &&
+           span.first + span.n <= n_stored(span.kind, span.format));
+  // Of a head that lies in the order of the text, which is the rule, those before the span are
+  // counted page by page, and those behind it are left out.
+  int64_t before = in_order_ ? span.first : 0;
+  const int64_t most = in_order_ ? span.n : n_stored(span.kind, span.format);
   std::vector<Place> places;
+  places.reserve(most);
   for (size_t r = 0; r < runs_.size(); ++r) {
     if (!Matches(runs_[r].format.plane(span.kind), span.format)) continue;
     for (size_t p = 0; p < runs_[r].refs.size(); ++p) {
-      for (uint64_t live = runs_[r].refs[p].live; live != 0; live &= live - 1) {
+      uint64_t live = runs_[r].refs[p].live;
+      if (const int n = std::popcount(live); n <= before) {
+        before -= n;
+        continue;
+      }
+      for (; live != 0 && std::ssize(places) < most; live &= live - 1) {
+        if (before > 0) {
+          --before;
+          continue;
+        }
         places.push_back(
             {static_cast<int32_t>(r), static_cast<int32_t>(p), std::countr_zero(live)});
       }
     }
   }
-  const auto earlier = [&](const Place& a, const Place& b) {
+  if (in_order_) return places;
+  std::stable_sort(places.begin(), places.end(), [&](const Place& a, const Place& b) {
     return PageAt(a).OrderOf(a.slot) < PageAt(b).OrderOf(b.slot);
-  };
-  if (!std::is_sorted(places.begin(), places.end(), earlier)) {
-    std::stable_sort(places.begin(), places.end(), earlier);
-  }
-  KV_CHECK(span.first >= 0 && span.n >= 0 &&
-           span.first + span.n <= static_cast<int64_t>(places.size()));
+  });
   return {places.begin() + span.first, places.begin() + span.first + span.n};
 }
 

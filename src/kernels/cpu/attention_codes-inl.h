@@ -5,7 +5,7 @@ template <class S>
 void RoundQueries(const Grid& grid, const CodedQueries& queries) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
-  Shape shape = ShapeOf(grid, grid.group);
+  Shape shape = ShapeOf(grid, CodedPages{}, grid.group);
   shape.x_stride = queries.stride;
   shape.weight_stride = n_groups * group_weights;
   Rounded* rounded = queries.rounded;
@@ -41,7 +41,7 @@ void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries
         blocks[i] = BlockOf(pages.plane[begin + i], pages.next[begin + i], part, nullptr,
                             logits + i * kPageEntries);
       }
-      Shape shape = ShapeOf(grid, n);
+      Shape shape = ShapeOf(grid, pages, n);
       shape.n_lanes = kPageEntries;
       shape.weight_stride = n_groups * group_weights;
       shape.out_stride = kLogitStride;
@@ -117,7 +117,7 @@ void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueri
     parts[half].out = slot;
     parts[half].slots = SlotsOf(half);
   }
-  Shape shape = ShapeOf(grid, grid.n_channels);
+  Shape shape = ShapeOf(grid, pages, grid.n_channels);
   shape.n_lanes = kGroupSlots;
   shape.x_stride = queries.stride;
   shape.n_weights = grid.padded_channels();
@@ -147,7 +147,7 @@ void ValuesByEntry(const Grid& grid, const CodedPages& pages, int n_queries, con
     parts[g] = PartOf(grid, g * kPageEntries, 0, kPageEntries, g * grid.group);
     parts[g].out = g * grid.group;
   }
-  Shape shape = ShapeOf(grid, kPageEntries);
+  Shape shape = ShapeOf(grid, pages, kPageEntries);
   shape.x_stride = kLogitStride;
   shape.n_weights = kPageEntries;
   shape.out_stride = grid.n_channels;
@@ -171,7 +171,7 @@ void ValuesByChannel(const Grid& grid, const CodedPages& pages, int n_queries, c
     parts[half].x = slot;
     parts[half].slots = SlotsOf(half);
   }
-  Shape shape = ShapeOf(grid, kGroupSlots);
+  Shape shape = ShapeOf(grid, pages, kGroupSlots);
   shape.n_lanes = grid.n_channels;
   shape.x_stride = kLogitStride;
   shape.n_weights = kGroupSlots;

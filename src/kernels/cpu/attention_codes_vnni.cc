@@ -40,6 +40,9 @@ struct Avx512Vnni : Avx512Codes {
   static HWY_INLINE I Widen(I a) { return a; }
   static HWY_INLINE void AddWide0(I& sum, I codes, I low) { AddBytes(sum, codes, low); }
   static HWY_INLINE void AddWide1(I& sum, I codes, I high) { AddBytes(sum, codes, high); }
+  static HWY_INLINE I AddOdd(I even, I odd, unsigned bits) {
+    return Add32(even, _mm512_srai_epi32(odd, bits));
+  }
   static HWY_INLINE I AddHalves(I low, I high) { return Add32(low, _mm512_slli_epi32(high, 8)); }
 
   static HWY_INLINE I PackBytes(const float* x, float inverse, int n, int32_t* out) {

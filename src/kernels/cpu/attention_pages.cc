@@ -48,7 +48,13 @@ const AttentionTable& AttentionTableOf(Isa isa) {
     table.i16 = &kI16Avx512Vnni;
     return table;
   }();
-  if (isa >= Isa::kAvx512Vnni) return kVnni;
+  static const AttentionTable kAmx = [] {
+    AttentionTable table = kVnni;
+    table.codes_into_second_level = true;  // of CPUs with AMX: all are Intel's
+    return table;
+  }();
+  if (isa == Isa::kAmx) return kAmx;
+  if (isa == Isa::kAvx512Vnni) return kVnni;
   return isa == Isa::kAvx2 ? N_AVX2::kAttention : N_AVX3::kAttention;
 }
 
@@ -269,6 +275,7 @@ void PageTile::Logits(bool values_follow, float* logits) {
     } else {
       PackCodedQueries(pages_[begin]);
       CodedPages pages;
+      pages.into_second_level = table_.codes_into_second_level;
       const int ahead = PagesAhead(k_grids_, n_active_);
       for (int i = begin; i < end; ++i) {
         pages.Add(pages_[i].ref->k, next(i, ahead), pages_[i].seen);
@@ -346,6 +353,7 @@ void PageTile::AddValues(int begin, int end, const float* p, float* acc) {
       v_grids_ = GridsOf(v_format_, PlaneKind::kValues);
     }
     CodedPages pages;
+    pages.into_second_level = table_.codes_into_second_level;
     const int ahead = PagesAhead(v_grids_, n_active_);
     for (int i = begin; i < end; ++i) {
       pages.Add(pages_[i].ref->v, next(i, ahead), pages_[i].seen);

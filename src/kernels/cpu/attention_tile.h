@@ -52,6 +52,9 @@ struct AttentionTable {
   void (*normalise)(int head_dim, float sum, const float* acc, float* out);
   // mass[64] += weight * exp(logits - lse).
   void (*add_mass)(const float* logits, float lse, float weight, float* mass);
+  // Pages of low bits are prefetched into the second-level cache instead of the first. Intel's
+  // first level waits for 16 lines at a time, which are 100 ns and more away.
+  bool codes_into_second_level = false;
 };
 
 namespace N_AVX2 {

@@ -14,11 +14,16 @@ HWY_INLINE typename S::I Field(typename S::I words, int shift) {
   return S::And(S::ShiftRight(words, shift), S::Set(static_cast<int32_t>(kMask)));
 }
 
-// Codes 4 * quad to 4 * quad + 3 of a word, a byte each.
-template <class S, int kBits>
+// Codes 4 * quad to 4 * quad + 3 of a word, a byte each. kOddScaled: of odd quads 2^kBits times as
+// much, which takes no shift of their own.
+template <class S, int kBits, bool kOddScaled>
 HWY_INLINE typename S::I Quad(typename S::I low, [[maybe_unused]] typename S::I high, int quad) {
   if constexpr (kBits == 8) {
     return low;
+  } else if constexpr (kOddScaled) {
+    constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
+    const uint32_t mask = quad % 2 == 0 ? kMask : kMask << kBits;
+    return S::And(S::ShiftRight(low, quad / 2 * 2 * kBits), S::Set(static_cast<int32_t>(mask)));
   } else if constexpr (kBits == 3) {
     return S::Or(Field<S, 2>(low, quad * 2), S::ShiftLeft2(Field<S, 1>(high, quad)));
   } else {
@@ -57,10 +62,12 @@ struct Shape {
   // The constants: value = min + scale * factor * (code - zero), the minima moved to `middle`.
   bool has_min;
   float factor, middle;
+  bool into_second_level;  // what is prefetched
 };
 
-inline Shape ShapeOf(const Grid& grid, int n_inner) {
+inline Shape ShapeOf(const Grid& grid, const CodedPages& pages, int n_inner) {
   Shape shape{};
+  shape.into_second_level = pages.into_second_level;
   shape.row = grid.n_lanes();
   shape.n_words = WordsOf(n_inner, grid.bits == 3 ? 2 : grid.bits);
   shape.has_min = grid.has_min;

@@ -4,6 +4,7 @@
 //   WeightAt(at): the word there in all lanes
 //   AddBytes(sum, codes, weights): adds the products of four bytes of codes, unsigned, with four of
 //   weights, signed; where kBytesAddTo16 to two 16-bit sums, which Widen adds up to 32
+//   AddOdd(even, odd, bits): even + odd / 2^bits, where not kBytesAddTo16
 //   AddWide0, AddWide1(sum, codes, weights): the same with one and with the other of the two words
 //   that hold four weights of 16 bits; where kHalves low and high halves: AddHalves(low, high)
 //   PackBytes, PackWide(x, inverse, n, out): n floats, a multiple of 32, times inverse as integers
@@ -13,6 +14,12 @@
 //   Lanes: vectors of kLanes floats; Floats: of sixteen; HalfFloats: likewise, but eight are read,
 //   the others are zeros (code_vectors-inl.h)
 // Included inside a target region and an anonymous namespace.
+
+template <int kBytes>
+HWY_INLINE void PrefetchPart(const std::byte* at, bool into_second_level) {
+  for (int i = 0; i < kBytes && into_second_level; i += 64) __builtin_prefetch(at + i, 0, 2);
+  for (int i = 0; i < kBytes && !into_second_level; i += 64) __builtin_prefetch(at + i, 0, 3);
+}
 
 // Sums over the words of some vectors of lanes from `lane` on, for each of the queries, to where
 // they go. As much of the next plane is prefetched while these are multiplied, in the order of its
@@ -32,6 +39,7 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
   // Two sums each: of low and high halves of weights, or of 16 bits and 32; or of even and odd
   // quads, where one could not hide the latency of additions.
   constexpr bool kTwoSums = !kBytes ? S::kHalves : !kTo16 && kVectors < 4;
+  constexpr bool kOddScaled = kBytes && kTwoSums;
   const uint32_t* low_at = block.low + lane;
   constexpr int kCodeBytes = kVectors * S::kLanes * 4, kPart = CodesPerConstant(kBits);
   const int64_t ahead = int64_t{lane} * 4 * n_words;
@@ -55,8 +63,8 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
     }
     HWY_UNROLL(4)
     for (int w = first; w < end; ++w, low_at += shape.row) {
-      for (int i = 0; i < kCodeBytes; i += 64) __builtin_prefetch(next_codes + i, 0, 3);
-      for (int i = 0; i < kCodeBytes / kPart; i += 64) __builtin_prefetch(next_scales + i, 0, 3);
+      PrefetchPart<kCodeBytes>(next_codes, shape.into_second_level);
+      PrefetchPart<kCodeBytes / kPart>(next_scales, shape.into_second_level);
       next_codes += kCodeBytes, next_scales += kCodeBytes / kPart;
       I low[kVectors], high[kVectors];
       HWY_UNROLL(4)
@@ -74,7 +82,7 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
         I codes[kVectors];
         HWY_UNROLL(4)
         for (int v = 0; v < kVectors; ++v) {
-          codes[v] = Quad<S, kBits>(low[v], kBits == 3 ? high[v] : low[v], j);
+          codes[v] = Quad<S, kBits, kOddScaled>(low[v], kBits == 3 ? high[v] : low[v], j);
         }
         HWY_UNROLL(3)
         for (int i = 0; i < kQueries; ++i) {
@@ -107,6 +115,7 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
       for (int i = 0; i < kQueries; ++i, to += shape.out_stride) {
         I sum = kTo16 ? S::Widen(a[i][v]) : S::Add32(a[i][v], b[i][v]);
         if constexpr (!kBytes && S::kHalves) sum = S::AddHalves(a[i][v], b[i][v]);
+        if constexpr (kOddScaled) sum = S::AddOdd(a[i][v], b[i][v], kBits);
         if constexpr (kTo16) {
           int32_t* const sofar = earlier + (i * kVectors + v) * S::kLanes;
           if (first > 0) sum = S::Add32(sum, S::Load(reinterpret_cast<const uint32_t*>(sofar)));
