@@ -250,8 +250,9 @@ void BenchDecode(Isa isa, ThreadPool& pool, double gbs, std::string_view only) {
   fmt::print("keys       values      head_dim   keys us/layer     GB/s  of read\n");
   AttentionScratch scratch;
   const auto run = [&](const Pair& formats, int head_dim, int n) {
-    // What is short stays in the second level: what the arithmetic alone takes.
-    const int layers = n <= 1024 ? 1 : std::max(1, 30 * 8000 / n);
+    // What is short stays in the second level: what the arithmetic alone takes. Of the rest enough
+    // that a third level of 100 MB does not hold it.
+    const int layers = n <= 1024 ? 1 : std::max(1, 120 * 8000 / n);
     Caches caches(isa, formats, head_dim, n, layers * kHeads);
     std::vector<std::vector<AttendJob>> jobs;
     for (int layer = 0; layer < layers; ++layer) {
