@@ -41,6 +41,30 @@ struct Partial {
   }
 };
 
+// Pages [first, end) of a job: before and behind them rows of orders [low, high] see nothing.
+struct PageRange {
+  int64_t first, end;
+};
+PageRange SeenPages(const AttendJob& job, int32_t low, int32_t high) {
+  const auto hidden = [&](const PageRef& ref) {
+    return cpu::SightOf(ref, job.mask.window, low, high) == cpu::Sight::kNone;
+  };
+  PageRange range = {0, cpu::CountPages(job.runs)};
+  for (const RunRef& run : job.runs) {
+    const std::span<const PageRef> pages(run.pages, run.n_pages);
+    const auto seen = std::find_if_not(pages.begin(), pages.end(), hidden);
+    range.first += seen - pages.begin();
+    if (seen != pages.end()) break;
+  }
+  for (size_t r = job.runs.size(); r-- > 0 && range.end > range.first;) {
+    const std::span<const PageRef> pages(job.runs[r].pages, job.runs[r].n_pages);
+    const auto seen = std::find_if_not(pages.rbegin(), pages.rend(), hidden);
+    range.end -= seen - pages.rbegin();
+    if (seen != pages.rend()) break;
+  }
+  return range;
+}
+
 // One call of Attend: a plan of tasks, and their execution.
 class AttendCall {
  public:
@@ -83,29 +107,21 @@ void AttendCall::MakeTiles() {
   for (size_t j = 0; j < jobs_.size(); ++j) {
     const AttendJob& job = jobs_[j];
     KV_CHECK(job.head_dim > 0 && job.head_dim <= 256 && job.head_dim % 16 == 0);
-    const int64_t n_pages = cpu::CountPages(job.runs);
+    for (const RunRef& run : job.runs) {
+      KV_CHECK(run.k.dim <= job.head_dim && run.v.dim <= job.head_dim);
+      KV_CHECK(run.v.dim == job.head_dim || run.v_channels != nullptr);
+    }
     for (int32_t row0 = 0; row0 < job.n_rows;) {
       AttendTile tile{.job = static_cast<int32_t>(j), .row0 = row0};
       tile.n_rows = std::min(cpu::RowsPerTile(job.group), job.n_rows - row0);
       row0 += tile.n_rows;
       const auto [low, high] = std::minmax_element(job.q_order + tile.row0, job.q_order + row0);
-      int64_t page = 0, n_seen = 0, first = n_pages, last = -1;
-      for (const RunRef& run : job.runs) {
-        KV_CHECK(run.k.dim <= job.head_dim && run.v.dim <= job.head_dim);
-        KV_CHECK(run.v.dim == job.head_dim || run.v_channels != nullptr);
-        for (int32_t i = 0; i < run.n_pages; ++i, ++page) {
-          const cpu::Sight sight = cpu::SightOf(run.pages[i], job.mask.window, *low, *high);
-          if (sight == cpu::Sight::kNone) continue;
-          first = std::min(first, page);
-          last = page;
-          ++n_seen;
-        }
-      }
-      tile.split_begin = static_cast<int32_t>(std::min(first, n_pages) / kPagesPerSplit);
-      tile.split_end = static_cast<int32_t>((last + kPagesPerSplit) / kPagesPerSplit);
+      const auto [first, end] = SeenPages(job, *low, *high);
+      tile.split_begin = static_cast<int32_t>(first / kPagesPerSplit);
+      tile.split_end = static_cast<int32_t>((end + kPagesPerSplit - 1) / kPagesPerSplit);
       tile.split_end = std::max(tile.split_end, tile.split_begin);
       constexpr int kPageOverhead = 4;  // reading a page costs about as much as 4 queries
-      tile.cost = n_seen * (int64_t{tile.n_rows} * job.group + kPageOverhead);
+      tile.cost = (end - first) * (int64_t{tile.n_rows} * job.group + kPageOverhead);
       s_.tiles.push_back(tile);
     }
   }
@@ -151,19 +167,14 @@ void AttendCall::MakeTasks(int n_threads) {
 void AttendCall::AttendSplit(PageTile& pages, int n_active, const QueryTile& tile, float* logits,
                              const Partial& out) const {
   pages.Logits(true, logits);
-  for (int query = 0; query < tile.n_queries(); ++query) {
-    table_.softmax(logits + int64_t{query} * kLogitStride, n_active, out.max + query,
-                   out.sum + query);
-  }
+  table_.softmax(logits, tile.n_queries(), n_active, out.max, out.sum);
   std::fill_n(out.acc, int64_t{tile.n_queries()} * tile.head_dim, 0.0f);
   pages.Values(logits, out.acc);
 }
 
 void AttendCall::Merge(const QueryTile& tile, const Partial& part, const Partial& total) const {
-  for (int64_t query = 0; query < tile.n_queries(); ++query) {
-    table_.merge(tile.head_dim, part.max[query], part.sum[query], part.acc + query * tile.head_dim,
-                 total.max + query, total.sum + query, total.acc + query * tile.head_dim);
-  }
+  table_.merge(tile.n_queries(), tile.head_dim, part.max, part.sum, part.acc, total.max, total.sum,
+               total.acc);
 }
 
 void AttendCall::Write(const AttendTile& tile, const Partial& total) const {

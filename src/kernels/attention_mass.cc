@@ -54,7 +54,8 @@ void MassOfPages(const cpu::AttentionTable& table, const LogitSpec& spec, const 
         const float lse = job.lse[row * job.group + g];
         if (lse == -kInf) continue;  // the row sees nothing
         const float weight = job.row_weight == nullptr ? 1.0f : job.row_weight[row];
-        table.add_mass(logits + query * kLogitStride + i * kPageEntries, lse, weight, page_sums + g * kPageEntries);
+        table.add_mass(logits + query * kLogitStride + i * kPageEntries, lse, weight,
+                       page_sums + g * kPageEntries);
       }
     }
   }

@@ -106,7 +106,7 @@ class OwnTask {
       float* row = Row(s, q, n_queries);
       float max = -kInf, sum = 0;
       for (int i = 0; i < n; ++i) Disturb(tile, q, pages.page(i), splits_[s].page[i], row + i * 64);
-      if (n > 0) table_.softmax(row, n, &max, &sum);
+      if (n > 0) table_.softmax(row, 1, n, &max, &sum);
       maxima_[q * at_.n_splits + s] = max;
       factors_[q * at_.n_splits + s] = sum;
     }

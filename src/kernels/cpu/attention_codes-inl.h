@@ -5,7 +5,7 @@ template <class S>
 void RoundQueries(const Grid& grid, const CodedQueries& queries) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
-  Shape shape = ShapeOf(grid, CodedPages{}, grid.group);
+  Shape shape = ShapeOf(grid, grid.group);
   shape.x_stride = queries.stride;
   shape.weight_stride = n_groups * group_weights;
   Rounded* rounded = queries.rounded;
@@ -23,7 +23,7 @@ void RoundQueries(const Grid& grid, const CodedQueries& queries) {
 
 // Keys by entry: a sum for every group of channels, scaled slot by slot.
 template <class S>
-void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries& queries,
+void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries& queries, bool add,
                    float* logits) {
   const int64_t group_weights = CodedQueries::GroupWeights(grid);
   const int n_groups = grid.n_groups();
@@ -41,10 +41,11 @@ void LogitsByEntry(const Grid& grid, const CodedPages& pages, const CodedQueries
         blocks[i] = BlockOf(pages.plane[begin + i], pages.next[begin + i], part, nullptr,
                             logits + i * kPageEntries);
       }
-      Shape shape = ShapeOf(grid, pages, n);
+      Shape shape = ShapeOf(grid, n);
       shape.n_lanes = kPageEntries;
       shape.weight_stride = n_groups * group_weights;
       shape.out_stride = kLogitStride;
+      shape.add = add || g > 0;
       for (int query = 0; query < queries.n; query += kQueryTile) {
         std::fill_n(rounded, n_pages, queries.rounded[query / kQueryTile * n_groups + g]);
         sum(grid.bits, HWY_MIN(kQueryTile, queries.n - query), blocks, n_pages,
@@ -109,7 +110,7 @@ constexpr uint64_t SlotsOf(int half) { return uint64_t{0xffffffff} << half * kGr
 // Keys by channel: the scales of 32 slots go into the queries.
 template <class S>
 void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueries& queries,
-                     float* logits) {
+                     bool add, float* logits) {
   Part parts[kHalves];
   for (int half = 0; half < kHalves; ++half) {
     const int slot = half * kGroupSlots;
@@ -117,11 +118,12 @@ void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueri
     parts[half].out = slot;
     parts[half].slots = SlotsOf(half);
   }
-  Shape shape = ShapeOf(grid, pages, grid.n_channels);
+  Shape shape = ShapeOf(grid, grid.n_channels);
   shape.n_lanes = kGroupSlots;
   shape.x_stride = queries.stride;
   shape.n_weights = grid.padded_channels();
   shape.out_stride = kLogitStride;
+  shape.add = add;
   SumParts<S, true>(grid, pages, parts, kHalves, queries.n, queries.rows + RowBegin(grid), 0,
                     logits, kPageEntries, shape);
 }
@@ -129,11 +131,8 @@ void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueri
 template <class S>
 void Logits(const Grid& grid, const CodedPages& pages, const CodedQueries& queries, bool add,
             float* logits) {
-  for (int query = 0; query < queries.n && !add; ++query) {
-    std::fill_n(logits + int64_t{query} * kLogitStride, pages.n * kPageEntries, 0.0f);
-  }
   const auto of = grid.by_channel ? LogitsByChannel<S> : LogitsByEntry<S>;
-  of(grid, pages, queries, logits);
+  of(grid, pages, queries, add, logits);
 }
 
 // Values by entry: for every group of channels the scales go into the probabilities. Groups of as
@@ -147,7 +146,7 @@ void ValuesByEntry(const Grid& grid, const CodedPages& pages, int n_queries, con
     parts[g] = PartOf(grid, g * kPageEntries, 0, kPageEntries, g * grid.group);
     parts[g].out = g * grid.group;
   }
-  Shape shape = ShapeOf(grid, pages, kPageEntries);
+  Shape shape = ShapeOf(grid, kPageEntries);
   shape.x_stride = kLogitStride;
   shape.n_weights = kPageEntries;
   shape.out_stride = grid.n_channels;
@@ -171,7 +170,7 @@ void ValuesByChannel(const Grid& grid, const CodedPages& pages, int n_queries, c
     parts[half].x = slot;
     parts[half].slots = SlotsOf(half);
   }
-  Shape shape = ShapeOf(grid, pages, kGroupSlots);
+  Shape shape = ShapeOf(grid, kGroupSlots);
   shape.n_lanes = grid.n_channels;
   shape.x_stride = kLogitStride;
   shape.n_weights = kGroupSlots;

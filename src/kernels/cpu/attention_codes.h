@@ -55,7 +55,6 @@ struct CodedQueries {
 // Planes of some pages, all of one format.
 struct CodedPages {
   int n = 0;
-  bool into_second_level = false;  // what is prefetched; see AttentionTable
   const std::byte* plane[kPagesPerSplit];
   // Planes to prefetch meanwhile, taken to be like these; itself where there is none.
   const std::byte* next[kPagesPerSplit];

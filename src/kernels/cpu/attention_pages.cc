@@ -48,13 +48,7 @@ const AttentionTable& AttentionTableOf(Isa isa) {
     table.i16 = &kI16Avx512Vnni;
     return table;
   }();
-  static const AttentionTable kAmx = [] {
-    AttentionTable table = kVnni;
-    table.codes_into_second_level = true;  // of CPUs with AMX: all are Intel's
-    return table;
-  }();
-  if (isa == Isa::kAmx) return kAmx;
-  if (isa == Isa::kAvx512Vnni) return kVnni;
+  if (isa == Isa::kAvx512Vnni || isa == Isa::kAmx) return kVnni;
   return isa == Isa::kAvx2 ? N_AVX2::kAttention : N_AVX3::kAttention;
 }
 
@@ -152,9 +146,6 @@ int PageTile::Collect(int64_t begin, int64_t end) {
     const bool full = std::all_of(visible, visible + tile_.n_rows,
                                   [](uint64_t bits) { return bits == ~uint64_t{0}; });
     pages_[n++] = {.ref = &ref,
-                   .k = &run.k,
-                   .v = &run.v,
-                   .v_channels = run.v_channels,
                    .run = run_index,
                    .index = static_cast<int32_t>(p - begin),
                    .seen = seen,
@@ -181,7 +172,7 @@ const float* PageTile::QueryOf(int32_t run, int query) const {
 
 // The scale goes into the queries: one rounding a channel instead of one a logit.
 void PageTile::PackQueries(const ActivePage& page) {
-  const int32_t run = tile_.run_q == nullptr ? 0 : page.run, dim = page.k->dim;
+  const int32_t run = tile_.run_q == nullptr ? 0 : page.run, dim = RunOf(page).k.dim;
   if (run == packed_run_ && dim == packed_dim_ && !packed_i16_) return;
   packed_run_ = run;
   packed_dim_ = dim;
@@ -197,7 +188,7 @@ void PageTile::PackQueries(const ActivePage& page) {
 }
 
 I16Queries PageTile::RoundQueries(const ActivePage& page) {
-  const int32_t run = tile_.run_q == nullptr ? 0 : page.run, dim = page.k->dim;
+  const int32_t run = tile_.run_q == nullptr ? 0 : page.run, dim = RunOf(page).k.dim;
   const I16Queries queries = {reinterpret_cast<int32_t*>(packed_q_), i16_steps_, (dim + 1) / 2};
   if (run == packed_run_ && dim == packed_dim_ && packed_i16_) return queries;
   packed_run_ = run;
@@ -214,10 +205,11 @@ I16Queries PageTile::RoundQueries(const ActivePage& page) {
 
 void PageTile::PackCodedQueries(const ActivePage& page) {
   const int32_t run = tile_.run_q == nullptr ? 0 : page.run;
-  if (run == coded_run_ && *page.k == coded_format_) return;
+  const PlaneFormat& format = RunOf(page).k;
+  if (run == coded_run_ && format == coded_format_) return;
   coded_run_ = run;
-  coded_format_ = *page.k;
-  k_grids_ = GridsOf(*page.k, PlaneKind::kKeys);
+  coded_format_ = format;
+  k_grids_ = GridsOf(format, PlaneKind::kKeys);
   for (int query = 0; query < coded_q_.n; ++query) {
     const float* from = QueryOf(run, query);
     float* row = coded_q_.rows + query * coded_q_.stride;
@@ -239,21 +231,25 @@ PageTile::Floats PageTile::FloatsOf(const PlaneFormat& format, const std::byte* 
   return {CodecId::kF32, reinterpret_cast<const std::byte*>(plane_), nullptr};
 }
 
-// The pages from active page `begin` on that are alike to it.
+// The pages from active page `begin` on that are of its run, or of one that is alike.
 template <class Alike>
 int PageTile::StretchFrom(int begin, const Alike& alike) const {
+  const int32_t run = pages_[begin].run;
   int end = begin + 1;
-  while (end < n_active_ && alike(pages_[begin], pages_[end])) ++end;
+  while (end < n_active_ &&
+         (pages_[end].run == run || alike(tile_.runs[run], RunOf(pages_[end])))) {
+    ++end;
+  }
   return end;
 }
 
 void PageTile::Logits(bool values_follow, float* logits) {
-  const auto alike = [&](const ActivePage& a, const ActivePage& b) {
-    return *a.k == *b.k && (tile_.run_q == nullptr || a.run == b.run);
+  const auto alike = [&](const RunRef& a, const RunRef& b) {
+    return tile_.run_q == nullptr && a.k == b.k;
   };
   for (int begin = 0, end; begin < n_active_; begin = end) {
     end = StretchFrom(begin, alike);
-    const PlaneFormat& format = *pages_[begin].k;
+    const PlaneFormat& format = RunOf(pages_[begin]).k;
     const auto next = [&](int i, int ahead = 1) -> const std::byte* {
       const int j = i + ahead;
       if (j < n_active_) return pages_[j].ref->k;
@@ -275,7 +271,6 @@ void PageTile::Logits(bool values_follow, float* logits) {
     } else {
       PackCodedQueries(pages_[begin]);
       CodedPages pages;
-      pages.into_second_level = table_.codes_into_second_level;
       const int ahead = PagesAhead(k_grids_, n_active_);
       for (int i = begin; i < end; ++i) {
         pages.Add(pages_[i].ref->k, next(i, ahead), pages_[i].seen);
@@ -303,17 +298,18 @@ void PageTile::Finish(int i, float* logits) const {
 // that have the same, and put back. So each channel is one chain of additions, as if the values had
 // all channels, some of them zeros.
 void PageTile::Values(const float* p, float* acc) {
-  const auto alike = [](const ActivePage& a, const ActivePage& b) {
-    return *a.v == *b.v && a.v_channels == b.v_channels;
+  const auto alike = [](const RunRef& a, const RunRef& b) {
+    return a.v == b.v && a.v_channels == b.v_channels;
   };
   for (int begin = 0, end; begin < n_active_; begin = end) {
     end = StretchFrom(begin, alike);
-    const uint8_t* channels = pages_[begin].v_channels;
+    const RunRef& run = RunOf(pages_[begin]);
+    const uint8_t* channels = run.v_channels;
     if (channels == nullptr) {
       AddValues(begin, end, p, acc);
       continue;
     }
-    const int dim = pages_[begin].v->dim, stride = AccStride(*pages_[begin].v);
+    const int dim = run.v.dim, stride = AccStride(run.v);
     for (int64_t query = 0; query < tile_.n_queries(); ++query) {
       const float* from = acc + query * tile_.head_dim;
       float* to = narrow_ + query * stride;
@@ -331,7 +327,7 @@ void PageTile::Values(const float* p, float* acc) {
 
 // acc[query][the values' channels] += p * values, of active pages [begin, end) that are alike.
 void PageTile::AddValues(int begin, int end, const float* p, float* acc) {
-  const PlaneFormat& format = *pages_[begin].v;
+  const PlaneFormat& format = RunOf(pages_[begin]).v;
   const auto next = [&](int i, int ahead = 1) -> const std::byte* {
     const int j = i + ahead;
     return j < n_active_ ? pages_[j].ref->v : KeysAfter(j - n_active_);
@@ -353,7 +349,6 @@ void PageTile::AddValues(int begin, int end, const float* p, float* acc) {
       v_grids_ = GridsOf(v_format_, PlaneKind::kValues);
     }
     CodedPages pages;
-    pages.into_second_level = table_.codes_into_second_level;
     const int ahead = PagesAhead(v_grids_, n_active_);
     for (int i = begin; i < end; ++i) {
       pages.Add(pages_[i].ref->v, next(i, ahead), pages_[i].seen);

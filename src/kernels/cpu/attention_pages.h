@@ -50,8 +50,6 @@ int64_t CountPages(std::span<const RunRef> runs);
 
 struct ActivePage {
   const PageRef* ref;
-  const PlaneFormat *k, *v;
-  const uint8_t* v_channels;  // as in RunRef
   int32_t run;
   int32_t index;      // among the pages asked for
   uint64_t seen;      // slots that some row sees
@@ -89,6 +87,7 @@ class PageTile {
   void PackQueries(const ActivePage& page);
   I16Queries RoundQueries(const ActivePage& page);
   void PackCodedQueries(const ActivePage& page);
+  const RunRef& RunOf(const ActivePage& page) const { return tile_.runs[page.run]; }
   template <class Alike>
   int StretchFrom(int begin, const Alike& alike) const;
   // Keys of the n-th page (from 0) after those collected; null past the end.

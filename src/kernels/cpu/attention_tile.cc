@@ -269,47 +269,73 @@ HWY_INLINE float SumPage(const V (&x)[kVectorsPerPage]) {
   return SumHalves(D(), sum[0]);
 }
 
-void Softmax(float* logits, int n_pages, float* max_out, float* sum_out) {
+HWY_INLINE V MaxOf(const float* HWY_RESTRICT logits, int n_pages) {
   const D d;
-  V max_of[kTileVectors];
-  for (int v = 0; v < kTileVectors; ++v) max_of[v] = hn::Set(d, -kInf);
+  V max[kTileVectors];
+  for (int v = 0; v < kTileVectors; ++v) max[v] = hn::Set(d, -kInf);
   for (int i = 0; i < n_pages * kPageEntries; i += kTileVectors * kLanes) {
     for (int v = 0; v < kTileVectors; ++v) {
-      max_of[v] = hn::Max(max_of[v], hn::Load(d, logits + i + v * kLanes));
+      max[v] = hn::Max(max[v], hn::Load(d, logits + i + v * kLanes));
     }
   }
-  const V all = hn::Max(hn::Max(max_of[0], max_of[1]), hn::Max(max_of[2], max_of[3]));
-  const V max = hn::MaxOfLanes(d, all);
-  *max_out = hn::GetLane(max);
-  const V offset = hn::IfThenZeroElse(hn::Eq(max, hn::Set(d, -kInf)), max);
-  V sum[kVectorsPerPage];
-  for (int v = 0; v < kVectorsPerPage; ++v) sum[v] = hn::Zero(d);
-  for (int page = 0; page < n_pages; ++page) {
-    for (int v = 0; v < kVectorsPerPage; ++v) {
-      float* at = logits + page * kPageEntries + v * kLanes;
-      const V p = ExpUncapped(hn::Sub(hn::Load(d, at), offset));
-      sum[v] = hn::Add(sum[v], p);
-      hn::Store(p, d, at);
-    }
-  }
-  *sum_out = SumPage(sum);
+  return hn::MaxOfLanes(d, hn::Max(hn::Max(max[0], max[1]), hn::Max(max[2], max[3])));
 }
 
-HWY_INLINE float ExpOne(float x) { return hn::GetLane(Exp(hn::Set(D(), x))); }
-
-void Merge(int head_dim, float part_max, float part_sum, const float* part_acc, float* max,
-           float* sum, float* acc) {
-  if (part_max == -kInf) return;  // nothing visible
+// Maxima of a few queries first: each is a chain of latencies, and one alone would be waited for.
+void Softmax(float* logits, int n_queries, int n_pages, float* max_out, float* sum_out) {
   const D d;
-  const float highest = HWY_MAX(*max, part_max);
-  const float keep = ExpOne(*max - highest), absorb = ExpOne(part_max - highest);
-  const V keep_v = hn::Set(d, keep), absorb_v = hn::Set(d, absorb);
-  for (int c = 0; c < head_dim; c += kLanes) {
-    const V part = hn::Mul(hn::Load(d, part_acc + c), absorb_v);
-    hn::Store(hn::MulAdd(hn::Load(d, acc + c), keep_v, part), d, acc + c);
+  constexpr int kAtOnce = 4;
+  for (int first = 0; first < n_queries; first += kAtOnce) {
+    const int n = HWY_MIN(kAtOnce, n_queries - first);
+    for (int i = 0; i < n; ++i) {
+      const V max = MaxOf(logits + int64_t{first + i} * kLogitStride, n_pages);
+      max_out[first + i] = hn::GetLane(max);
+    }
+    for (int i = 0; i < n; ++i) {
+      float* at = logits + int64_t{first + i} * kLogitStride;
+      const float max = max_out[first + i];
+      const V offset = hn::Set(d, max == -kInf ? 0.0f : max);
+      V sum[kVectorsPerPage];
+      for (int v = 0; v < kVectorsPerPage; ++v) sum[v] = hn::Zero(d);
+      for (int page = 0; page < n_pages; ++page, at += kPageEntries) {
+        for (int v = 0; v < kVectorsPerPage; ++v) {
+          const V p = ExpUncapped(hn::Sub(hn::Load(d, at + v * kLanes), offset));
+          sum[v] = hn::Add(sum[v], p);
+          hn::Store(p, d, at + v * kLanes);
+        }
+      }
+      sum_out[first + i] = SumPage(sum);
+    }
   }
-  *sum = *sum * keep + part_sum * absorb;
-  *max = highest;
+}
+
+// The factors of as many queries as a vector has lanes are found together.
+void Merge(int n_queries, int head_dim, const float* HWY_RESTRICT part_max,
+           const float* HWY_RESTRICT part_sum, const float* HWY_RESTRICT part_acc,
+           float* HWY_RESTRICT max, float* HWY_RESTRICT sum, float* HWY_RESTRICT acc) {
+  const D d;
+  for (int first = 0; first < n_queries; first += kLanes) {
+    const int n = HWY_MIN(kLanes, n_queries - first);
+    // Behind the last one are sums, whose factors nobody reads.
+    const V old_max = hn::LoadU(d, max + first), new_max = hn::LoadU(d, part_max + first);
+    const V highest = hn::Max(old_max, new_max);
+    const V keep = Exp(hn::Sub(old_max, highest)), absorb = Exp(hn::Sub(new_max, highest));
+    HWY_ALIGN float keep_of[kLanes], absorb_of[kLanes], highest_of[kLanes];
+    hn::Store(keep, d, keep_of);
+    hn::Store(absorb, d, absorb_of);
+    hn::Store(highest, d, highest_of);
+    for (int i = 0, query = first; i < n; ++i, ++query) {
+      if (part_max[query] == -kInf) continue;  // nothing visible
+      const V keep_v = hn::Set(d, keep_of[i]), absorb_v = hn::Set(d, absorb_of[i]);
+      float* to = acc + query * head_dim;
+      for (int c = 0; c < head_dim; c += kLanes) {
+        const V part = hn::Mul(hn::Load(d, part_acc + query * head_dim + c), absorb_v);
+        hn::Store(hn::MulAdd(hn::Load(d, to + c), keep_v, part), d, to + c);
+      }
+      sum[query] = sum[query] * keep_of[i] + part_sum[query] * absorb_of[i];
+      max[query] = highest_of[i];
+    }
+  }
 }
 
 void Normalise(int head_dim, float sum, const float* acc, float* out) {

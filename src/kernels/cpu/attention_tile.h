@@ -39,22 +39,20 @@ struct AttentionTable {
   void (*finish)(float* logits, float softcap, const float* bias, uint64_t visible);
   // Bits of the slots with after < order <= upto.
   uint64_t (*order_mask)(const int32_t* order, int32_t after, int32_t upto);
-  // Logits of n_pages pages become exp(logit - max); their sum. All -inf: max -inf and zeros.
-  void (*softmax)(float* logits, int n_pages, float* max, float* sum);
+  // Logits [query][n_pages pages], rows kLogitStride apart, become exp(logit - max); of each query
+  // the maximum and the sum. All -inf: max -inf and zeros.
+  void (*softmax)(float* logits, int n_queries, int n_pages, float* max, float* sum);
   // acc[query][dim] += p[query][slot] * value[slot], live slots only, in slot order. Rows of acc
   // are Padded16(dim) apart, and what is behind the dim channels may become anything.
   void (*values)(CodecId codec, const std::byte* plane, int dim, uint64_t live, const float* p,
                  RegisterTiles tiles, const std::byte* next, float* acc);
-  // (max, sum, acc) absorbs a partial to its right.
-  void (*merge)(int head_dim, float part_max, float part_sum, const float* part_acc, float* max,
-                float* sum, float* acc);
+  // (max, sum, acc) of each query absorb a partial to their right.
+  void (*merge)(int n_queries, int head_dim, const float* part_max, const float* part_sum,
+                const float* part_acc, float* max, float* sum, float* acc);
   // out = acc / sum.
   void (*normalise)(int head_dim, float sum, const float* acc, float* out);
   // mass[64] += weight * exp(logits - lse).
   void (*add_mass)(const float* logits, float lse, float weight, float* mass);
-  // Pages of low bits are prefetched into the second-level cache instead of the first. Intel's
-  // first level waits for 16 lines at a time, which are 100 ns and more away.
-  bool codes_into_second_level = false;
 };
 
 namespace N_AVX2 {

@@ -59,15 +59,14 @@ struct Shape {
   int64_t weight_stride;  // 32-bit units from a query's weights to the next one's
   int64_t block_stride;   // and from a block's
   int64_t out_stride;     // floats from a query's lanes to the next one's
+  bool add = true;        // to what is there; else it is overwritten
   // The constants: value = min + scale * factor * (code - zero), the minima moved to `middle`.
   bool has_min;
   float factor, middle;
-  bool into_second_level;  // what is prefetched
 };
 
-inline Shape ShapeOf(const Grid& grid, const CodedPages& pages, int n_inner) {
+inline Shape ShapeOf(const Grid& grid, int n_inner) {
   Shape shape{};
-  shape.into_second_level = pages.into_second_level;
   shape.row = grid.n_lanes();
   shape.n_words = WordsOf(n_inner, grid.bits == 3 ? 2 : grid.bits);
   shape.has_min = grid.has_min;
@@ -152,6 +151,7 @@ struct Constants {
 
 // out = step * sum + (out + offset)
 struct AddTo {
+  static constexpr bool kOfLanes = false;
   template <class L>
   struct Lanes {
     static HWY_INLINE Lanes At(const Block&, const Shape&, int) { return {}; }
@@ -165,6 +165,7 @@ struct AddTo {
 // out = total * min + (scale * (step * sum + offset) + out), min and scale being the lane's.
 template <bool kF32>
 struct AddScaledTo {
+  static constexpr bool kOfLanes = true;
   template <class L>
   struct Lanes {
     Constants<L, kF32> constants;

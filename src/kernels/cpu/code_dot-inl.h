@@ -16,9 +16,8 @@
 // Included inside a target region and an anonymous namespace.
 
 template <int kBytes>
-HWY_INLINE void PrefetchPart(const std::byte* at, bool into_second_level) {
-  for (int i = 0; i < kBytes && into_second_level; i += 64) __builtin_prefetch(at + i, 0, 2);
-  for (int i = 0; i < kBytes && !into_second_level; i += 64) __builtin_prefetch(at + i, 0, 3);
+HWY_INLINE void PrefetchPart(const std::byte* at) {
+  for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i, 0, 2);
 }
 
 // Sums over the words of some vectors of lanes from `lane` on, for each of the queries, to where
@@ -63,8 +62,8 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
     }
     HWY_UNROLL(4)
     for (int w = first; w < end; ++w, low_at += shape.row) {
-      PrefetchPart<kCodeBytes>(next_codes, shape.into_second_level);
-      PrefetchPart<kCodeBytes / kPart>(next_scales, shape.into_second_level);
+      PrefetchPart<kCodeBytes>(next_codes);
+      if constexpr (Out::kOfLanes) PrefetchPart<kCodeBytes / kPart>(next_scales);
       next_codes += kCodeBytes, next_scales += kCodeBytes / kPart;
       I low[kVectors], high[kVectors];
       HWY_UNROLL(4)
@@ -125,7 +124,8 @@ HWY_INLINE void SumWords(const Block block, const int32_t* HWY_RESTRICT weights,
           }
         }
         const auto x = L::Part(S::Lanes::FromInts(sum));
-        L::Store(lanes.Add(rounded, i, x, L::Load(to)), to);
+        const auto before = shape.add ? L::Load(to) : L::Set(0.0f);
+        L::Store(lanes.Add(rounded, i, x, before), to);
       }
     }
   }

@@ -61,6 +61,7 @@ HWY_NOINLINE void Multiply(const Block* blocks, int n_blocks, const Shape& shape
     int i = 0;
     HWY_UNROLL(4)
     for (; i + Wide::kLanes <= n; i += Wide::kLanes) {
+      if constexpr (kScales != Scales::kNone) __builtin_prefetch(block.next_scales + i * 4, 0, 2);
       MultiplyAt<Wide, kScales, kQueries>(block, shape, i, products, padded, most, sums);
     }
     if (i < n) {
@@ -120,7 +121,8 @@ void RoundBlocksOf(int bits, const Block* blocks, int n_blocks, const Shape& sha
   // weight.
   const __m256 most_integer = _mm256_set1_ps(MostInteger(bytes)), least = _mm256_set1_ps(1e-30f);
   for (int i = 0; i < n_blocks * 4; i += 8) {
-    const __m256 largest = _mm256_load_ps(scratch.largest + i);
+    // As they were stored, or the load would wait until both are in the cache.
+    const __m256 largest = _mm256_loadu2_m128(scratch.largest + i + 4, scratch.largest + i);
     const __m256 some = _mm256_cmp_ps(largest, least, _CMP_GT_OQ);
     const __m256 step = _mm256_and_ps(some, _mm256_div_ps(largest, most_integer));
     _mm256_store_ps(scratch.inverse + i, _mm256_and_ps(some, _mm256_div_ps(most_integer, largest)));
