@@ -133,7 +133,7 @@ Status HeadCache::EncodePlaces(std::span<const Place> places, const Encoding& to
     runs_[from].may_shrink = true;
     // A plane that stays, and whose entries cannot be moved one by one, is shared.
     const PlaneFormat& stays = new_keys ? format.v : format.k;
-    if (new_keys != new_values && SlotsTogether(stays.codec) > 1) {
+    if (new_keys != new_values && SlotsTogether(stays) > 1) {
       status = EncodeInPlace(part, new_keys ? PlaneKind::kKeys : PlaneKind::kValues, runs_[target]);
     } else {
       status = MoveInto(part, runs_[target]);
@@ -222,7 +222,7 @@ void HeadCache::CopyPlane(PlaneKind kind, std::span<const Place> from, Run& to, 
   const PlaneFormat &in = source.plane(kind), &out = to.format.plane(kind);
   std::byte* bytes = to.pages[tail.page]->plane(kind)->bytes;
   const bool as_stored = source.MapsLike(to.format, kind) && rotation == nullptr;
-  if (as_stored && in == out && SlotsTogether(out.codec) == 1) {
+  if (as_stored && in == out && SlotsTogether(out) == 1) {
     for (size_t i = 0; i < from.size(); ++i) {
       CopyEntries(out, kind, PageAt(from[i]).bytes(kind), from[i].slot, 1, bytes,
                   tail.slot + static_cast<int>(i));
@@ -230,7 +230,7 @@ void HeadCache::CopyPlane(PlaneKind kind, std::span<const Place> from, Run& to, 
     return;
   }
   const int64_t n = static_cast<int64_t>(from.size());
-  const int64_t n_padded = RoundUp(n, SlotsTogether(out.codec));
+  const int64_t n_padded = RoundUp(n, SlotsTogether(out));
   std::vector<float> x(n_padded * out.dim);
   // How many entries from i on lie side by side in a page.
   const auto count_side = [&](int64_t i) {
@@ -266,7 +266,7 @@ void HeadCache::CopyPlane(PlaneKind kind, std::span<const Place> from, Run& to, 
 // Entries keep their slots and one of their planes, which the pages of two runs then share; `kind`
 // is the plane that is encoded. Its codec encodes slot by slot.
 Status HeadCache::EncodeInPlace(std::span<const Place> from, PlaneKind kind, Run& to) {
-  KV_CHECK(SlotsTogether(to.format.plane(kind).codec) == 1);
+  KV_CHECK(SlotsTogether(to.format.plane(kind)) == 1);
   for (const Place& place : from) {
     KV_ASSIGN_OR_RETURN(const size_t index, TwinOf(place, kind, to));
     Page& twin = *to.pages[index];

@@ -8,9 +8,13 @@ namespace kvasir {
 namespace {
 
 constexpr int64_t kGroupedSlack = 2;  // pages of a run of groups that may be partly used
-constexpr uint64_t kGroupMask = (uint64_t{1} << kGroupSlots) - 1;
 
 uint64_t LowestBit(uint64_t bits) { return bits & (~bits + 1); }
+
+// Of the group of so many slots that begins at this one.
+uint64_t LiveInGroup(uint64_t live, int first, int together) {
+  return live >> first & (~uint64_t{0} >> (kPageEntries - together));
+}
 
 }  // namespace
 
@@ -108,6 +112,7 @@ void HeadCache::Shrink() {
 }
 
 void HeadCache::ShrinkRun(Run& run) {
+  const int together = run.format.together();
   size_t kept = 0;
   int64_t n_live = 0, n_groups = 0;
   for (size_t p = 0; p < run.pages.size(); ++p) {
@@ -117,7 +122,9 @@ void HeadCache::ShrinkRun(Run& run) {
       continue;
     }
     n_live += std::popcount(live);
-    n_groups += ((live & kGroupMask) != 0) + ((live >> kGroupSlots) != 0);
+    for (int first = 0; first < kPageEntries && together > 1; first += together) {
+      n_groups += LiveInGroup(live, first, together) != 0 ? 1 : 0;
+    }
     if (!run.turns.empty()) {
       std::copy_n(run.turns.begin() + p * kPageEntries, kPageEntries,
                   run.turns.begin() + kept * kPageEntries);
@@ -130,9 +137,10 @@ void HeadCache::ShrinkRun(Run& run) {
   if (!run.turns.empty()) run.turns.resize(kept * kPageEntries);
   const auto n_pages = static_cast<int64_t>(kept);
   const int64_t needed = (n_live + kPageEntries - 1) / kPageEntries;
-  if (run.format.together() == 1) {
+  if (together == 1) {
     if (n_pages - needed > needed / 8) Pack(run);
-  } else if (const int64_t whole = (n_groups + 1) / 2; whole > 2 * needed + kGroupedSlack) {
+  } else if (const int64_t whole = (n_groups * together + kPageEntries - 1) / kPageEntries;
+             whole > 2 * needed + kGroupedSlack) {
     Pack(run);
   } else if (n_pages - whole > needed / 8 + kGroupedSlack) {
     PackGroups(run);
@@ -162,6 +170,7 @@ void HeadCache::Pack(Run& run) {
 
 // Copies the groups that have a live entry, holes included.
 void HeadCache::PackGroups(Run& run) {
+  const int together = run.format.together();
   Run packed;
   packed.format = run.format;
   packed.rotated = run.rotated;
@@ -169,8 +178,8 @@ void HeadCache::PackGroups(Run& run) {
   int slot = kPageEntries;
   for (size_t p = 0; p < run.refs.size() && done; ++p) {
     const Page& source = *run.pages[p];
-    for (int from = 0; from < kPageEntries; from += kGroupSlots) {
-      const uint64_t live = run.refs[p].live >> from & kGroupMask;
+    for (int from = 0; from < kPageEntries; from += together) {
+      const uint64_t live = LiveInGroup(run.refs[p].live, from, together);
       if (live == 0) continue;
       if (slot == kPageEntries) {
         Result<Page*> page = NewPage(run.format);
@@ -183,17 +192,17 @@ void HeadCache::PackGroups(Run& run) {
       }
       Page& page = *packed.pages.back();
       for (PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
-        CopyEntries(run.format.plane(kind), kind, source.bytes(kind), from, kGroupSlots,
+        CopyEntries(run.format.plane(kind), kind, source.bytes(kind), from, together,
                     page.plane(kind)->bytes, slot);
       }
-      for (int s = 0; s < kGroupSlots; ++s) {
+      for (int s = 0; s < together; ++s) {
         page.SetFacts(slot + s, source, from + s, format_.n_columns);
         packed.SetTurn(packed.pages.size() - 1, slot + s, run.TurnOf(p, from + s));
       }
       packed.refs.back().live |= live << slot;
       page.NoteOrder(packed.refs.back().live);
       SyncRef(packed, packed.refs.size() - 1);
-      slot += kGroupSlots;
+      slot += together;
     }
   }
   for (Page* page : done ? run.pages : packed.pages) Unref(page);

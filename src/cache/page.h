@@ -54,7 +54,7 @@ struct RunFormat {
 
   // Slots that are encoded and moved together.
   int together() const {
-    const int keys = SlotsTogether(k.codec), values = SlotsTogether(v.codec);
+    const int keys = SlotsTogether(k), values = SlotsTogether(v);
     return keys > values ? keys : values;
   }
   const PlaneFormat& plane(PlaneKind kind) const { return kind == PlaneKind::kKeys ? k : v; }

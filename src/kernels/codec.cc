@@ -106,7 +106,7 @@ int64_t PlaneBytes(const PlaneFormat& format, PlaneKind kind) {
 void EncodeEntries(Isa isa, const PlaneFormat& format, PlaneKind kind, const float* x,
                    int64_t x_stride, int slot, int n, std::byte* plane) {
   CheckSlots(format, kind, slot, n);
-  KV_CHECK(slot % SlotsTogether(format.codec) == 0 && n % SlotsTogether(format.codec) == 0);
+  KV_CHECK(slot % SlotsTogether(format) == 0 && n % SlotsTogether(format) == 0);
   const EncodeTable& table = TableOf(isa);
   if (IsFloat(format.codec)) {
     for (int i = 0; i < n; ++i) {
@@ -148,7 +148,7 @@ void CopyEntries(const PlaneFormat& format, PlaneKind kind, const std::byte* fro
                  int n, std::byte* to, int to_slot) {
   CheckSlots(format, kind, from_slot, n);
   CheckSlots(format, kind, to_slot, n);
-  const int together = SlotsTogether(format.codec);
+  const int together = SlotsTogether(format);
   KV_CHECK(from_slot % together == 0 && to_slot % together == 0 && n % together == 0);
   if (IsFloat(format.codec)) {
     const auto copy = format.codec == CodecId::kF32 ? CopyRow<uint32_t> : CopyRow<uint16_t>;

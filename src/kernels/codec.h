@@ -26,14 +26,14 @@ namespace kvasir {
 int64_t PlaneBytes(const PlaneFormat& format, PlaneKind kind);
 
 // Writes n vectors of `dim` floats (rows x_stride floats apart) into slots [slot, slot + n).
-// REQUIRES: slot and n are multiples of SlotsTogether(codec).
+// REQUIRES: slot and n are multiples of SlotsTogether(format).
 void EncodeEntries(Isa isa, const PlaneFormat& format, PlaneKind kind, const float* x,
                    int64_t x_stride, int slot, int n, std::byte* plane);
 // Reads slots [slot, slot + n), any, back as floats.
 void DecodeEntries(const PlaneFormat& format, PlaneKind kind, const std::byte* plane, int slot,
                    int n, float* x, int64_t x_stride);
 // Copies the encoded bytes of n entries between two planes of the same format: exact.
-// REQUIRES: slots and n are multiples of SlotsTogether(codec).
+// REQUIRES: slots and n are multiples of SlotsTogether(format).
 void CopyEntries(const PlaneFormat& format, PlaneKind kind, const std::byte* from, int from_slot,
                  int n, std::byte* to, int to_slot);
 

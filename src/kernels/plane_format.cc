@@ -25,6 +25,10 @@ Status CheckFormat(const PlaneFormat& format, PlaneKind kind) {
   if ((token || format.codec == CodecId::kQ8) && (group < 8 || group % 8 != 0)) {
     return Fail("groups of {} channels of {}: a multiple of 8 is needed", group, plane);
   }
+  if (channel && group != kGroupSlots && group != kPageEntries) {
+    return Fail("groups of {} {} a channel: {} or {} are possible", group, plane, kGroupSlots,
+                kPageEntries);
+  }
   if (format.codec == CodecId::kSplit && (format.wide < 0 || format.wide > dim)) {
     return Fail("{} of {} channels in 2 bits", format.wide, dim);
   }
@@ -49,7 +53,8 @@ std::string FormatName(const PlaneFormat& format) {
       return bits == 4 && group == 32 ? fmt::format("q4{}", scales)
                                       : fmt::format("token{}/{}{}", bits, group, scales);
     case CodecId::kChannel:
-      return fmt::format("channel{}{}", bits, scales);
+      return group == kGroupSlots ? fmt::format("channel{}{}", bits, scales)
+                                  : fmt::format("channel{}/{}{}", bits, group, scales);
     case CodecId::kSplit:
       return fmt::format("split{}{}", format.wide, scales);
     case CodecId::kTernary:

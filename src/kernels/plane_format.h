@@ -7,16 +7,16 @@
 //   kQ8       8 bits, symmetric: one scale for `group` channels of an entry     1 slot
 //   kToken    2, 3, 4 or 8 bits, asymmetric: scale and minimum for `group`      1 slot
 //             channels of an entry
-//   kChannel  2, 4 or 8 bits, asymmetric: scale and minimum for 32 slots of a   32 slots
-//             channel
+//   kChannel  2, 4 or 8 bits, asymmetric: scale and minimum for `group` (32 or  `group` slots
+//             64) slots of a channel
 //   kSplit    keys: the first `wide` channels as kChannel in 2 bits, of the     32 slots
 //             others the sign and, for 32 slots, the mean magnitude
 //   kTernary  values: -1, 0 or 1 (2 bits) times one scale for 32 slots of a     32 slots
 //             channel; 0 is what lies within half the mean magnitude
 //
 // Bits an element at 64 channels with f16 scales: kI16 16.5; kQ8 8.5; kToken b + 32 / group;
-// kChannel b + 1; kSplit 3 and 1.5; kTernary 2.5 (five trits a byte would make groups of 32
-// slots 2.25, and every trit a multiplication).
+// kChannel b + 32 / group; kSplit 3 and 1.5; kTernary 2.5 (five trits a byte would make groups of
+// 32 slots 2.25, and every trit a multiplication).
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@
 namespace kvasir {
 
 inline constexpr int kPageEntries = 64;    // slots a page: one live-mask word
-inline constexpr int kGroupSlots = 32;     // slots encoded together where scales are a channel's
+inline constexpr int kGroupSlots = 32;     // slots that share a channel's scale, unless it says 64
 inline constexpr int kMostChannels = 256;  // stored channels of a plane
 
 enum class PlaneKind : uint8_t { kKeys, kValues };
@@ -42,7 +42,8 @@ struct PlaneFormat {
   bool f32_scales = false;  // scales and minima in f32 instead of f16
   TernaryScale ternary = TernaryScale::kLeastSquares;
   int16_t dim = 0;    // stored channels, 1 to 256; of values a multiple of ValueStep
-  int16_t group = 0;  // of kToken and kQ8: channels, a multiple of 8; the last may be smaller
+  // Of kToken and kQ8: channels, a multiple of 8; the last may be smaller. Of kChannel: slots.
+  int16_t group = 0;
   int16_t wide = 0;   // of kSplit
 
   bool operator==(const PlaneFormat&) const = default;
@@ -63,10 +64,11 @@ inline PlaneFormat TokenPlane(int bits, int dim, int group = 32) {
           .dim = static_cast<int16_t>(dim),
           .group = static_cast<int16_t>(group)};
 }
-inline PlaneFormat ChannelPlane(int bits, int dim) {
+inline PlaneFormat ChannelPlane(int bits, int dim, int group = kGroupSlots) {
   return {.codec = CodecId::kChannel,
           .bits = static_cast<uint8_t>(bits),
-          .dim = static_cast<int16_t>(dim)};
+          .dim = static_cast<int16_t>(dim),
+          .group = static_cast<int16_t>(group)};
 }
 inline PlaneFormat SplitPlane(int wide, int dim) {
   return {.codec = CodecId::kSplit,
@@ -79,7 +81,10 @@ inline PlaneFormat TernaryPlane(int dim, TernaryScale scale = TernaryScale::kLea
 
 constexpr bool IsFloat(CodecId codec) { return codec <= CodecId::kBF16; }
 // Entries are encoded (and copied) in aligned groups of so many slots.
-constexpr int SlotsTogether(CodecId codec) { return codec >= CodecId::kChannel ? kGroupSlots : 1; }
+constexpr int SlotsTogether(const PlaneFormat& format) {
+  if (format.codec == CodecId::kChannel) return format.group;
+  return format.codec > CodecId::kChannel ? kGroupSlots : 1;
+}
 // Channels of values come in multiples of so many: what a vector of their kernels covers.
 constexpr int ValueStep(CodecId codec) {
   return IsFloat(codec) ? 1 : codec == CodecId::kI16 ? 16 : 8;

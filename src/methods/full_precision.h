@@ -63,12 +63,13 @@ struct FullPrecision {
   }
 };
 
-// `residual` of codecs that store entries in groups: how many wait for that.
-inline Result<int64_t> GroupedResidual(std::string_view method, const Params& params) {
+// `residual` of codecs that store entries in groups of so many: how many wait for that.
+inline Result<int64_t> GroupedResidual(std::string_view method, const Params& params,
+                                       int64_t group = kGroupSlots) {
   const int64_t residual = params.GetInt("residual");
-  if (residual % kGroupSlots == 0) return residual;
+  if (residual % group == 0) return residual;
   return Fail("--kv \"{}:residual={}\": a multiple of {} is needed, such as {}", method, residual,
-              kGroupSlots, residual / kGroupSlots * kGroupSlots);
+              group, std::max<int64_t>(1, residual / group) * group);
 }
 
 }  // namespace kvasir

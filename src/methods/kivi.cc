@@ -2,8 +2,8 @@
 // appended. Liu et al., KIVI, ICML 2024, arXiv 2402.02750. Moment: store, at the prompt's end and
 // as the residual fills; cost: each entry is encoded once.
 //
-// scale = (max - min) / (2^bits - 1), code = round((x - min) / scale), over 32 entries of a channel
-// of keys, over `v_group` channels of an entry's values; scale and minimum in f16.
+// scale = (max - min) / (2^bits - 1), code = round((x - min) / scale), over `group_size` entries of
+// a channel of keys, over `v_group` channels of an entry's values; scale and minimum in f16.
 // Keys: whole blocks of `residual` entries. Values: all but the last `residual`.
 #include "methods/full_precision.h"
 #include "methods/registry.h"
@@ -15,12 +15,12 @@ constexpr ParamInfo kParams[] = {
     {"bits", ParamKind::kInteger, "2", "2|4|8", "bits a code, of keys and values"},
     {"k_bits", ParamKind::kInteger, "0", "0|2|4|8", "of keys alone; 0: as `bits`"},
     {"v_bits", ParamKind::kInteger, "0", "0|2|4|8", "of values alone; 0: as `bits`"},
-    {"group_size", ParamKind::kInteger, "32", "1..16777216",
-     "the paper's G; of keys pages hold 32 entries a grid and nothing else"},
-    {"v_group", ParamKind::kInteger, "32", "32|64|128|256",
-     "channels of a value that share a grid; as few as there are"},
+    {"group_size", ParamKind::kInteger, "32", "32|64",
+     "entries of a key's channel that share a grid (the paper's G)"},
+    {"v_group", ParamKind::kInteger, "0", "0|32|64|128|256",
+     "channels of a value that share one, as few as there are; 0: as `group_size`"},
     {"residual", ParamKind::kInteger, "128", "32..16777216",
-     "newest entries that stay; a multiple of 32"},
+     "newest entries that stay; a multiple of `group_size`"},
     kFirstLayers,
     kLastLayers,
     kSinks,
@@ -29,8 +29,9 @@ constexpr ParamInfo kParams[] = {
 
 class Kivi final : public Method {
  public:
-  Kivi(int k_bits, int v_bits, int v_group, int64_t residual, const FullPrecision& full)
-      : k_(ChannelPlane(k_bits, 0)),
+  Kivi(int k_bits, int v_bits, int k_group, int v_group, int64_t residual,
+       const FullPrecision& full)
+      : k_(ChannelPlane(k_bits, 0, k_group)),
         v_(TokenPlane(v_bits, 0, v_group)),
         residual_(residual),
         full_(full) {}
@@ -59,24 +60,18 @@ class Kivi final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
-  if (const int64_t group = params.GetInt("group_size"); group != kGroupSlots) {
-    return Fail(
-        "--kv \"kivi:group_size={}\": a page holds the grids of a channel's keys for {} entries "
-        "each, and the kernels read no others; leave group_size out. Values may share a grid among "
-        "more channels: v_group=64",
-        group, kGroupSlots);
-  }
   if (params.GetInt("k_bits") > 0 && params.GetInt("v_bits") > 0) {
     KV_RETURN_IF_ERROR(params.Without({"bits"}, "k_bits and v_bits say both"));
   }
-  KV_ASSIGN_OR_RETURN(const int64_t residual, GroupedResidual("kivi", params));
+  const int64_t group = params.GetInt("group_size");
+  KV_ASSIGN_OR_RETURN(const int64_t residual, GroupedResidual("kivi", params, group));
   const auto bits = [&](std::string_view name) {
     const int64_t own = params.GetInt(name);
     return static_cast<int>(own > 0 ? own : params.GetInt("bits"));
   };
-  return std::make_unique<Kivi>(bits("k_bits"), bits("v_bits"),
-                                static_cast<int>(params.GetInt("v_group")), residual,
-                                FullPrecision(params));
+  const int64_t v_group = params.GetInt("v_group") > 0 ? params.GetInt("v_group") : group;
+  return std::make_unique<Kivi>(bits("k_bits"), bits("v_bits"), static_cast<int>(group),
+                                static_cast<int>(v_group), residual, FullPrecision(params));
 }
 
 }  // namespace
@@ -90,9 +85,9 @@ extern constinit const MethodInfo kKivi = {
     .about =
         "Outliers of keys live in a few channels, so each channel of 32 entries gets its own "
         "grid; values have none and get a grid for 32 channels of an entry. With its f16 grid a "
-        "number takes 3 bits at 2, 5 at 4, 9 at 8. The paper's group size is 32 here and no "
-        "other: a page holds two grids a channel of keys, for 32 entries each. Values may share "
-        "one among more channels (v_group=64: half a bit less, and coarser). Needs nothing, "
+        "number takes 3 bits at 2, 5 at 4, 9 at 8. With group_size=64 grids are shared among "
+        "twice as many entries (and channels of values): half a bit less, coarser, and a fifth "
+        "less time in attention. Needs nothing, "
         "drops nothing. The newest `residual` entries stay as they are, so short texts lose "
         "nothing and save nothing. 4 bits cost little on any model; 2 bits cost much on models "
         "that share a KV head among many query heads (grouped-query attention): keep the first "

@@ -64,9 +64,9 @@ TEST_F(CodecMethods, KiviCountsAreTheSheets) {
   struct Case {
     int n, k_staged, v_staged;
   };
-  for (const Case& c : {Case{127, 127, 127}, {128, 0, 128}, {129, 1, 128}, {300, 44, 128}}) {
-    const auto at_once = Fed("kivi:bits=2,residual=128", c.n);
-    const auto stepped = Stepped("kivi:bits=2,residual=128", c.n);
+  const auto check = [&](const std::string& spec, const Case& c) {
+    const auto at_once = Fed(spec, c.n);
+    const auto stepped = Stepped(spec, c.n);
     for (const auto* session : {at_once.get(), stepped.get()}) {
       for (int l = 0; l < 4; ++l) {
         EXPECT_EQ(Head(*session, l).n_staged(PlaneKind::kKeys), c.k_staged) << c.n;
@@ -75,8 +75,12 @@ TEST_F(CodecMethods, KiviCountsAreTheSheets) {
       }
     }
     for (PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
-      EXPECT_EQ(Plane(Head(*at_once), kind), Plane(Head(*stepped), kind)) << c.n;
+      EXPECT_EQ(Plane(Head(*at_once), kind), Plane(Head(*stepped), kind)) << spec << " " << c.n;
     }
+  };
+  for (const Case& c : {Case{127, 127, 127}, {128, 0, 128}, {129, 1, 128}, {300, 44, 128}}) {
+    check("kivi:bits=2,residual=128", c);
+    check("kivi:bits=2,residual=128,group_size=64", c);
   }
 }
 

@@ -56,7 +56,7 @@ class HeadCase {
         for (const PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
           const bool keys = kind == PlaneKind::kKeys;
           const PlaneFormat& format = keys ? page.k_format : page.v_format;
-          if (SlotsTogether(format.codec) > 1) continue;
+          if (SlotsTogether(format) > 1) continue;
           Buffer& plane = keys ? page.k : page.v;
           EncodeEntries(isa_, format, kind, garbage.data(), 0, slot, 1, plane.data());
         }

@@ -80,6 +80,10 @@ TEST(CodecNames, FormatsFromOutsideAreChecked) {
   EXPECT_TRUE(bad(TokenPlane(4, 64, 12), PlaneKind::kKeys));
   EXPECT_TRUE(bad(TokenPlane(4, 64, 0), PlaneKind::kKeys));
   EXPECT_TRUE(bad(ChannelPlane(3, 64), PlaneKind::kKeys));
+  for (int group : {-32, 0, 16, 48, 128}) {
+    EXPECT_TRUE(bad(ChannelPlane(2, 64, group), PlaneKind::kKeys)) << group;
+  }
+  EXPECT_FALSE(bad(ChannelPlane(2, 64, 64), PlaneKind::kKeys));
   EXPECT_TRUE(bad(SplitPlane(32, 64), PlaneKind::kValues));
   EXPECT_TRUE(bad(SplitPlane(65, 64), PlaneKind::kKeys));
   EXPECT_TRUE(bad(TernaryPlane(64), PlaneKind::kKeys));
@@ -103,6 +107,11 @@ TEST(CodecSizes, AreWhatTheSheetsSay) {
   for (int bits : {2, 4, 8}) {
     EXPECT_EQ(bytes(ChannelPlane(bits, 64)), 64 * 64 * (bits + 1) / 8);
     EXPECT_EQ(bytes(TokenPlane(bits, 64), kValues), 64 * 64 * (bits + 1) / 8);
+  }
+  // G = 64: bits + 1/2.
+  for (int bits : {2, 4, 8}) {
+    EXPECT_EQ(bytes(ChannelPlane(bits, 64, 64)), 64 * 64 * (2 * bits + 1) / 16);
+    EXPECT_EQ(bytes(ChannelPlane(bits, 64, 64), kValues), 64 * 64 * (2 * bits + 1) / 16);
   }
   // MiKV, groups of half a head of 128: bits + 1/2.
   for (int bits : {2, 3, 4, 8}) {
@@ -304,7 +313,7 @@ TEST_P(Codec, GroupsAreIndependentAndCopyExactly) {
   for (PlaneKind kind : kKinds) {
     for (int dim : {16, 48, 64, 80}) {
       for (const PlaneFormat& format : FormatsOf(kind, dim)) {
-        const int d = format.dim, step = SlotsTogether(format.codec);
+        const int d = format.dim, step = SlotsTogether(format);
         const std::vector<float> x = Normal(64 * d, d + 1);
         const Buffer whole = Plane(format, kind), single = Plane(format, kind),
                      copied = Plane(format, kind);

@@ -26,7 +26,7 @@ class DecodedPlanes {
     }
     if (!IsCoded(format_)) return;
     distances_.resize(values_.size()), scales_.resize(values_.size());
-    const int slots = SlotsTogether(format_.codec), channels = by_channel() ? 1 : format_.group;
+    const int slots = SlotsTogether(format_), channels = by_channel() ? 1 : format_.group;
     for (int slot = 0; slot < n_slots_; slot += slots) {
       for (int c = 0; c < dim(); c += channels) {
         Measure(slot, slot + slots, c, std::min(c + channels, dim()));
@@ -37,7 +37,7 @@ class DecodedPlanes {
   const PlaneFormat& format() const { return format_; }
   int n_slots() const { return n_slots_; }
   int dim() const { return format_.dim; }
-  bool by_channel() const { return SlotsTogether(format_.codec) > 1; }  // scales
+  bool by_channel() const { return SlotsTogether(format_) > 1; }  // scales
   double Value(int slot, int c) const { return values_[At(slot, c)]; }
   double Scale(int slot, int c) const { return scales_[At(slot, c)]; }
   const double* Distances(int slot) const { return &distances_[At(slot, 0)]; }  // scale * code

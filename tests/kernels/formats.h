@@ -20,7 +20,10 @@ inline std::vector<PlaneFormat> LowBitFormats(PlaneKind kind, int dim) {
     formats.push_back(TokenPlane(bits, dim));
     formats.push_back(TokenPlane(bits, dim, std::max(8, dim / 16 * 8)));  // half a head
   }
-  for (int bits : {2, 4, 8}) formats.push_back(ChannelPlane(bits, dim));
+  for (int bits : {2, 4, 8}) {
+    formats.push_back(ChannelPlane(bits, dim));
+    formats.push_back(ChannelPlane(bits, dim, 64));  // one grid a page
+  }
   if (kind == PlaneKind::kValues) {
     formats.push_back(TernaryPlane(dim));
     formats.push_back(TernaryPlane(dim, TernaryScale::kMean));

@@ -128,7 +128,7 @@ class RoundingBound {
   // Of sum p * logit: of the average key, by channel of those that share scales.
   double LseBound(const float* q, double scale, const std::vector<double>& p) const {
     RoundedSum sum;
-    const int n = k_.by_channel() ? kGroupSlots : k_.n_slots();
+    const int n = k_.by_channel() ? SlotsTogether(k_.format()) : k_.n_slots();
     for (int begin = 0; begin < k_.n_slots() && IsCoded(k_.format()); begin += n) {
       std::vector<double> average;
       for (int slot = begin; slot < begin + n; ++slot) {
@@ -142,10 +142,10 @@ class RoundingBound {
   }
 
   // Of sum p * value of a channel. Rounded together are the slots of a page, times their scales,
-  // or, with scales by channel, each 32.
+  // or, with scales by channel, those of a group.
   double ValueBound(int c, const std::vector<double>& p) const {
     RoundedSum sum;
-    const int n = v_.by_channel() ? kGroupSlots : kPageEntries;
+    const int n = v_.by_channel() ? SlotsTogether(v_.format()) : kPageEntries;
     for (int begin = 0; begin < v_.n_slots() && IsCoded(v_.format()); begin += n) {
       double weights[kPageEntries] = {}, codes[kPageEntries] = {};
       for (int i = 0; i < n; ++i) {

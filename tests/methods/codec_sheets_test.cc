@@ -344,7 +344,6 @@ TEST(Think, ZeroValueChannelsGoWithoutATrace) {
   EXPECT_EQ(head.Read(PlaneKind::kValues), values);
 }
 
-// mikv.md, test 5: 10 tokens, a share of 0.4, half of it recent; then one more, and more.
 // kivi.md, section 5: G channels of a value share a grid, so 2.5 bits an element with 64. The
 // second half of each value lies on the grid 0, 1, 2, 3, which has no place for the quarters of the
 // first.
@@ -371,6 +370,31 @@ TEST(Kivi, ValuesShareAGridAmongAsManyChannelsAsAsked) {
   }
 }
 
+// Likewise keys, whose groups are of entries: the second half of a group of 64 lies on the grid
+// 0, 1, 2, 3, and takes the quarters of the first from it.
+TEST(Kivi, KeysShareAGridAmongAsManyEntriesAsAsked) {
+  Rows keys(192, Row(32));
+  for (size_t i = 0; i < keys.size(); ++i) {
+    for (size_t c = 0; c < 32; ++c) {
+      keys[i][c] = i % 64 < 32 ? 0.25f * static_cast<float>((c + i) % 2) : static_cast<float>(i % 4);
+    }
+  }
+  for (const int group : {32, 64}) {
+    Head head(keys, Normal(192, 32, 1));
+    head.Act(fmt::format("kivi:bits=2,residual=64,group_size={}", group));
+    EXPECT_EQ(head.head().n_stored(PlaneKind::kKeys, ChannelPlane(2, 32, group)), 192);
+    EXPECT_EQ(head.head().n_stored(PlaneKind::kValues, TokenPlane(2, 32, group)), 128);
+    const Rows stored = head.Read(PlaneKind::kKeys);
+    for (size_t i = 0; i < stored.size(); ++i) {
+      for (size_t c = 0; c < 32; ++c) {
+        const bool lost = group == 64 && i % 64 < 32;
+        EXPECT_NEAR(stored[i][c], lost ? 0 : keys[i][c], 1e-3) << group << " " << i << " " << c;
+      }
+    }
+  }
+}
+
+// mikv.md, test 5: 10 tokens, a share of 0.4, half of it recent; then one more, and more.
 TEST(MiKv, SelectsAsTheSheetDoes) {
   const std::string spec = "mikv:lo_bits=2 + h2o:budget=40%,recent=50%";
   Head head(Normal(10, 32, 1), Normal(10, 32, 2));

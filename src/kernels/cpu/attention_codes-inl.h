@@ -104,27 +104,30 @@ void SumParts(const Grid& grid, const CodedPages& pages, const Part* parts, int 
   if (n > 0) sum(grid, n_queries, blocks, n, shape);
 }
 
-constexpr int kHalves = kPageEntries / kGroupSlots;
-constexpr uint64_t SlotsOf(int half) { return uint64_t{0xffffffff} << half * kGroupSlots; }
+// The slots of a page that share scales: a part each.
+constexpr int kMostSlotGroups = kPageEntries / kGroupSlots;
+constexpr uint64_t SlotsOf(int first, int n) {
+  return ~uint64_t{0} >> (kPageEntries - n) << first;
+}
 
-// Keys by channel: the scales of 32 slots go into the queries.
+// Keys by channel: the scales of a group of slots go into the queries.
 template <class S>
 void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueries& queries,
                      bool add, float* logits) {
-  Part parts[kHalves];
-  for (int half = 0; half < kHalves; ++half) {
-    const int slot = half * kGroupSlots;
-    parts[half] = PartOf(grid, grid.ScaleIndex(0, slot), 0, grid.n_channels, slot);
-    parts[half].out = slot;
-    parts[half].slots = SlotsOf(half);
+  Part parts[kMostSlotGroups];
+  for (int g = 0; g < grid.n_groups(); ++g) {
+    const int slot = g * grid.group;
+    parts[g] = PartOf(grid, grid.ScaleIndex(0, slot), 0, grid.n_channels, slot);
+    parts[g].out = slot;
+    parts[g].slots = SlotsOf(slot, grid.group);
   }
   Shape shape = ShapeOf(grid, grid.n_channels);
-  shape.n_lanes = kGroupSlots;
+  shape.n_lanes = grid.group;
   shape.x_stride = queries.stride;
   shape.n_weights = grid.padded_channels();
   shape.out_stride = kLogitStride;
   shape.add = add;
-  SumParts<S, true>(grid, pages, parts, kHalves, queries.n, queries.rows + RowBegin(grid), 0,
+  SumParts<S, true>(grid, pages, parts, grid.n_groups(), queries.n, queries.rows + RowBegin(grid), 0,
                     logits, kPageEntries, shape);
 }
 
@@ -159,23 +162,23 @@ void ValuesByEntry(const Grid& grid, const CodedPages& pages, int n_queries, con
   if (n_whole < n_groups) sum(n_whole, n_groups, grid.n_channels % grid.group);
 }
 
-// Values by channel: a sum for each 32 slots, scaled channel by channel.
+// Values by channel: a sum for each group of slots, scaled channel by channel.
 template <class S>
 void ValuesByChannel(const Grid& grid, const CodedPages& pages, int n_queries, const float* p,
                      float* acc) {
-  Part parts[kHalves];
-  for (int half = 0; half < kHalves; ++half) {
-    const int slot = half * kGroupSlots;
-    parts[half] = PartOf(grid, grid.ScaleIndex(0, slot), half, kGroupSlots, 0);
-    parts[half].x = slot;
-    parts[half].slots = SlotsOf(half);
+  Part parts[kMostSlotGroups];
+  for (int g = 0; g < grid.n_groups(); ++g) {
+    const int slot = g * grid.group;
+    parts[g] = PartOf(grid, grid.ScaleIndex(0, slot), g, grid.group, 0);
+    parts[g].x = slot;
+    parts[g].slots = SlotsOf(slot, grid.group);
   }
-  Shape shape = ShapeOf(grid, kGroupSlots);
+  Shape shape = ShapeOf(grid, grid.group);
   shape.n_lanes = grid.n_channels;
   shape.x_stride = kLogitStride;
-  shape.n_weights = kGroupSlots;
+  shape.n_weights = grid.group;
   shape.out_stride = grid.n_channels;
-  SumParts<S, false>(grid, pages, parts, kHalves, n_queries, p, kPageEntries, acc, 0, shape);
+  SumParts<S, false>(grid, pages, parts, grid.n_groups(), n_queries, p, kPageEntries, acc, 0, shape);
 }
 
 template <class S>

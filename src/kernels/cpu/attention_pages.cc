@@ -127,30 +127,34 @@ uint64_t PageTile::See(const PageRef& ref, uint64_t* visible) const {
 int PageTile::Collect(int64_t begin, int64_t end) {
   int n = 0;
   Seek(begin);
-  for (int64_t p = begin; p < end; ++p) {
-    while (at_page_of_run_ == tile_.runs[at_run_].n_pages) ++at_run_, at_page_of_run_ = 0;
-    const RunRef& run = tile_.runs[at_run_];
-    const PageRef& ref = run.pages[at_page_of_run_];
-    const auto run_index = static_cast<int32_t>(at_run_);
-    ++at_page_, ++at_page_of_run_;
+  size_t run_index = at_run_;
+  int32_t at = at_page_of_run_;
+  const RunRef* run = tile_.runs.data() + run_index;
+  for (int64_t p = begin; p < end; ++p, ++at) {
+    while (at == run->n_pages) run = &tile_.runs[++run_index], at = 0;
+    const PageRef& ref = run->pages[at];
     const Sight sight = SightOf(ref, tile_.window, lowest_order_, highest_order_);
     if (sight == Sight::kNone) continue;
     uint64_t* visible = visible_ + int64_t{n} * tile_.n_rows;
     uint64_t seen = ref.live;
+    bool full = seen == ~uint64_t{0};
     if (sight == Sight::kAll) {
-      std::fill_n(visible, tile_.n_rows, ref.live);
+      std::fill_n(visible, tile_.n_rows, seen);
     } else {
       seen = See(ref, visible);
       if (seen == 0) continue;
+      full = std::all_of(visible, visible + tile_.n_rows,
+                         [](uint64_t bits) { return bits == ~uint64_t{0}; });
     }
-    const bool full = std::all_of(visible, visible + tile_.n_rows,
-                                  [](uint64_t bits) { return bits == ~uint64_t{0}; });
     pages_[n++] = {.ref = &ref,
-                   .run = run_index,
+                   .run = static_cast<int32_t>(run_index),
                    .index = static_cast<int32_t>(p - begin),
                    .seen = seen,
                    .needs_finish = !full || ref.bias != nullptr || spec_.softcap != 0.0f};
   }
+  at_page_ = std::max(begin, end);
+  at_run_ = run_index;
+  at_page_of_run_ = at;
   n_active_ = n;
   return n;
 }

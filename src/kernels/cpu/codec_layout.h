@@ -8,10 +8,11 @@
 // channels of keys, some slots of values (what is summed over in a dot product: "inner"). Code i of
 // a word is in byte i % 4 at bit bits * (i / 4), so that a shift and a mask give the codes of four
 // neighbours, a byte each. Three bits are two arrays: the two low bits, then the high one. Words
-// never cross an inner group (of keys with scales an entry: `group` channels; of values: 32 slots).
+// never cross an inner group (of keys with scales an entry: `group` channels; of values: the slots
+// that share a channel's scale, or 32).
 // Behind the codes scales, then minima where the grid has them, f16 or f32:
 //   by entry    [groups of channels][64 slots]
-//   by channel  [2 groups of slots][channels, rounded up to 8]
+//   by channel  [groups of slots][channels, rounded up to 8]
 #pragma once
 
 #include <algorithm>
@@ -36,16 +37,19 @@ struct Grid {
 
   int n_lanes() const { return keys ? kPageEntries : n_channels; }
   int n_inner() const { return keys ? n_channels : kPageEntries; }
-  int inner_group() const { return !keys ? kGroupSlots : by_channel ? n_channels : group; }
+  int inner_group() const {
+    if (keys) return by_channel ? n_channels : group;
+    return by_channel ? group : kGroupSlots;
+  }
   int scale_bytes() const { return f32 ? 4 : 2; }
   int n_groups() const {
-    return by_channel ? kPageEntries / kGroupSlots : (n_channels + group - 1) / group;
+    return by_channel ? kPageEntries / group : (n_channels + group - 1) / group;
   }
   int padded_channels() const { return (n_channels + 7) / 8 * 8; }
   // Of one array.
   int n_scales() const { return n_groups() * (by_channel ? padded_channels() : kPageEntries); }
   int ScaleIndex(int channel, int slot) const {
-    return by_channel ? slot / kGroupSlots * padded_channels() + channel
+    return by_channel ? slot / group * padded_channels() + channel
                       : channel / group * kPageEntries + slot;
   }
 };
@@ -86,7 +90,8 @@ inline Grids GridsOf(const PlaneFormat& format, PlaneKind kind) {
             .keys = kind == PlaneKind::kKeys,
             .by_channel = format.codec >= CodecId::kChannel,
             .f32 = format.f32_scales};
-  grid.group = grid.by_channel ? kGroupSlots : std::min<int>(format.group, format.dim);
+  grid.group =
+      grid.by_channel ? SlotsTogether(format) : std::min<int>(format.group, format.dim);
   const auto add = [&](int bits, bool has_min, float zero) {
     grid.bits = bits;
     grid.has_min = has_min;

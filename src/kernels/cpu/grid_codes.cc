@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
 
 #include "base/half.h"
 
@@ -134,13 +135,13 @@ void EncodeEntry(const EncodeTable& table, const Grid& grid, const float* x, int
   PutCodes(grid, codes, slot, plane);
 }
 
-// 32 entries whose channels have scales of their own; x is the grid's first channel.
+// The entries of a group whose channels have scales of their own; x is the grid's first channel.
 class ChannelGroup {
  public:
   ChannelGroup(const EncodeTable& table, const Grid& grid, const float* x, int64_t stride, int slot,
                std::byte* plane)
       : table_(table), grid_(grid), n_(grid.n_channels), slot_(slot), plane_(plane) {
-    for (int i = 0; i < kGroupSlots; ++i) {
+    for (int i = 0; i < grid.group; ++i) {
       std::copy_n(x + i * stride, n_, x_[i]);
       std::fill(x_[i] + n_, x_[i] + RoundUp8(n_), 0.0f);
     }
@@ -149,14 +150,14 @@ class ChannelGroup {
   void Affine() {
     float low[kMostChannels], high[kMostChannels], mins[kMostChannels], scales[kMostChannels];
     std::fill_n(low, kMostChannels, kInf), std::fill_n(high, kMostChannels, -kInf);
-    for (const auto& row : x_) table_.absorb(row, RoundUp8(n_), low, high);
+    for (const auto& row : rows()) table_.absorb(row, RoundUp8(n_), low, high);
     for (int c = 0; c < RoundUp8(n_); ++c) {
       const Constants constants = ConstantsOf(grid_, low[c], high[c]);
       Store(c, constants);
       mins[c] = constants.min, scales[c] = constants.scale;
     }
     uint8_t codes[kMostChannels];
-    for (int i = 0; i < kGroupSlots; ++i) {
+    for (int i = 0; i < grid_.group; ++i) {
       table_.to_codes(x_[i], RoundUp8(n_), mins, scales, RangeOf(grid_), codes);
       PutCodes(grid_, codes, slot_ + i, plane_);
     }
@@ -174,7 +175,7 @@ class ChannelGroup {
       thresholds[c] = 0.5f * mean;
       float sum = 0;
       int n = 0;
-      for (const auto& row : x_) {
+      for (const auto& row : rows()) {
         if (std::abs(row[c]) > thresholds[c]) sum += std::abs(row[c]), ++n;
       }
       const float least_squares = n > 0 ? sum / static_cast<float>(n) : 0.0f;
@@ -186,6 +187,8 @@ class ChannelGroup {
   }
 
  private:
+  using Row = float[kMostChannels];
+  std::span<const Row> rows() const { return {x_, static_cast<size_t>(grid_.group)}; }
   void Store(int c, const Constants& constants) {
     const int index = grid_.ScaleIndex(c, slot_);
     StoreConstant(grid_, grid_.scales, index, constants.scale, plane_);
@@ -193,13 +196,13 @@ class ChannelGroup {
   }
   float Mean(int c) const {  // of magnitudes
     float sum = 0;
-    for (const auto& row : x_) sum += std::abs(row[c]);
-    return sum / kGroupSlots;
+    for (const auto& row : rows()) sum += std::abs(row[c]);
+    return sum / static_cast<float>(grid_.group);
   }
   template <class F>
   void PutRows(const F& code_of) {
     uint8_t codes[kMostChannels];
-    for (int i = 0; i < kGroupSlots; ++i) {
+    for (int i = 0; i < grid_.group; ++i) {
       for (int c = 0; c < n_; ++c) codes[c] = code_of(x_[i][c], c);
       PutCodes(grid_, codes, slot_ + i, plane_);
     }
@@ -209,14 +212,14 @@ class ChannelGroup {
   const Grid& grid_;
   const int n_, slot_;
   std::byte* plane_;
-  float x_[kGroupSlots][kMostChannels];
+  Row x_[kPageEntries];
 };
 
 }  // namespace
 
 void EncodeGrid(const EncodeTable& table, const PlaneFormat& format, const Grid& grid,
                 const float* x, int64_t x_stride, int slot, int n, std::byte* plane) {
-  for (int i = 0; i < n; i += SlotsTogether(format.codec)) {
+  for (int i = 0; i < n; i += SlotsTogether(format)) {
     const float* rows = x + i * x_stride + grid.first;
     if (!grid.by_channel) {
       EncodeEntry(table, grid, rows, slot + i, plane);
@@ -253,7 +256,7 @@ void CopyGrid(const PlaneFormat& format, const Grid& grid, const std::byte* from
     PutCodes(grid, codes, to_slot + i, to);
   }
   const int channels_a_scale = grid.by_channel ? 1 : grid.group;
-  for (int i = 0; i < n; i += SlotsTogether(format.codec)) {
+  for (int i = 0; i < n; i += SlotsTogether(format)) {
     for (int c = 0; c < grid.n_channels; c += channels_a_scale) {
       const int at = grid.ScaleIndex(c, from_slot + i), index = grid.ScaleIndex(c, to_slot + i);
       std::memmove(to + grid.scales + int64_t{index} * grid.scale_bytes(),

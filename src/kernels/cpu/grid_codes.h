@@ -11,7 +11,7 @@
 namespace kvasir::cpu {
 
 // n rows of the plane's channels, x_stride floats apart, into slots [slot, slot + n) of one grid. n
-// and slot are multiples of SlotsTogether(format.codec).
+// and slot are multiples of SlotsTogether(format).
 void EncodeGrid(const EncodeTable& table, const PlaneFormat& format, const Grid& grid,
                 const float* x, int64_t x_stride, int slot, int n, std::byte* plane);
 // The grid's channels of x [format.dim].
