@@ -212,6 +212,9 @@ Result<Params> Params::Check(const SpecItem& item, std::span<const ParamInfo> in
     } else if (info.kind == ParamKind::kInteger || info.kind == ParamKind::kNumber) {
       const auto number = ParseNumber(value.text);
       if (!number) return Fail("{}: '{}' is not a number ({})", place, value.text, info.range);
+      if (info.kind == ParamKind::kInteger && number->second) {  // "100%" is not 1
+        return Fail("{}: a share, where a whole number is needed ({})", place, info.range);
+      }
       value.number = number->first;
       if (info.kind == ParamKind::kInteger && value.number != std::floor(value.number)) {
         return Fail("{}: not a whole number ({})", place, info.range);

@@ -34,7 +34,7 @@ std::vector<std::string> WrongValues(const ParamInfo& param) {
     case ParamKind::kBudget:
       return {"0", "-1", "-5%", "0%", "100.1%", "200%", "nan", "inf", "1e400", "1.5", "x", "20%%"};
     case ParamKind::kInteger:
-      return {"nan", "inf", "1.5", "x", "", "1e30", "-1e30"};
+      return {"nan", "inf", "1.5", "x", "", "1e30", "-1e30", "100%", "3200%"};
     case ParamKind::kNumber:
       return {"nan", "-nan", "inf", "x", "", "1e300", "-1e300"};
     case ParamKind::kWord:

@@ -53,6 +53,7 @@ TEST(Spec, ErrorsTeach) {
   EXPECT_THAT(ErrorOf("snapkv:budget=nan"), HasSubstr("not a budget"));
   EXPECT_THAT(ErrorOf("snapkv:kernel=4"), HasSubstr("odd 1..63"));
   EXPECT_THAT(ErrorOf("snapkv:window=0"), HasSubstr("1..1024"));
+  EXPECT_THAT(ErrorOf("snapkv:window=100%"), HasSubstr("a share, where a whole number is needed"));
   EXPECT_THAT(ErrorOf("snapkv:pool=median"), HasSubstr("max|avg"));
   EXPECT_THAT(ErrorOf("snapkv:window=8,window=9"), HasSubstr("given twice"));
   EXPECT_THAT(ErrorOf("snapkv:window"), HasSubstr("write key=value"));
