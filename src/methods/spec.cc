@@ -1,6 +1,7 @@
 #include "methods/spec.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -34,6 +35,12 @@ bool IsName(std::string_view s) {
   return !s.empty() && std::all_of(s.begin(), s.end(), [](unsigned char c) {
     return std::isalnum(c) || c == '_' || c == '-';
   });
+}
+
+// Capitals or not.
+bool Alike(char a, char b) {
+  const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
+  return lower(a) == lower(b);
 }
 
 // "300", "2k", "1.5", "20%": the number, and whether it was a percentage.
@@ -263,7 +270,7 @@ std::optional<std::string_view> Nearest(std::string_view word,
       size_t diagonal = row[0];
       row[0] = i;
       for (size_t j = 1; j < row.size(); ++j) {
-        const size_t substitute = diagonal + (word[i - 1] != candidate[j - 1]);
+        const size_t substitute = diagonal + !Alike(word[i - 1], candidate[j - 1]);
         diagonal = row[j];
         row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
       }

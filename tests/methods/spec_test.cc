@@ -44,6 +44,10 @@ TEST(Spec, ErrorsTeach) {
   EXPECT_THAT(ErrorOf("snapkv:budgt=9"),
               HasSubstr("snapkv has no parameter 'budgt' (did you mean 'budget'?)"));
   EXPECT_THAT(ErrorOf("snapk"), HasSubstr("did you mean 'snapkv'?"));
+  for (const char* shouted : {"KIVI", "TOVA", "SnapKV", "STREAMING"}) {
+    EXPECT_THAT(ErrorOf(shouted), HasSubstr("did you mean")) << shouted;
+  }
+  EXPECT_THAT(ErrorOf("snapkv:BUDGET=9"), HasSubstr("did you mean 'budget'?"));
   EXPECT_THAT(ErrorOf("snapkv:budget=0"), HasSubstr("at least 1"));
   EXPECT_THAT(ErrorOf("snapkv:budget=-5"), HasSubstr("at least 1"));
   EXPECT_THAT(ErrorOf("snapkv:budget=0%"), HasSubstr("above 0%"));
