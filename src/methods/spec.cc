@@ -108,6 +108,8 @@ std::string HaveOf(std::span<const std::string_view> names) {
   return text;
 }
 
+constexpr double kMostEntries = 1e15;
+
 Result<Budget> ParseBudget(const SpecItem& item, std::string_view name, std::string_view text) {
   const auto number = ParseNumber(text);
   constexpr std::string_view kRight = "write a number of entries (1024, 2k) or a share (20%)";
@@ -119,7 +121,11 @@ Result<Budget> ParseBudget(const SpecItem& item, std::string_view name, std::str
     }
     return Budget{.count = 0, .share = value};
   }
-  if (value < 1 || value != std::floor(value) || value > 1e15) {
+  if (value > kMostEntries) {
+    return Fail("{}: a budget is at most {:.0e} entries; {}", Place(item, name, text), kMostEntries,
+                kRight);
+  }
+  if (value < 1 || value != std::floor(value)) {
     return Fail("{}: a budget is a whole number of at least 1; {}", Place(item, name, text),
                 kRight);
   }
@@ -208,6 +214,10 @@ Result<Params> Params::Check(const SpecItem& item, std::span<const ParamInfo> in
     const auto found = given.find(info.name);
     value.given = found != given.end();
     value.text = value.given ? found->second : info.fallback;
+    if (value.given && value.text.empty()) {
+      return Fail("{}: '{}' has no value; leave it out, or say: {}", Place(item, info.name, ""),
+                  info.name, info.help);
+    }
     if (value.text.empty()) {
       return Fail("--kv \"{}\": '{}' must be given: {}", item.name, info.name, info.help);
     }

@@ -48,6 +48,10 @@ TEST(Spec, ErrorsTeach) {
     EXPECT_THAT(ErrorOf(shouted), HasSubstr("did you mean")) << shouted;
   }
   EXPECT_THAT(ErrorOf("snapkv:BUDGET=9"), HasSubstr("did you mean 'budget'?"));
+  EXPECT_THAT(ErrorOf("snapkv:budget="),
+              HasSubstr("--kv \"snapkv:budget=\": 'budget' has no value"));
+  EXPECT_THAT(ErrorOf("razor:heads=\"\""), HasSubstr("'heads' has no value"));
+  EXPECT_THAT(ErrorOf("snapkv:budget=1e16"), HasSubstr("at most 1e+15 entries"));
   EXPECT_THAT(ErrorOf("snapkv:budget=0"), HasSubstr("at least 1"));
   EXPECT_THAT(ErrorOf("snapkv:budget=-5"), HasSubstr("at least 1"));
   EXPECT_THAT(ErrorOf("snapkv:budget=0%"), HasSubstr("above 0%"));
