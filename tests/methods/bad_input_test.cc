@@ -155,6 +155,19 @@ TEST(Parameters, ThatCountForNothingAreRefused) {
   }
 }
 
+// expected:budget=64,sinks=100 kept the entries 36 to 99.
+TEST(Parameters, ACountThatSinksUseUpIsRefused) {
+  for (const char* base : {"streaming", "expected", "cur", "lagkv"}) {
+    const auto spec = [&](const char* params) { return fmt::format("{}:{}", base, params); };
+    EXPECT_THAT(ErrorOf(spec("budget=64,sinks=100")),
+                HasSubstr("the first 100 leave no room for others; write sinks=63 or less"));
+    EXPECT_THAT(ErrorOf(spec("budget=1,sinks=1")), HasSubstr("write sinks=0"));
+    for (const char* params : {"budget=2", "budget=9,sinks=8", "budget=1%,sinks=8"}) {
+      EXPECT_EQ(ErrorOf(spec(params)), "") << base << ":" << params;
+    }
+  }
+}
+
 TEST(Parameters, ACountThatAWindowUsesUpIsRefused) {
   const std::string error = "a window of {} leaves no room for others; write window={} or less";
   const auto expect = [&](const char* spec, int window, int less) {
