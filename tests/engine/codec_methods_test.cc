@@ -124,6 +124,23 @@ TEST_F(CodecMethods, MoreBitsLoseLess) {
   }
 }
 
+// A session whose pages a fork shares goes on as one that nobody has forked, in all bits: of texts
+// so long that half full pages would stay.
+TEST_F(CodecMethods, ForkingChangesNoBit) {
+  for (const char* spec : {"q4", "kivi:bits=2,residual=32", "ages", "vidkv", "think + q8",
+                           "mikv:lo_bits=2 + h2o:budget=20%"}) {
+    const auto forked = Fed(spec, 700), alone = Fed(spec, 700);
+    const std::vector<int32_t> ids = RandomIds(130, 2);
+    ASSERT_TRUE(forked->Step(ids[0]) && alone->Step(ids[0]));
+    const auto fork = forked->Fork();
+    for (size_t i = 1; i < ids.size(); ++i) {
+      ASSERT_TRUE(forked->Step(ids[i]) && alone->Step(ids[i]));
+      ASSERT_TRUE(std::ranges::equal(forked->logits(), alone->logits())) << spec << " " << i;
+    }
+    EXPECT_LE(Head(*forked).n_slots(), Head(*alone).n_slots()) << spec;
+  }
+}
+
 // vidkv.md, tests 7 and 11.
 TEST_F(CodecMethods, VidKvSplitsChannelsOnceAndAppends) {
   const std::vector<int32_t> ids = RandomIds(256, 1);
