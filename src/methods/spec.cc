@@ -109,6 +109,11 @@ std::string HaveOf(std::span<const std::string_view> names) {
 }
 
 constexpr double kMostEntries = 1e15;
+constexpr size_t kLongestWord = 100;  // that is compared with names
+
+// No method stands twice in a legal spec. An error looks for one near what was written, by leaving
+// out each part: a request's text must not make that long.
+constexpr size_t kMostParts = 64;
 
 Result<Budget> ParseBudget(const SpecItem& item, std::string_view name, std::string_view text) {
   const auto number = ParseNumber(text);
@@ -138,6 +143,9 @@ Result<std::vector<SpecItem>> ParseSpec(std::string_view text) {
   if (Trim(text).empty()) return Fail("empty --kv: write \"full\" for the plain cache");
   std::vector<SpecItem> items;
   KV_ASSIGN_OR_RETURN(const std::vector<std::string_view> parts, Split(Trim(text), '+'));
+  if (parts.size() > kMostParts) {
+    return Fail("--kv: {} methods are stacked; at most {} can be", parts.size(), kMostParts);
+  }
   for (std::string_view part : parts) {
     const size_t colon = part.find(':');
     SpecItem item{std::string(Trim(part.substr(0, colon))), {}};
@@ -271,6 +279,7 @@ Status Params::Without(std::initializer_list<std::string_view> names, std::strin
 
 std::optional<std::string_view> Nearest(std::string_view word,
                                         std::span<const std::string_view> candidates) {
+  if (word.size() > kLongestWord) return std::nullopt;
   std::optional<std::string_view> best;
   size_t best_distance = word.size() / 3 + 2;  // an edit or two, more in long words
   for (std::string_view candidate : candidates) {

@@ -71,6 +71,16 @@ TEST(Spec, ErrorsTeach) {
   EXPECT_THAT(ErrorOf("snapkv:budget=\"9"), HasSubstr("quote is not closed"));
 }
 
+// Untrusted text: what the nearest legal spec is took time and memory by the square of its parts.
+TEST(Spec, EndlessStacksAreRefusedAtOnce) {
+  std::string spec = "q4";
+  for (int i = 0; i < 20000; ++i) spec += " + adakv";
+  const std::string error = ErrorOf(spec + " + snapkv");
+  EXPECT_THAT(error, HasSubstr("--kv: 20002 methods are stacked; at most 64 can be"));
+  EXPECT_LT(error.size(), 200u);
+  EXPECT_THAT(ErrorOf(std::string(1 << 20, 'a')), testing::Not(HasSubstr("did you mean")));
+}
+
 TEST(Spec, ItemsAreWrittenAsTheyAreRead) {
   const std::string text = "razor:heads=\"a + b, c;d\",budget=30%";
   const auto items = ParseSpec(text);
