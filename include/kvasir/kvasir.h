@@ -117,7 +117,8 @@ class Session {
   virtual const std::vector<int32_t>& tokens() const = 0;  // all that was read
   virtual int64_t ctx() const = 0;
   // Forgets the tokens from number n on. An error, and nothing changed, where a method has already
-  // dropped what the remaining tokens would need. What a codec has stored in few bits stays so.
+  // dropped what the remaining tokens would need, or has added up what the forgotten ones looked
+  // at. What a codec has stored in few bits stays so.
   virtual Status Truncate(int64_t n) = 0;
   virtual void Reset() = 0;
   // A second session with the same tokens and cache; pages are shared until one of them writes.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 namespace kvasir {
 namespace {
@@ -142,7 +143,8 @@ void HeadCache::CopyFacts(const Page& from, Page& to) const {
   }
 }
 
-// A page that others hold is copied before its first change.
+// A page that others hold is copied before its first change. Pages of other runs that have one of
+// its planes have the copy's from then on.
 Status HeadCache::MakeWritable(Run& run, size_t index) {
   Page* old = run.pages[index];
   if (old->n_refs.load(std::memory_order_acquire) == 1) return {};
@@ -152,6 +154,27 @@ Status HeadCache::MakeWritable(Run& run, size_t index) {
   CopyFacts(*old, *page);
   run.pages[index] = page;
   SyncRef(run, index);
+  for (PlaneKind kind : {PlaneKind::kKeys, PlaneKind::kValues}) {
+    Plane *before = old->plane(kind), *copy = page->plane(kind);
+    if (before->n_refs.load(std::memory_order_acquire) == 1) continue;
+    for (Run& other : runs_) {
+      for (size_t p = 0; p < other.pages.size(); ++p) {
+        Page*& twin = other.pages[p];
+        if (twin->plane(kind) != before) continue;
+        if (twin->n_refs.load(std::memory_order_acquire) > 1) {
+          for (Plane* plane : {twin->k, twin->v}) {
+            plane->n_refs.fetch_add(1, std::memory_order_relaxed);
+          }
+          Page* own = PageWith(twin->k, twin->v);
+          CopyFacts(*twin, *own);
+          Unref(std::exchange(twin, own));
+        }
+        copy->n_refs.fetch_add(1, std::memory_order_relaxed);
+        Unref(std::exchange(twin->plane(kind), copy));
+        SyncRef(other, p);
+      }
+    }
+  }
   Unref(old);
   return {};
 }

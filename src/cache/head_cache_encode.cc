@@ -166,11 +166,15 @@ Status HeadCache::MoveInto(std::span<const Place> from, Run& to) {
 Result<HeadCache::Tail> HeadCache::WritableTail(Run& run) {
   if (!run.pages.empty()) {
     const size_t index = run.pages.size() - 1;
-    const Page& page = *run.pages[index];
     const auto slot = static_cast<int>(
         RoundUp(64 - std::countl_zero(run.refs[index].live), run.format.together()));
-    const bool mine = page.n_refs.load(std::memory_order_acquire) == 1;
-    if (slot < kPageEntries && mine && IsOwn(page.k) && IsOwn(page.v)) return Tail{index, slot};
+    // A page that a fork shares is copied and not left half full: sums go page by page, so they
+    // would come out otherwise than without the fork.
+    if (slot < kPageEntries) {
+      KV_RETURN_IF_ERROR(MakeWritable(run, index));
+      const Page& page = *run.pages[index];
+      if (IsOwn(page.k) && IsOwn(page.v)) return Tail{index, slot};
+    }
   }
   KV_ASSIGN_OR_RETURN(Page * page, NewPage(run.format));
   AddPage(run, page, 0);

@@ -60,7 +60,9 @@ void MethodState::EndPrompt() {
     if (!stats_too()) stats = {};
   }
   for (std::vector<int32_t>& notes : notes_) notes = {};
-  for (std::vector<float>& most : query_max_) most = {};
+  for (std::vector<float>& most : query_max_) {
+    if (!needs_.at_decode) most = {};
+  }
 }
 
 void MethodState::Clear() {
@@ -80,7 +82,7 @@ void MethodState::Attach(Segment& segment) {
   if (!queries_.empty() && end > queries_[0].first_order) segment.last = &queries_;
   if (!stats_.empty()) segment.stats = &stats_;
   if (needs_.gates != nullptr) segment.gates = &gate_rows_;
-  if (!query_max_.empty()) segment.query_max = &query_max_;
+  if (!query_max_.empty() && in_prompt_) segment.query_max = &query_max_;
 }
 
 Status MethodState::AddRows(Forward& forward, std::span<const HeadCache> heads, int layer,
@@ -291,6 +293,7 @@ void MethodState::Write(ByteWriter& file) const {
   for (const std::vector<float>& mass : mass_) file.Values(std::span<const float>(mass));
   if (needs_.mass_rule.own()) file.Value(n_steps_);  // noise is drawn again
   for (const std::vector<float>& gates : gates_) file.Values(std::span<const float>(gates));
+  for (const std::vector<float>& most : query_max_) file.Values(std::span<const float>(most));
 }
 
 Status MethodState::Read(ByteReader& file, const KvCache& cache, int64_t n_tokens) {
@@ -339,6 +342,10 @@ Status MethodState::Read(ByteReader& file, const KvCache& cache, int64_t n_token
   if (needs_.mass_rule.own()) read.n_steps_ = file.Value<int64_t>();
   good = good && read.n_steps_ >= 0;
   read_column(read.gates_);
+  for (std::vector<float>& most : read.query_max_) {
+    most = file.Values<float>(model_.head_dim);
+    good = good && (most.empty() || std::ssize(most) == model_.head_dim);
+  }
   if (!good || !file.ok()) return Fail("the sums that its methods keep are damaged");
   *this = std::move(read);
   return {};

@@ -79,7 +79,7 @@ class MethodState {
   std::vector<std::vector<float>> mass_;       // [layers * kv_heads][entries]
   std::vector<std::vector<float>> noise_;      // [layers * kv_heads][entries], NoiseKind::kToken
   std::vector<std::vector<float>> gates_;      // [layers * kv_heads][entries]
-  std::vector<std::vector<float>> query_max_;  // [layers * kv_heads][head_dim] of this prompt
+  std::vector<std::vector<float>> query_max_;  // [layers * kv_heads][head_dim] of the last prompt
   GateRows gate_rows_;
   std::vector<QueryStats> stats_;            // [layers] of this prompt and what was generated
   std::vector<std::vector<int32_t>> notes_;  // [layers], of this moment

@@ -80,8 +80,9 @@ class Sequence {
   void AddAppendBlocks(int layer, int64_t n, BlockCounts& blocks) const;
 
   // Forgets the tokens from number n on. An error, and nothing changed, where a method, or a
-  // layer's window, has dropped what the remaining tokens would need. Entries that a codec has
-  // stored stay as they are stored; a group of which some go is cut by its live bits.
+  // layer's window, has dropped what the remaining tokens would need, or a method's sums hold what
+  // the forgotten ones gave. Entries that a codec has stored stay as they are stored; a group of
+  // which some go is cut by its live bits.
   Status Truncate(int64_t n);
   // Tokens when a method or a codec last changed the cache: what a longer text has shaped is not
   // what a shorter one would have.

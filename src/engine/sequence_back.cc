@@ -40,6 +40,16 @@ Status Sequence::Truncate(int64_t n) {
         "again",
         n, spec_->program->spec(), chosen_at_);
   }
+  // Sums over queries, of which those of forgotten tokens cannot be taken out again. Statistics
+  // begin anew with each prompt.
+  const Needs& needs = spec_->needs;
+  const bool adds_up = needs.mass || (needs.at_decode && needs.query_stats_from >= 0);
+  if (adds_up && (needs.at_decode || n < n_prompt_)) {
+    return Fail(
+        "cannot go back to token {}: '{}' has added up what the queries of later tokens look at; "
+        "read the text again",
+        n, spec_->program->spec());
+  }
   KV_RETURN_IF_ERROR(CheckWindows(n));
   cache_.Truncate(static_cast<int32_t>(n));
   state_.Truncate(cache_, static_cast<int32_t>(n), size() - std::max(n, n_prompt_));

@@ -9,7 +9,7 @@
 namespace kvasir {
 namespace {
 
-constexpr char kSessionMagic[] = "kvasir-session-8";
+constexpr char kSessionMagic[] = "kvasir-session-9";
 
 // Keys of short texts may be rotated otherwise than those of long ones.
 std::string BoundTo(const Sequence& sequence) {

@@ -73,6 +73,7 @@ class Cur final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  KV_RETURN_IF_ERROR(CheckSinks("cur", params));
   return std::make_unique<Cur>(params.GetBudget("budget"), params.GetInt("sinks"),
                                params.GetInt("window"), params.GetWord("when") == "always");
 }

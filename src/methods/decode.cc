@@ -40,10 +40,11 @@ extern constinit const MethodInfo kDecode = {
     .about =
         "For long answers and chains of thought: the prompt is kept, and the whole cache is cut to "
         "the base's budget after every n generated tokens, so it never exceeds budget + n once the "
-        "first cut is made: what a base itself lets gather between cuts (the `every` of rkv and "
-        "trimkv) counts for nothing here. Any base that does not need a whole prompt's queries; "
-        "`simlayer` judges its layers at each cut, until they are lazy. A budget given as a share "
-        "is of the prompt. Between cuts nothing is computed but what the base collects.",
+        "first cut is made: when a base itself would act (its `when`), and what it lets gather "
+        "between cuts (the `every` of rkv and trimkv), counts for nothing here. Any base goes, "
+        "`finch` with renumber=false; `simlayer` judges its layers at each cut, until they are "
+        "lazy. A budget given as a share is of the prompt. Between cuts nothing is computed but "
+        "what the base collects.",
     .example = "decode:every=128 + tova:budget=512",
     .params = kParams,
     .make = &Make,

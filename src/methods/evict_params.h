@@ -24,6 +24,16 @@ inline Status CheckRoom(std::string_view method, const Budget& budget, int64_t w
       budget.count > 1 ? fmt::format("window={} or less", budget.count - 1) : "budget=2 or more");
 }
 
+// Likewise first entries that were asked for; those of the default give way.
+inline Status CheckSinks(std::string_view method, const Params& params) {
+  const Budget budget = params.GetBudget("budget");
+  const int64_t sinks = params.GetInt("sinks");
+  if (!params.Given("sinks") || budget.share > 0 || budget.count > sinks) return {};
+  return Fail(
+      "--kv \"{}:budget={},sinks={}\": the first {} leave no room for others; write sinks={}{}",
+      method, budget.count, sinks, sinks, budget.count - 1, budget.count > 1 ? " or less" : "");
+}
+
 // [kv_heads][entries]: score(head), which goes by the head's entries and what `key` says
 // (Ops::Once).
 template <class F>

@@ -132,6 +132,7 @@ class Expected final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  KV_RETURN_IF_ERROR(CheckSinks("expected", params));
   return std::make_unique<Expected>(Options{.budget = params.GetBudget("budget"),
                                             .future = params.GetInt("future"),
                                             .sinks = params.GetInt("sinks"),

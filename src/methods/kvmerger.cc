@@ -34,7 +34,7 @@ constexpr ParamInfo kParams[] = {
      "share of those with the most attention, never merged"},
     {"sinks", ParamKind::kInteger, "4", "0..65536", "first entries, never merged"},
     {"longest", ParamKind::kInteger, "8", "2..1000000", "entries a set, at first"},
-    {"gap", ParamKind::kNumber, "1", "0..1", "largest difference of two neighbours' key norms"},
+    {"gap", ParamKind::kNumber, "1", "0..1", "most that neighbours' key norms differ by (a share)"},
     {"skip", ParamKind::kWord, "none", "none|auto",
      "auto: the first two layers and the last stay whole, where the others can make up for it"},
     {"queries", ParamKind::kInteger, "0", "0..1024", "last queries that vote; 0: all"},
@@ -284,13 +284,13 @@ extern constinit const MethodInfo kKvMerger = {
         "around the entry with the most attention. A merged entry counts in attention as often as "
         "it has members (scaling=mean_logn, which is exact where they are equal; `paper` and "
         "`mean` are the printed forms). Sinks, the newest and the most attended entries are never "
-        "merged, nor is anything across the border of a turn. The budget is met exactly, on "
-        "average over the layers; skip=auto leaves the first two and the last whole, as the paper "
-        "does, which costs the others more than it gains (docs/methods-findings.md). Needs the "
-        "attention mass of all queries (a second pass over the prompt's attention; queries=32 "
-        "takes the last 32 instead). Positions of merged entries are their pivots'. Which value "
-        "belonged to which token is lost, so look-ups of exact numbers suffer; prefer `chunkkv + "
-        "snapkv` for those.",
+        "merged, as far as the budget allows, nor is anything across the border of a turn. The "
+        "budget is met exactly, on average over the layers, unless `gap` keeps too many apart; "
+        "skip=auto leaves the first two and the last whole, as the paper does, which costs the "
+        "others more than it gains (docs/methods-findings.md). Needs the attention mass of all "
+        "queries (a second pass over the prompt's attention; queries=32 takes the last 32 "
+        "instead). Positions of merged entries are their pivots'. Which value belonged to which "
+        "token is lost, so look-ups of exact numbers suffer; prefer `chunkkv + snapkv` for those.",
     .example = "kvmerger:budget=50%",
     .params = kParams,
     .make = &Make,

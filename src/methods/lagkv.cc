@@ -111,6 +111,7 @@ class LagKv final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  KV_RETURN_IF_ERROR(CheckSinks("lagkv", params));
   return std::make_unique<LagKv>(params.GetBudget("budget"), params.GetInt("sinks"),
                                  params.GetInt("lag"), params.GetFlag("cross"),
                                  params.GetWord("when") == "always");

@@ -143,8 +143,9 @@ extern constinit const MethodInfo kMerge = {
     .paper = "arXiv 2406.13035",
     .about =
         "Each evicted entry goes into the kept one with the most similar key, so that something of "
-        "its value stays. Works around every base that evicts, acts whenever it does, after all "
-        "its other wrappers, and costs the products of evicted with kept keys. The account of what "
+        "its value stays. Works around every base that evicts (`finch` with renumber=false), acts "
+        "whenever it does, after all its other wrappers, and costs the products of evicted with "
+        "kept keys. The account of what "
         "is kept is the base's. Keys are compared as rotated, so far away entries are rarely "
         "alike. The paper's form merges half of what goes and makes most bases worse; with "
         "least=0.9,counts=true it gains a little (docs/methods-findings.md).",

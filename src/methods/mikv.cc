@@ -5,8 +5,9 @@
 // Entries that the base keeps stay as they are (hi_bits), the others go to lo_bits and never come
 // back: their scores count for nothing afterwards. A base's share is of all tokens so far, so what
 // stays grows with the text. Grids span `group` channels of an entry.
-// Keys of lo_bits are balanced: channel c times b = sqrt(max|q_c| / max|k_c|) over the first prompt
-// and the group, in [1e-4, 1e4], 1 where either is 0; their queries are divided by b. b is frozen.
+// Keys of lo_bits are balanced: channel c times b = sqrt(max|q_c| / max|k_c|), in [1e-4, 1e4], 1
+// where either is 0; their queries are divided by b. Queries are those of the group in the prompt,
+// also where the first entries are encoded later; from then on b is frozen.
 #include <algorithm>
 #include <cmath>
 #include <limits>

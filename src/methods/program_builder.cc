@@ -18,9 +18,10 @@ Error UnknownMethod(std::string_view spec, std::string_view name) {
                       name, near ? fmt::format(" (did you mean '{}'?)", *near) : "")};
 }
 
-// One method at most says what becomes of what goes, and what it has merged is not moved.
+// One method at most says what becomes of what goes, and what it has merged is not moved: by a
+// wrapper, or by the base itself.
 Status CheckEvicted(std::string_view spec, std::span<const MethodInfo* const> wrappers,
-                    const MethodInfo& base) {
+                    const MethodInfo& base, bool base_moves) {
   const MethodInfo* takes = base.takes_evicted ? &base : nullptr;
   for (const MethodInfo* wrapper : wrappers) {
     if (!wrapper->takes_evicted && !wrapper->encodes) continue;
@@ -33,7 +34,20 @@ Status CheckEvicted(std::string_view spec, std::span<const MethodInfo* const> wr
   }
   const auto moves = std::find_if(wrappers.begin(), wrappers.end(),
                                   [](const MethodInfo* w) { return w->family == "positions"; });
-  if (takes == nullptr || moves == wrappers.end()) return {};
+  if (takes == nullptr) return {};
+  if (moves == wrappers.end()) {
+    if (!base_moves || takes->encodes) return {};  // what drops nothing leaves no gaps to close
+    return Fail(
+        "--kv \"{}\": '{}' moves keys to new positions, and the means that '{}' makes have none of "
+        "their own; leave out what renumbers",
+        spec, base.name, takes->name);
+  }
+  if (takes->encodes) {
+    return Fail(
+        "--kv \"{}\": '{}' closes the gaps that eviction leaves, and '{}' keeps every entry; leave "
+        "one out",
+        spec, (*moves)->name, takes->name);
+  }
   return Fail(
       "--kv \"{}\": '{}' moves keys to new positions, and the means that '{}' makes have none of "
       "their own; leave one out",
@@ -174,7 +188,8 @@ Status ProgramBuilder::AddBase(const MethodInfo* info, std::unique_ptr<Method> m
                     info->name);
     }
   }
-  KV_RETURN_IF_ERROR(CheckEvicted(shown_, wrappers_, *info));
+  const bool moves = method->needs(ModelInfo{.n_q_heads = 1, .n_kv_heads = 1}).moves;
+  KV_RETURN_IF_ERROR(CheckEvicted(shown_, wrappers_, *info, moves));
   program_->merges_ = program_->merges_ || info->takes_evicted;
   for (const MethodInfo* wrapper : wrappers_) {
     program_->merges_ = program_->merges_ || wrapper->takes_evicted;

@@ -1,6 +1,7 @@
 #include "methods/spec.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -34,6 +35,12 @@ bool IsName(std::string_view s) {
   return !s.empty() && std::all_of(s.begin(), s.end(), [](unsigned char c) {
     return std::isalnum(c) || c == '_' || c == '-';
   });
+}
+
+// Capitals or not.
+bool Alike(char a, char b) {
+  const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
+  return lower(a) == lower(b);
 }
 
 // "300", "2k", "1.5", "20%": the number, and whether it was a percentage.
@@ -101,6 +108,13 @@ std::string HaveOf(std::span<const std::string_view> names) {
   return text;
 }
 
+constexpr double kMostEntries = 1e15;
+constexpr size_t kLongestWord = 100;  // that is compared with names
+
+// No method stands twice in a legal spec. An error looks for one near what was written, by leaving
+// out each part: a request's text must not make that long.
+constexpr size_t kMostParts = 64;
+
 Result<Budget> ParseBudget(const SpecItem& item, std::string_view name, std::string_view text) {
   const auto number = ParseNumber(text);
   constexpr std::string_view kRight = "write a number of entries (1024, 2k) or a share (20%)";
@@ -112,7 +126,11 @@ Result<Budget> ParseBudget(const SpecItem& item, std::string_view name, std::str
     }
     return Budget{.count = 0, .share = value};
   }
-  if (value < 1 || value != std::floor(value) || value > 1e15) {
+  if (value > kMostEntries) {
+    return Fail("{}: a budget is at most {:.0e} entries; {}", Place(item, name, text), kMostEntries,
+                kRight);
+  }
+  if (value < 1 || value != std::floor(value)) {
     return Fail("{}: a budget is a whole number of at least 1; {}", Place(item, name, text),
                 kRight);
   }
@@ -125,6 +143,9 @@ Result<std::vector<SpecItem>> ParseSpec(std::string_view text) {
   if (Trim(text).empty()) return Fail("empty --kv: write \"full\" for the plain cache");
   std::vector<SpecItem> items;
   KV_ASSIGN_OR_RETURN(const std::vector<std::string_view> parts, Split(Trim(text), '+'));
+  if (parts.size() > kMostParts) {
+    return Fail("--kv: {} methods are stacked; at most {} can be", parts.size(), kMostParts);
+  }
   for (std::string_view part : parts) {
     const size_t colon = part.find(':');
     SpecItem item{std::string(Trim(part.substr(0, colon))), {}};
@@ -201,6 +222,10 @@ Result<Params> Params::Check(const SpecItem& item, std::span<const ParamInfo> in
     const auto found = given.find(info.name);
     value.given = found != given.end();
     value.text = value.given ? found->second : info.fallback;
+    if (value.given && value.text.empty()) {
+      return Fail("{}: '{}' has no value; leave it out, or say: {}", Place(item, info.name, ""),
+                  info.name, info.help);
+    }
     if (value.text.empty()) {
       return Fail("--kv \"{}\": '{}' must be given: {}", item.name, info.name, info.help);
     }
@@ -212,6 +237,9 @@ Result<Params> Params::Check(const SpecItem& item, std::span<const ParamInfo> in
     } else if (info.kind == ParamKind::kInteger || info.kind == ParamKind::kNumber) {
       const auto number = ParseNumber(value.text);
       if (!number) return Fail("{}: '{}' is not a number ({})", place, value.text, info.range);
+      if (info.kind == ParamKind::kInteger && number->second) {  // "100%" is not 1
+        return Fail("{}: a share, where a whole number is needed ({})", place, info.range);
+      }
       value.number = number->first;
       if (info.kind == ParamKind::kInteger && value.number != std::floor(value.number)) {
         return Fail("{}: not a whole number ({})", place, info.range);
@@ -251,6 +279,7 @@ Status Params::Without(std::initializer_list<std::string_view> names, std::strin
 
 std::optional<std::string_view> Nearest(std::string_view word,
                                         std::span<const std::string_view> candidates) {
+  if (word.size() > kLongestWord) return std::nullopt;
   std::optional<std::string_view> best;
   size_t best_distance = word.size() / 3 + 2;  // an edit or two, more in long words
   for (std::string_view candidate : candidates) {
@@ -260,7 +289,7 @@ std::optional<std::string_view> Nearest(std::string_view word,
       size_t diagonal = row[0];
       row[0] = i;
       for (size_t j = 1; j < row.size(); ++j) {
-        const size_t substitute = diagonal + (word[i - 1] != candidate[j - 1]);
+        const size_t substitute = diagonal + !Alike(word[i - 1], candidate[j - 1]);
         diagonal = row[j];
         row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
       }

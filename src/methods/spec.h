@@ -71,7 +71,7 @@ class Params {
   std::map<std::string, Value, std::less<>> values_;
 };
 
-// The candidate nearest to a mistyped word, if one is near.
+// The candidate nearest to a mistyped word, if one is near; capitals are no mistake.
 std::optional<std::string_view> Nearest(std::string_view word,
                                         std::span<const std::string_view> candidates);
 

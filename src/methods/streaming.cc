@@ -39,6 +39,7 @@ class Streaming final : public Method {
 };
 
 Result<std::unique_ptr<Method>> Make(const Params& params) {
+  KV_RETURN_IF_ERROR(CheckSinks("streaming", params));
   return std::make_unique<Streaming>(params.GetBudget("budget"), params.GetInt("sinks"),
                                      params.GetWord("when") == "always");
 }

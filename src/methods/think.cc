@@ -22,7 +22,8 @@ constexpr ParamInfo kParams[] = {
     {"ratio", ParamKind::kNumber, "40%", "0..0.95", "share of the key channels that is dropped"},
     {"values", ParamKind::kNumber, "0", "0..0.95", "share of the value channels that is dropped"},
     {"window", ParamKind::kInteger, "32", "1..1024", "last queries that score channels"},
-    {"recent", ParamKind::kInteger, "32", "0..16777216", "newest entries that keep all channels"},
+    {"recent", ParamKind::kInteger, "32", "0..16777216",
+     "newest entries that keep all channels; before a codec or mikv those that it leaves do"},
     {"variant", ParamKind::kWord, "paper", "paper|kvpress", "kvpress: recent=0 unless given"},
 };
 

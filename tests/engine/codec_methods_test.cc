@@ -128,6 +128,23 @@ TEST_F(CodecMethods, MoreBitsLoseLess) {
   }
 }
 
+// A session whose pages a fork shares goes on as one that nobody has forked, in all bits: of texts
+// so long that half full pages would stay.
+TEST_F(CodecMethods, ForkingChangesNoBit) {
+  for (const char* spec : {"q4", "kivi:bits=2,residual=32", "ages", "vidkv", "think + q8",
+                           "mikv:lo_bits=2 + h2o:budget=20%"}) {
+    const auto forked = Fed(spec, 700), alone = Fed(spec, 700);
+    const std::vector<int32_t> ids = RandomIds(130, 2);
+    ASSERT_TRUE(forked->Step(ids[0]) && alone->Step(ids[0]));
+    const auto fork = forked->Fork();
+    for (size_t i = 1; i < ids.size(); ++i) {
+      ASSERT_TRUE(forked->Step(ids[i]) && alone->Step(ids[i]));
+      ASSERT_TRUE(std::ranges::equal(forked->logits(), alone->logits())) << spec << " " << i;
+    }
+    EXPECT_LE(Head(*forked).n_slots(), Head(*alone).n_slots()) << spec;
+  }
+}
+
 // vidkv.md, tests 7 and 11.
 TEST_F(CodecMethods, VidKvSplitsChannelsOnceAndAppends) {
   const std::vector<int32_t> ids = RandomIds(256, 1);
@@ -205,6 +222,30 @@ TEST_F(CodecMethods, MiKvKeepsAllAndDropsNothing) {
   }
   EXPECT_EQ(Head(*mixed).size(), 230);
   EXPECT_TRUE(std::ranges::equal(dropped->logits(), evicted->logits()));
+}
+
+// mikv.md, section 3.2: the balancer is of the prompt's queries, also where the first entry goes to
+// low bits while generating, and in a session that was saved before that.
+TEST_F(CodecMethods, MiKvBalancesLateEntriesByThePrompt) {
+  const std::string path = testing::TempDir() + "/kvasir_mikv_late.bin";
+  const auto at_once = Fed("mikv:lo_bits=2 + h2o:budget=199", 200),
+             late = Fed("mikv:lo_bits=2 + h2o:budget=200", 200),
+             saved = Open("mikv:lo_bits=2 + h2o:budget=200");
+  ASSERT_TRUE(late->Save(path) && saved->Load(path));
+  for (int32_t id : RandomIds(20, 5)) ASSERT_TRUE(late->Step(id) && saved->Step(id));
+  EXPECT_TRUE(std::ranges::equal(late->logits(), saved->logits()));
+  int n_equal = 0;  // a generated key is the largest of a channel now and then
+  for (int l = 0; l < 4; ++l) {
+    for (int h = 0; h < 2; ++h) {
+      const auto& expected = Head(*at_once, l, h).key_map()->parts().balancer;
+      const auto& balancer = Head(*late, l, h).key_map()->parts().balancer;
+      for (int c = 0; c < 32; ++c) {
+        EXPECT_LE(balancer[c], expected[c]);
+        n_equal += balancer[c] == expected[c];
+      }
+    }
+  }
+  EXPECT_GE(n_equal, 8 * 32 - 20);
 }
 
 // mikv.md, test 1, and 8 bits near it.

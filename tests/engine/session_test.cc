@@ -220,6 +220,39 @@ TEST_F(SessionTest, TruncateBehindACompressionIsRefused) {
   EXPECT_TRUE(session->Truncate(700));
 }
 
+// Before a method has dropped anything: what follows is chosen as if what was cut had never been
+// read. Sums of attention (h2o) hold what it gave, so there is no way back.
+TEST_F(SessionTest, WhatWasCutChoosesNothing) {
+  const std::span<const int32_t> prompt(prompt_.data(), 200);
+  for (const auto& [spec, n_left, goes] : {std::tuple("h2o:budget=250", 205, false),
+                                           {"h2o:budget=250", 150, false},
+                                           {"keyformer:budget=250", 205, false},
+                                           {"kvmerger:budget=250,when=always", 205, false},
+                                           {"mikv + h2o:budget=250", 205, false},
+                                           {"expected:budget=250,when=always", 205, false},
+                                           {"h2o:budget=250,when=prompt", 205, true},
+                                           {"h2o:budget=250,when=prompt", 150, false},
+                                           {"tova:budget=250", 205, true},
+                                           {"rkv:budget=250,every=8", 205, true},
+                                           {"snapkv:budget=250,when=always", 150, true},
+                                           {"expected:budget=250", 205, true},
+                                           {"mikv + tova:budget=250", 205, true},
+                                           {"streaming:budget=250", 150, true}}) {
+    auto cut = OpenSession(model_, {.kv = spec}), fresh = OpenSession(model_, {.kv = spec});
+    ASSERT_TRUE(cut->Feed(prompt, {}));
+    for (int i = 0; i < 30; ++i) ASSERT_TRUE(cut->Step(i < 5 ? forced_[i] : 300 + i));
+    ASSERT_EQ(cut->Truncate(n_left).has_value(), goes) << spec << " " << n_left;
+    if (!goes) {
+      EXPECT_EQ(cut->tokens().size(), 230u);
+      continue;
+    }
+    ASSERT_TRUE(fresh->Feed(prompt.first(std::min(n_left, 200)), {}));
+    for (int i = 0; i < n_left - 200; ++i) ASSERT_TRUE(fresh->Step(forced_[i]));
+    const auto expected = Feed(*fresh, RandomIds(60, 5), RandomIds(80, 6));
+    EXPECT_EQ(Feed(*cut, RandomIds(60, 5), RandomIds(80, 6)), expected) << spec << " " << n_left;
+  }
+}
+
 // What is encoded entry by entry is after a cut what it would be without what was cut.
 TEST_F(SessionTest, TruncateBehindACodecEqualsAShorterText) {
   for (const char* spec : {"q8", "q4", "hadamard + q4"}) {

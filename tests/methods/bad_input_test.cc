@@ -34,7 +34,7 @@ std::vector<std::string> WrongValues(const ParamInfo& param) {
     case ParamKind::kBudget:
       return {"0", "-1", "-5%", "0%", "100.1%", "200%", "nan", "inf", "1e400", "1.5", "x", "20%%"};
     case ParamKind::kInteger:
-      return {"nan", "inf", "1.5", "x", "", "1e30", "-1e30"};
+      return {"nan", "inf", "1.5", "x", "", "1e30", "-1e30", "100%", "3200%"};
     case ParamKind::kNumber:
       return {"nan", "-nan", "inf", "x", "", "1e300", "-1e300"};
     case ParamKind::kWord:
@@ -108,6 +108,9 @@ TEST(Stacks, NameTheLegalRecipe) {
       {"chunkkv + streaming", "write \"chunkkv + "},
       {"renumber + snapkv:when=always", "leave out what renumbers"},
       {"finch:when=always", "leave out what renumbers"},
+      {"renumber + merge + snapkv", "the means that 'merge' makes have none of their own"},
+      {"merge + finch", "'finch' moves keys to new positions"},
+      {"mikv + renumber + snapkv", "'mikv' keeps every entry"},
       {"adakv + adakv + snapkv", "stacked twice"},
       {"pyramidkv + adakv + keydiff", "write \"adakv + pyramidkv + keydiff\""},
       {"criticalkv + pyramidkv + adakv + h2o", "write \"criticalkv + adakv + pyramidkv + h2o\""},
@@ -150,6 +153,19 @@ TEST(Parameters, ThatCountForNothingAreRefused) {
   for (const auto& [spec, error] : cases) {
     EXPECT_THAT(ErrorOf(spec), HasSubstr(error)) << spec;
     EXPECT_THAT(ErrorOf(spec), HasSubstr("--kv")) << spec;
+  }
+}
+
+// expected:budget=64,sinks=100 kept the entries 36 to 99.
+TEST(Parameters, ACountThatSinksUseUpIsRefused) {
+  for (const char* base : {"streaming", "expected", "cur", "lagkv"}) {
+    const auto spec = [&](const char* params) { return fmt::format("{}:{}", base, params); };
+    EXPECT_THAT(ErrorOf(spec("budget=64,sinks=100")),
+                HasSubstr("the first 100 leave no room for others; write sinks=63 or less"));
+    EXPECT_THAT(ErrorOf(spec("budget=1,sinks=1")), HasSubstr("write sinks=0"));
+    for (const char* params : {"budget=2", "budget=9,sinks=8", "budget=1%,sinks=8"}) {
+      EXPECT_EQ(ErrorOf(spec(params)), "") << base << ":" << params;
+    }
   }
 }
 

@@ -442,6 +442,19 @@ TEST(MiKv, BytesAreThoseOfTheTable) {
   }
 }
 
+// Section 3.2: test 4's balancer, channels without queries or keys, and its ends.
+TEST(MiKv, BalancesChannelsAsTheSheetDoes) {
+  const Rows queries = Padded({{8, 1, .5f, 1, 0, 1, 1e9f, 1e-9f}, {-4, .5f, -1, .25f}}),
+             keys = Padded(
+                 {{.5f, 1, 4, 1, 1, 0, 1e-9f, 1e9f}, {-.25f, 2, -8, .5f}, {.1f, -1.5f, 6, -1}});
+  Head head(keys, keys);
+  head.Query(queries);
+  head.Act("mikv + h2o:budget=1", {1, 2, 3});
+  const Row& b = head.head().key_map()->parts().balancer;
+  const float expected[] = {4, std::sqrt(.5f), std::sqrt(.125f), 1, 1, 1, 1e4f, 1e-4f};
+  for (int c = 0; c < 8; ++c) EXPECT_FLOAT_EQ(b[c], expected[c]) << c;
+}
+
 // Test 8: a channel loud in queries, another loud in keys.
 TEST(MiKv, BalancingHelpsWhereChannelsAreLoud) {
   Rows keys = Normal(512, 128, 1), queries = Normal(64, 128, 2);

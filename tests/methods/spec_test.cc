@@ -44,6 +44,14 @@ TEST(Spec, ErrorsTeach) {
   EXPECT_THAT(ErrorOf("snapkv:budgt=9"),
               HasSubstr("snapkv has no parameter 'budgt' (did you mean 'budget'?)"));
   EXPECT_THAT(ErrorOf("snapk"), HasSubstr("did you mean 'snapkv'?"));
+  for (const char* shouted : {"KIVI", "TOVA", "SnapKV", "STREAMING"}) {
+    EXPECT_THAT(ErrorOf(shouted), HasSubstr("did you mean")) << shouted;
+  }
+  EXPECT_THAT(ErrorOf("snapkv:BUDGET=9"), HasSubstr("did you mean 'budget'?"));
+  EXPECT_THAT(ErrorOf("snapkv:budget="),
+              HasSubstr("--kv \"snapkv:budget=\": 'budget' has no value"));
+  EXPECT_THAT(ErrorOf("razor:heads=\"\""), HasSubstr("'heads' has no value"));
+  EXPECT_THAT(ErrorOf("snapkv:budget=1e16"), HasSubstr("at most 1e+15 entries"));
   EXPECT_THAT(ErrorOf("snapkv:budget=0"), HasSubstr("at least 1"));
   EXPECT_THAT(ErrorOf("snapkv:budget=-5"), HasSubstr("at least 1"));
   EXPECT_THAT(ErrorOf("snapkv:budget=0%"), HasSubstr("above 0%"));
@@ -53,6 +61,7 @@ TEST(Spec, ErrorsTeach) {
   EXPECT_THAT(ErrorOf("snapkv:budget=nan"), HasSubstr("not a budget"));
   EXPECT_THAT(ErrorOf("snapkv:kernel=4"), HasSubstr("odd 1..63"));
   EXPECT_THAT(ErrorOf("snapkv:window=0"), HasSubstr("1..1024"));
+  EXPECT_THAT(ErrorOf("snapkv:window=100%"), HasSubstr("a share, where a whole number is needed"));
   EXPECT_THAT(ErrorOf("snapkv:pool=median"), HasSubstr("max|avg"));
   EXPECT_THAT(ErrorOf("snapkv:window=8,window=9"), HasSubstr("given twice"));
   EXPECT_THAT(ErrorOf("snapkv:window"), HasSubstr("write key=value"));
@@ -60,6 +69,16 @@ TEST(Spec, ErrorsTeach) {
   EXPECT_THAT(ErrorOf("snapkv + streaming"), HasSubstr("two bases"));
   EXPECT_THAT(ErrorOf("snapkv + + full"), HasSubstr("not a method name"));
   EXPECT_THAT(ErrorOf("snapkv:budget=\"9"), HasSubstr("quote is not closed"));
+}
+
+// Untrusted text: what the nearest legal spec is took time and memory by the square of its parts.
+TEST(Spec, EndlessStacksAreRefusedAtOnce) {
+  std::string spec = "q4";
+  for (int i = 0; i < 20000; ++i) spec += " + adakv";
+  const std::string error = ErrorOf(spec + " + snapkv");
+  EXPECT_THAT(error, HasSubstr("--kv: 20002 methods are stacked; at most 64 can be"));
+  EXPECT_LT(error.size(), 200u);
+  EXPECT_THAT(ErrorOf(std::string(1 << 20, 'a')), testing::Not(HasSubstr("did you mean")));
 }
 
 TEST(Spec, ItemsAreWrittenAsTheyAreRead) {
