@@ -156,36 +156,40 @@ TEST_F(EncodeTest, EntriesOfTwoFormatsAreNumberedByTheText) {
 }
 
 TEST_F(EncodeTest, EvictingFromGroupsReturnsTheBytes) {
-  Append(head_, 6400, 0);
-  ASSERT_TRUE(head_.Encode(Oldest(head_, PlaneKind::kKeys, 6400), {kKeys2, kValues2}));
-  const int64_t full = pool_.used_bytes();
-  const std::vector<float> before = All(head_, PlaneKind::kKeys);
-  // Whole groups are copied as they are.
-  std::vector<int32_t> groups;
-  for (int g = 0; g < 200; g += 10) {
-    for (int32_t entry : Range(32 * g, 32)) groups.push_back(entry);
+  for (const int group : {32, 64}) {
+    const PlaneFormat keys = ChannelPlane(2, 0, group);
+    HeadCache head(pool_, format_);
+    Append(head, 6400, 0);
+    ASSERT_TRUE(head.Encode(Oldest(head, PlaneKind::kKeys, 6400), {keys, kValues2}));
+    const int64_t full = pool_.used_bytes();
+    const std::vector<float> before = All(head, PlaneKind::kKeys);
+    // Whole groups are copied as they are.
+    std::vector<int32_t> groups;
+    for (int g = 0; g < 6400 / group; g += 10) {
+      for (int32_t entry : Range(group * g, group)) groups.push_back(entry);
+    }
+    HeadCache fork = head.Fork();
+    fork.Keep(groups);
+    EXPECT_EQ(fork.Orders(), groups);
+    EXPECT_EQ(fork.n_slots(), 640);
+    const std::vector<float> after = All(fork, PlaneKind::kKeys);
+    for (size_t i = 0; i < groups.size(); ++i) {
+      for (int c = 0; c < kDim; ++c) ASSERT_EQ(after[i * kDim + c], before[groups[i] * kDim + c]);
+    }
+    // Strewn entries are encoded anew, densely, the last group filled up.
+    const std::vector<int32_t> strewn = Range(3, 650, 9);
+    head.Keep(strewn);
+    EXPECT_EQ(head.Orders(), strewn);
+    EXPECT_EQ(head.n_slots(), 704);
+    EXPECT_LT(Error(head, PlaneKind::kKeys), 3.2);  // twice encoded
+    fork.Clear();
+    EXPECT_LE(pool_.used_bytes(), full * 11 / 100 + full / 100);
+    EXPECT_EQ(head.bytes().keys + head.bytes().values, pool_.used_bytes());
+    // A few holes are cheaper than encoding again.
+    head.Drop(0, 100);
+    EXPECT_EQ(head.size(), 550);
+    EXPECT_LE(head.n_slots(), 704);
   }
-  HeadCache fork = head_.Fork();
-  fork.Keep(groups);
-  EXPECT_EQ(fork.Orders(), groups);
-  EXPECT_EQ(fork.n_slots(), 640);
-  const std::vector<float> after = All(fork, PlaneKind::kKeys);
-  for (size_t i = 0; i < groups.size(); ++i) {
-    for (int c = 0; c < kDim; ++c) ASSERT_EQ(after[i * kDim + c], before[groups[i] * kDim + c]);
-  }
-  // Strewn entries are encoded anew, densely, the last group filled up.
-  const std::vector<int32_t> strewn = Range(3, 650, 9);
-  head_.Keep(strewn);
-  EXPECT_EQ(head_.Orders(), strewn);
-  EXPECT_EQ(head_.n_slots(), 704);
-  EXPECT_LT(Error(head_, PlaneKind::kKeys), 3.2);  // twice encoded
-  fork.Clear();
-  EXPECT_LE(pool_.used_bytes(), full * 11 / 100 + full / 100);
-  ExpectAccounted();
-  // A few holes are cheaper than encoding again.
-  head_.Drop(0, 100);
-  EXPECT_EQ(head_.size(), 550);
-  EXPECT_LE(head_.n_slots(), 704);
 }
 
 TEST_F(EncodeTest, ForksShareUntilOneEncodes) {

@@ -186,20 +186,23 @@ class HeadCase {
               Buffer(PlaneBytes(v_format, PlaneKind::kValues))};
     std::memset(page.k.data(), 0xff, page.k.size());
     std::memset(page.v.data(), 0xff, page.v.size());
-    std::vector<float> k = Normal(n * head_dim_, 1.0f), v = Normal(n * head_dim_, 1.0f);
+    // Entries that are encoded together are whole groups, of which the last may not live.
+    const int together = std::max(SlotsTogether(k_format), SlotsTogether(v_format));
+    const int rows = (n + together - 1) / together * together;
+    std::vector<float> k = Normal(rows * head_dim_, 1.0f), v = Normal(rows * head_dim_, 1.0f);
     for (int c = 0; c < head_dim_; ++c) k[n / 2 * head_dim_ + c] *= 3.0f;  // a loud key
     v[n / 3 * head_dim_ + 1] = 50.0f;                                      // an outlier channel
-    for (int i = 0; i < n * head_dim_; ++i) {
+    for (int i = 0; i < rows * head_dim_; ++i) {
       if (keys_) k[i] = keys_(i / head_dim_, i % head_dim_);
       if (values_) v[i] = values_(i / head_dim_, i % head_dim_);
     }
-    EncodeEntries(isa_, k_format, PlaneKind::kKeys, k.data(), head_dim_, 0, n, page.k.data());
-    for (int i = 0; i < n && !v_channels_.empty(); ++i) {  // ascending, so in place
+    EncodeEntries(isa_, k_format, PlaneKind::kKeys, k.data(), head_dim_, 0, rows, page.k.data());
+    for (int i = 0; i < rows && !v_channels_.empty(); ++i) {  // ascending, so in place
       float* row = v.data() + i * head_dim_;
       for (size_t c = 0; c < v_channels_.size(); ++c) row[c] = row[v_channels_[c]];
     }
     page.v_channels = v_channels_;
-    EncodeEntries(isa_, v_format, PlaneKind::kValues, v.data(), head_dim_, 0, n, page.v.data());
+    EncodeEntries(isa_, v_format, PlaneKind::kValues, v.data(), head_dim_, 0, rows, page.v.data());
     refs_.push_back({.k = page.k.data(),
                      .v = page.v.data(),
                      .live = n == 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1,

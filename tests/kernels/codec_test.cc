@@ -144,12 +144,13 @@ float AllowedError(const PlaneFormat& format, const std::vector<float>& x, int i
     return step / 2 + std::abs(v) * 0x1p-22f;
   }
   int c0 = c, c1 = c + 1, i0 = i, i1 = i + 1;
-  if (format.group > 0) {  // by entry
+  const int together = SlotsTogether(format);
+  if (together == 1 && format.group > 0) {  // by entry
     c0 = c / format.group * format.group;
     c1 = std::min<int>(c0 + format.group, d);
   } else {
-    i0 = i / 32 * 32;
-    i1 = i0 + 32;
+    i0 = i / together * together;
+    i1 = i0 + together;
   }
   float low = kInf, high = -kInf, mean = 0;
   for (int row = i0; row < i1; ++row) {
@@ -322,7 +323,7 @@ TEST_P(Codec, GroupsAreIndependentAndCopyExactly) {
           EncodeEntries(GetParam(), format, kind, x.data() + i * d, d, i, step, single.data());
         }
         EXPECT_EQ(std::memcmp(whole.data(), single.data(), whole.size()), 0);
-        const auto place = [&](int i) { return step == 1 ? (i * 5 + 3) % 64 : (i + 32) % 64; };
+        const auto place = [&](int i) { return step == 1 ? (i * 5 + 3) % 64 : (i + step) % 64; };
         for (int i = 0; i < 64; i += step) {
           CopyEntries(format, kind, whole.data(), i, step, copied.data(), place(i));
         }
@@ -341,7 +342,7 @@ TEST_P(Codec, ConstantsZerosAndHugeValuesStayFinite) {
   for (PlaneKind kind : kKinds) {
     for (const PlaneFormat& format : FormatsOf(kind, 32)) {
       for (float value : {0.0f, 1.0f, -3.5f, 1e-7f, 1e30f, -1e30f}) {
-        const std::vector<float> x(32 * format.dim, value);
+        const std::vector<float> x(64 * format.dim, value);
         const std::vector<float> back = RoundTrip(format, kind, x);
         for (size_t i = 0; i < x.size(); ++i) {
           EXPECT_TRUE(std::isfinite(back[i])) << FormatName(format);

@@ -123,7 +123,7 @@ TEST(Parameters, ThatCountForNothingAreRefused) {
   const std::pair<const char*, const char*> cases[] = {
       {"adakv:variant=kvpress,normalize=true + snapkv", "leave normalize out"},
       {"pyramidkv:variant=kvpress,exact_total=true + snapkv", "leave exact_total out"},
-      {"kivi:group_size=48", "not one of 32|64"},
+      {"kivi:group_size=48", "not in 32|64"},
       {"kivi:group_size=64,residual=96", "a multiple of 64 is needed, such as 64"},
       {"kvmerger:mode=threshold,budget=50%", "leave budget out"},
       {"kvmerger:budget=50%,eps=0.75", "mode=target meets the budget; leave eps out"},

@@ -376,7 +376,8 @@ TEST(Kivi, KeysShareAGridAmongAsManyEntriesAsAsked) {
   Rows keys(192, Row(32));
   for (size_t i = 0; i < keys.size(); ++i) {
     for (size_t c = 0; c < 32; ++c) {
-      keys[i][c] = i % 64 < 32 ? 0.25f * static_cast<float>((c + i) % 2) : static_cast<float>(i % 4);
+      keys[i][c] =
+          i % 64 < 32 ? 0.25f * static_cast<float>((c + i) % 2) : static_cast<float>(i % 4);
     }
   }
   for (const int group : {32, 64}) {

@@ -106,9 +106,7 @@ void SumParts(const Grid& grid, const CodedPages& pages, const Part* parts, int 
 
 // The slots of a page that share scales: a part each.
 constexpr int kMostSlotGroups = kPageEntries / kGroupSlots;
-constexpr uint64_t SlotsOf(int first, int n) {
-  return ~uint64_t{0} >> (kPageEntries - n) << first;
-}
+constexpr uint64_t SlotsOf(int first, int n) { return ~uint64_t{0} >> (kPageEntries - n) << first; }
 
 // Keys by channel: the scales of a group of slots go into the queries.
 template <class S>
@@ -127,8 +125,8 @@ void LogitsByChannel(const Grid& grid, const CodedPages& pages, const CodedQueri
   shape.n_weights = grid.padded_channels();
   shape.out_stride = kLogitStride;
   shape.add = add;
-  SumParts<S, true>(grid, pages, parts, grid.n_groups(), queries.n, queries.rows + RowBegin(grid), 0,
-                    logits, kPageEntries, shape);
+  SumParts<S, true>(grid, pages, parts, grid.n_groups(), queries.n, queries.rows + RowBegin(grid),
+                    0, logits, kPageEntries, shape);
 }
 
 template <class S>
@@ -178,7 +176,8 @@ void ValuesByChannel(const Grid& grid, const CodedPages& pages, int n_queries, c
   shape.x_stride = kLogitStride;
   shape.n_weights = grid.group;
   shape.out_stride = grid.n_channels;
-  SumParts<S, false>(grid, pages, parts, grid.n_groups(), n_queries, p, kPageEntries, acc, 0, shape);
+  SumParts<S, false>(grid, pages, parts, grid.n_groups(), n_queries, p, kPageEntries, acc, 0,
+                     shape);
 }
 
 template <class S>

@@ -156,6 +156,12 @@ int PageTile::Collect(int64_t begin, int64_t end) {
   at_run_ = run_index;
   at_page_of_run_ = at;
   n_active_ = n;
+  // The facts of the pages that come next: those of all layers are more than a cache holds.
+  if (n > 0) {
+    const auto* next = reinterpret_cast<const std::byte*>(run->pages + at);
+    constexpr size_t kBytes = kPagesPerSplit * sizeof(PageRef);
+    for (size_t i = 0; i < kBytes; i += 64) __builtin_prefetch(next + i);
+  }
   return n;
 }
 
