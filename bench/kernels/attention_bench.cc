@@ -35,6 +35,7 @@ std::vector<Pair> Pairs(int head_dim, std::string_view only) {
     pairs.push_back(Same(name, head_dim));
   for (int bits : {4, 2})
     pairs.push_back({ChannelPlane(bits, head_dim), TokenPlane(bits, head_dim)});
+  pairs.push_back({ChannelPlane(2, head_dim, 64), TokenPlane(2, head_dim, 64)});
   for (int bits : {3, 2}) {
     const PlaneFormat format = TokenPlane(bits, head_dim, head_dim / 2);
     pairs.push_back({format, format});
