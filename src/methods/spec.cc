@@ -1,7 +1,6 @@
 #include "methods/spec.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -35,12 +34,6 @@ bool IsName(std::string_view s) {
   return !s.empty() && std::all_of(s.begin(), s.end(), [](unsigned char c) {
     return std::isalnum(c) || c == '_' || c == '-';
   });
-}
-
-// Capitals or not.
-bool Alike(char a, char b) {
-  const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
-  return lower(a) == lower(b);
 }
 
 // "300", "2k", "1.5", "20%": the number, and whether it was a percentage.
@@ -109,7 +102,6 @@ std::string HaveOf(std::span<const std::string_view> names) {
 }
 
 constexpr double kMostEntries = 1e15;
-constexpr size_t kLongestWord = 100;  // that is compared with names
 
 // No method stands twice in a legal spec. An error looks for one near what was written, by leaving
 // out each part: a request's text must not make that long.
@@ -275,31 +267,6 @@ Status Params::Without(std::initializer_list<std::string_view> names, std::strin
                 values_.find(name)->second.text, why, name);
   }
   return {};
-}
-
-std::optional<std::string_view> Nearest(std::string_view word,
-                                        std::span<const std::string_view> candidates) {
-  if (word.size() > kLongestWord) return std::nullopt;
-  std::optional<std::string_view> best;
-  size_t best_distance = word.size() / 3 + 2;  // an edit or two, more in long words
-  for (std::string_view candidate : candidates) {
-    std::vector<size_t> row(candidate.size() + 1);  // Levenshtein, one row at a time
-    for (size_t j = 0; j < row.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= word.size(); ++i) {
-      size_t diagonal = row[0];
-      row[0] = i;
-      for (size_t j = 1; j < row.size(); ++j) {
-        const size_t substitute = diagonal + !Alike(word[i - 1], candidate[j - 1]);
-        diagonal = row[j];
-        row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
-      best = candidate;
-    }
-  }
-  return best;
 }
 
 }  // namespace kvasir
